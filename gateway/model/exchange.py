@@ -1,0 +1,58 @@
+"""One request and its answer, whichever driver carries it (ASGI, the HTTP/1.1 lane, HTTP/2).
+
+The pipeline sees this and never ASGI itself. Reading the body sends `100 Continue` where the client waits for it,
+so a refusal before the first read costs the client no upload (RFC 9110 section 10.1.1).
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.model.connection import Connection
+from gateway.model.request import RawHeaders, RequestHead
+
+
+class ClientGone(Exception):  # noqa: N818 - an event, not an error
+    """The client closed its side before its answer was whole."""
+
+
+class Exchange(Protocol):
+    """What a driver offers the pipeline for one request."""
+
+    @property
+    def connection(self) -> Connection: ...
+
+    @property
+    def head(self) -> RequestHead: ...
+
+    @property
+    def started(self) -> bool:
+        """True once a response head was handed to the client."""
+        ...
+
+    async def read(self) -> bytes:
+        """The next piece of the request body, b"" at its end.
+
+        Raises ClientGone, or Refused with AMBIGUOUS_FRAMING or BAD_REQUEST when the rest cannot be parsed.
+        Back pressure: the driver stops reading from the socket while nobody asks.
+        """
+        ...
+
+    async def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> None:
+        """Send the final head and, in the same write, the first piece of the body. `end`: the answer is whole.
+
+        Headers hold framing as the caller means it: content-length, or none for a chunked or bodyless answer.
+        Waits while the client is slow. Raises ClientGone.
+        """
+        ...
+
+    async def send(self, data: bytes, *, end: bool) -> None:
+        """Send another piece of the body. Waits while the client is slow. Raises ClientGone."""
+        ...
+
+    def abort(self) -> None:
+        """Break the answer off so that the client cannot take it for whole."""
+        ...
+
+    def on_gone(self, callback: Callable[[], None] | None) -> None:
+        """Call back once when the client goes away; None takes it back."""
+        ...

@@ -1,0 +1,14 @@
+"""What a caller has left under its limits."""
+
+from gateway.model.noun import noun
+
+
+@noun
+class LimitStatus:
+    """One limit after this request, for the RateLimit fields (draft-ietf-httpapi-ratelimit-headers)."""
+
+    name: str
+    quota: int  # requests in a window
+    window: int  # seconds
+    remaining: int  # never negative
+    reset: int  # whole seconds until the quota is whole again, rounded up

@@ -1,0 +1,48 @@
+"""`Refused`: the one way to say no."""
+
+from gateway.model.limit import LimitStatus
+from gateway.model.noun import noun
+from gateway.model.place import Place
+from gateway.model.reason import Reason
+from gateway.model.shadow import Shadow
+
+
+@noun
+class Challenge:
+    """What an answer tells the client about what would be enough (RFC 6750, RFC 9449, RFC 9470)."""
+
+    scopes: tuple[str, ...] = ()  # scope_missing
+    acr: tuple[str, ...] = ()  # step_up_required
+    max_age: int | None = None  # step_up_required, seconds
+    certificate: bool = False  # only a certificate would do
+
+
+class Refused(Exception):  # noqa: N818 - it is a verdict, not an error
+    """A stage refuses the request. Foreign exceptions become this one where the library is called."""
+
+    def __init__(
+        self,
+        reason: Reason,
+        detail: str = "",
+        *,
+        rule: str | None = None,
+        where: Place | None = None,
+        retry_after: int | None = None,
+        challenge: Challenge | None = None,
+        remediation: str | None = None,
+        limits: tuple[LimitStatus, ...] = (),
+        shadows: tuple[Shadow, ...] = (),
+        audited: tuple[str, ...] = (),
+    ) -> None:
+        """`detail` is for the log and explain, never for the client; `retry_after` is in whole seconds."""
+        super().__init__(reason.code, detail)
+        self.reason = reason
+        self.detail = detail
+        self.rule = rule
+        self.where = where
+        self.retry_after = retry_after
+        self.challenge = challenge
+        self.remediation = remediation
+        self.limits = limits  # what the caller has left, for the RateLimit fields of a 429
+        self.shadows = shadows
+        self.audited = audited  # AUDIT rules that matched before the refusal

@@ -1,0 +1,77 @@
+"""A request's head: as it came, and as it is judged."""
+
+from typing import TypeAlias
+
+from gateway.model.connection import Connection, IPAddress
+from gateway.model.noun import noun
+from gateway.model.reason import Reason
+
+RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+
+
+@noun
+class RequestHead:
+    """The head as the driver read it; framing is already judged, nothing else is.
+
+    A driver that could not read a head to its end still makes one, of what it has, with the `fault` that it found: the
+    refusal then takes the way of every other, to the record and to a problem document.
+    Names are lower case; order and repeats are kept; trailers never join it (RFC 9110 section 6.5.1).
+    """
+
+    method: str
+    target: bytes  # the request target as on the wire: origin-form, absolute-form or "*"
+    version: str  # "1.0", "1.1" or "2"
+    headers: RawHeaders
+    content_length: int | None  # None: no body, or chunked
+    has_body: bool
+    fault: Reason | None = None
+
+
+@noun
+class Preflight:
+    """A CORS preflight: the method and the headers that it asks about (Fetch, CORS-preflight request)."""
+
+    origin: str
+    method: str
+    headers: tuple[str, ...]  # lower case
+
+
+@noun
+class TraceContext:
+    """W3C trace context, taken over from the caller or begun here."""
+
+    trace_id: str  # 32 hex digits
+    parent_id: str | None  # the caller's span, 16 hex digits; None when the trace begins here
+    span_id: str  # this gateway's span, 16 hex digits
+    flags: int
+    state: str  # tracestate as received; "" when absent
+
+
+@noun
+class RequestContext:
+    """What `accept` made of a head: the only form in which a request is judged and forwarded."""
+
+    connection: Connection
+    head: RequestHead
+    request_id: str
+    trace: TraceContext
+    time: float  # wall clock, seconds since the epoch; every stage judges by this one reading
+    scheme: str  # as the client sees it, through trusted proxies: "https" or "http"
+    method: str  # for a preflight still OPTIONS; `judged_method` is what routes and rules see
+    host: str  # lower case, without port and trailing dot: what routes and rules see
+    authority: str  # as sent (Host, or the target's authority in absolute-form): DPoP and X-Forwarded-Host need it
+    port: int | None  # the port in the authority, if one was sent
+    path: str  # the normalised path: what routes, rules and backends see
+    query: str | None  # after "?", as sent; None when there is no "?"
+    client_ip: IPAddress  # behind trusted proxies; else the peer
+    preflight: Preflight | None
+    values: dict[str, tuple[str, ...]]  # headers by lower-case name, every value, latin-1
+
+    @property
+    def judged_method(self) -> str:
+        """The method that routes see: for a preflight the one that it asks about."""
+        return self.preflight.method if self.preflight is not None else self.method
+
+    def header(self, name: str) -> tuple[str, ...]:
+        """Every value of header `name` (lower case), in order; () when absent."""
+        return self.values.get(name, ())

@@ -1,0 +1,72 @@
+"""The flight recorder of one request: what each stage produced.
+
+Written by the pipeline alone; read by record, answer and explain. The one seam for audit, metrics, spans and explain;
+no stage decides by it.
+"""
+
+from enum import StrEnum
+
+from gateway.model.connection import Connection
+from gateway.model.limit import LimitStatus
+from gateway.model.permit import Permit
+from gateway.model.posture import Posture
+from gateway.model.principal import Principal
+from gateway.model.refused import Refused
+from gateway.model.request import RequestContext, RequestHead
+from gateway.model.route import Route
+
+
+class Stage(StrEnum):
+    """The stages, in the order in which a request meets them."""
+
+    ACCEPT = "accept"
+    ROUTE = "route"
+    ADDRESS_LIMIT = "ratelimit.address"
+    AUTHENTICATE = "authenticate"
+    POSTURE = "posture"
+    CALLER_LIMIT = "ratelimit.caller"
+    AUTHORIZE = "authorize"
+    RECORD = "record"
+    FORWARD = "forward"
+
+
+class Trace:
+    """What is known of one request so far; a member is None until its stage has spoken."""
+
+    __slots__ = (
+        "began",
+        "connection",
+        "ctx",
+        "head",
+        "limits",
+        "permit",
+        "posture",
+        "principal",
+        "refused",
+        "request_id",
+        "route",
+        "stage",
+        "time",
+    )
+
+    def __init__(
+        self, connection: Connection, head: RequestHead, *, request_id: str, time: float, began: float
+    ) -> None:
+        """`time`: wall clock, seconds since the epoch; `began`: monotonic clock, seconds."""
+        self.connection = connection
+        self.head = head
+        self.request_id = request_id  # ours, until `accept` believes a trusted proxy's
+        self.time = time
+        self.began = began
+        self.stage = Stage.ACCEPT
+        self.ctx: RequestContext | None = None
+        self.route: Route | None = None
+        self.limits: list[LimitStatus] = []
+        self.principal: Principal | None = None
+        self.posture: Posture | None = None
+        self.permit: Permit | None = None
+        self.refused: Refused | None = None
+
+    def step(self, stage: Stage) -> None:
+        """A stage begins. Tracers that measure or tell override this."""
+        self.stage = stage

@@ -1,0 +1,86 @@
+"""The path of a request, on one screen. The order of the stages is the product's promise.
+
+`decide` is all that can refuse; serving, explain, test and replay run this same function.
+"""
+
+import asyncio
+import logging
+
+from gateway.model.exchange import ClientGone, Exchange
+from gateway.model.outcome import Outcome
+from gateway.model.permit import Permit
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
+from gateway.model.request import RequestContext
+from gateway.model.trace import Stage, Trace
+from gateway.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+
+async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
+    """All that can refuse a request. Nothing reaches an upstream before this returns. Raises Refused."""
+    trace.step(Stage.ROUTE)
+    route = trace.route = gw.route(ctx)  # first: every later setting hangs on it
+    trace.step(Stage.ADDRESS_LIMIT)
+    trace.limits = await gw.ratelimit.by_address(
+        ctx, route
+    )  # also where no route was found: a flood of 404s is a flood
+    if route.refusal is not None:
+        raise Refused(route.refusal)
+    if ctx.preflight is not None:
+        return gw.authorize.preflight(ctx, route)  # browsers send no credentials with it
+    gw.accept.body(ctx, route)
+    trace.step(Stage.AUTHENTICATE)
+    try:
+        principal = trace.principal = await gw.authenticate(ctx, route)
+    except Refused as refused:
+        if refused.reason.failed_credential:
+            await gw.ratelimit.failed_credential(ctx, route)  # to the address, never to whom the credential names
+        raise
+    trace.step(Stage.POSTURE)
+    posture = trace.posture = await gw.posture(ctx, route, principal)
+    trace.step(Stage.CALLER_LIMIT)
+    trace.limits = trace.limits + await gw.ratelimit.by_caller(ctx, route, principal)
+    trace.step(Stage.AUTHORIZE)
+    return gw.authorize(ctx, route, principal, posture)  # pure: same facts, same answer
+
+
+async def handle(exchange: Exchange, gw: Snapshot) -> None:
+    """One request from its head to its outcome. Never raises: what fails is answered 500 and recorded."""
+    trace = gw.record.begin(exchange)
+    outcome = Outcome(0, None, None, 0, 0, Reason.CLIENT_GONE)
+    try:
+        try:
+            trace.ctx = gw.accept(trace)
+            trace.request_id = trace.ctx.request_id
+            trace.permit = await decide(trace.ctx, gw, trace)
+            trace.step(Stage.RECORD)
+            await gw.record.decision(trace)  # no line, no backend
+            trace.step(Stage.FORWARD)
+            outcome = await gw.forward(trace.permit, exchange, gw.answer.headers(trace))
+        except Refused as refused:
+            outcome = await _refuse(exchange, gw, trace, refused)
+        except (ClientGone, asyncio.CancelledError):
+            raise
+        except Exception:
+            log.exception("request %s failed at %s", trace.request_id, trace.stage)
+            outcome = await _refuse(exchange, gw, trace, Refused(Reason.INTERNAL))
+    except ClientGone:
+        pass
+    finally:
+        gw.record.outcome(trace, outcome)
+
+
+async def _refuse(exchange: Exchange, gw: Snapshot, trace: Trace, refused: Refused) -> Outcome:
+    """Record and answer a refusal. One that comes after the permit (a dead backend) is an outcome, not a decision."""
+    trace.refused = refused
+    if trace.stage is not Stage.FORWARD:
+        try:
+            await gw.record.decision(trace)
+        except Refused as unrecorded:
+            trace.refused = refused = unrecorded
+    if exchange.started:
+        exchange.abort()
+        return Outcome(0, None, None, 0, 0, refused.reason)
+    return await gw.answer.refuse(exchange, trace, refused)

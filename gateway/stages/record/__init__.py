@@ -1,0 +1,1 @@
+"""TODO(owner): three lines: what, rule, invariant."""
