@@ -40,7 +40,7 @@ class Egress:
 
 
 def kind_of(address: IPAddress) -> str | None:
-    """None for a public address, else what makes it special: "private", "loopback", "link-local" …"""
+    """None for a public address, else what makes it special, in a word or two for the message."""
     plain = _plain(address)
     if plain in _METADATA:
         return "cloud metadata"
