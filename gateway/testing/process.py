@@ -9,12 +9,12 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_STEP = 0.01  # seconds between two looks at a condition
+from gateway.testing.wait import wait_for
+
 _GRACE = 5.0  # seconds that a process has after SIGTERM
 
 
@@ -32,15 +32,6 @@ def free_ports(count: int) -> list[int]:
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
         return [int(probe.getsockname()[1]) for probe in probes]
-
-
-def wait_for(condition: Callable[[], object], *, seconds: float = 10.0, what: str = "the condition") -> None:
-    """Return as soon as the condition holds. Raises TimeoutError, naming `what`, after `seconds`."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what} did not come about within {seconds:g} s")
-        time.sleep(_STEP)
 
 
 def listening(port: int, host: str = "127.0.0.1") -> bool:

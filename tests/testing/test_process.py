@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.testing.process import free_port, free_ports, listening, running, wait_for
+from gateway.testing.process import free_port, free_ports, listening, running
+from gateway.testing.wait import wait_for
 
 LISTEN = (
     "import socket,sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
