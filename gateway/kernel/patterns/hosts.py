@@ -27,9 +27,15 @@ def parse_authority(authority: str) -> tuple[str, int | None]:
 def parse_host(host: str) -> str:
     """`host` as it is compared. Raises ValueError."""
     host = host.lower()
-    if host.endswith("."):
-        host = host[:-1]
-    if not host or len(host) > _LONGEST or not _HOST.issuperset(host) or host[0] == "." or ".." in host:
+    host = host.removesuffix(".")
+    if (
+        not host
+        or len(host) > _LONGEST
+        or not _HOST.issuperset(host)
+        or host[0] == "."
+        or host[-1] == "."
+        or ".." in host
+    ):
         raise ValueError("not a host name")
     return host
 
@@ -51,7 +57,7 @@ def _ipv6_literal(authority: str) -> tuple[str, int | None]:
 
 
 def parse_route_host(pattern: str) -> tuple[str, str]:
-    """A host pattern of a route as ("exact", host), ("below", suffix without "*.") or ("any", ""). Raises ValueError."""
+    """A host pattern of a route: ("exact", host), ("below", suffix without "*.") or ("any", ""). Raises ValueError."""
     if pattern == "*":
         return "any", ""
     if pattern.startswith("*."):

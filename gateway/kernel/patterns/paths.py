@@ -6,6 +6,7 @@ Normalising is idempotent: a normalised path normalises to itself (security rule
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
+from urllib.parse import unquote_to_bytes
 
 from gateway.kernel.patterns.templates import compile_template, is_template
 from gateway.kernel.patterns.values import Kind, Match, compile_values, parse_value
@@ -15,6 +16,11 @@ Normalise: TypeAlias = Callable[[bytes], str]
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _PLAIN = bytes(_UNRESERVED) + b"!$&'()*+,:@=/"  # what stands for itself in every reading
 _HEX = frozenset(b"0123456789abcdefABCDEF")
+_REFUSED = dict.fromkeys((*range(0x21), *range(0x7F, 0x100)), "a control or a non-ASCII byte") | {
+    0x5C: "a backslash",
+    0x23: "a fragment",
+}
+_NEVER_ENCODED = {0x00: "NUL", 0x5C: "backslash"}
 _TWICE = ("%252E", "%252F", "%255C", "%2525")
 
 
@@ -42,15 +48,9 @@ def compile_normaliser(
 def _slowly(raw: bytes, merge: bool, keep_slash: bool, keep_semicolon: bool) -> str:
     if raw[:1] != b"/":
         raise AmbiguousPath("the path does not begin with a slash")
-    for byte in raw:
-        if byte <= 0x20 or byte >= 0x7F:
-            raise AmbiguousPath("the path holds a control or a non-ASCII byte")
-    if b"\\" in raw:
-        raise AmbiguousPath("the path holds a backslash")
-    if b"#" in raw:
-        raise AmbiguousPath("the target holds a fragment")
-    if b";" in raw and not keep_semicolon:
-        raise AmbiguousPath("the path holds a semicolon")
+    for byte in raw.translate(None, _PLAIN):
+        if byte in _REFUSED:
+            raise AmbiguousPath(f"the path holds {_REFUSED[byte]}")
     path = _decode(raw) if b"%" in raw else raw.decode("ascii")
     if "%2F" in path and not keep_slash:
         raise AmbiguousPath("the path holds an encoded slash")
@@ -61,33 +61,23 @@ def _slowly(raw: bytes, merge: bool, keep_slash: bool, keep_semicolon: bool) -> 
 
 def _decode(raw: bytes) -> str:
     """Decode %XX of unreserved characters, write the others in upper case, refuse what must not be decoded."""
-    out: list[str] = []
-    octets = bytearray()  # as a backend that decodes everything would see them
-    at, end = 0, len(raw)
-    while at < end:
-        byte = raw[at]
-        if byte != 0x25:
-            out.append(chr(byte))
-            octets.append(byte)
-            at += 1
-            continue
-        pair = raw[at + 1 : at + 3]
+    first, *rest = raw.split(b"%")
+    out = [first.decode("ascii")]
+    for part in rest:
+        pair = part[:2]
         if len(pair) != 2 or not _HEX.issuperset(pair):
             raise AmbiguousPath("the path holds a broken percent-encoding")
         value = int(pair, 16)
-        if value == 0:
-            raise AmbiguousPath("the path holds an encoded NUL")
-        if value == 0x5C:
-            raise AmbiguousPath("the path holds an encoded backslash")
+        if value in _NEVER_ENCODED:
+            raise AmbiguousPath(f"the path holds an encoded {_NEVER_ENCODED[value]}")
         out.append(chr(value) if value in _UNRESERVED else f"%{value:02X}")
-        octets.append(value)
-        at += 3
+        out.append(part[2:].decode("ascii"))
     path = "".join(out)
     folded = path.upper()
     if any(twice in folded for twice in _TWICE):
         raise AmbiguousPath("the path holds a doubly encoded dot, slash or percent")
     try:
-        octets.decode("utf-8")
+        unquote_to_bytes(path).decode("utf-8")  # overlong forms hide a slash or a dot from some readers
     except UnicodeDecodeError:
         raise AmbiguousPath("the path does not decode to UTF-8") from None
     return path
@@ -159,8 +149,7 @@ def _judge_normal(pattern: str, text: str) -> None:
     if not text.isascii() or " " in text:
         written = "".join(c if c.isascii() and c != " " else "".join(f"%{b:02X}" for b in c.encode()) for c in pattern)
         raise ValueError(f'"{pattern}": paths are compared percent-encoded: write "{written}"')
-    # A prefix may end inside a triplet or in a dot: judge what stands before the last slash, and the triplets.
-    whole = text + "x" if text.endswith(("/.", "/..")) else text
+    whole = text + "x" if text.endswith(("/.", "/..")) else text  # a prefix may go on after its dots
     try:
         normal = _LAX(whole.encode())
     except AmbiguousPath as error:

@@ -28,7 +28,7 @@ def parse_value(pattern: str) -> tuple[Kind, str]:
         return Kind.PRESENT, ""
     head, tail = pattern.startswith("*"), pattern.endswith("*")
     literal = pattern[head : len(pattern) - tail]
-    if head and tail or "*" in literal:
+    if (head and tail) or "*" in literal:
         plain = literal.replace("*", "") or "value"
         raise ValueError(
             f'"{pattern}": one "*" may stand, at the end or at the beginning: write "{plain}*" or "*{plain}"'
