@@ -1,24 +1,21 @@
 """A throwaway certificate authority: good certificates by default, hostile ones on request.
 
 Rule: what is issued without oddities passes OpenSSL's VERIFY_X509_STRICT and is a valid X509-SVID when it has one URI.
-Invariant: a private key touches the disk only in a file that nobody else may read (mode 0600).
+Invariant: an oddity changes what it names and nothing else, so that a refusal can have one cause only.
 """
 
 import ipaddress
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
-Algorithm: TypeAlias = Literal["p256", "p384", "p521", "rsa1024", "rsa2048", "ed25519"]
+from gateway.testing.keys import Algorithm, PrivateKey, new_key, private_pem, read_private, write_private
 
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
 CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
@@ -34,43 +31,6 @@ _USAGES = (
     "encipher_only",
     "decipher_only",
 )
-
-
-def new_key(algorithm: Algorithm = "p256") -> PrivateKey:
-    """A fresh private key."""
-    match algorithm:
-        case "p256":
-            return ec.generate_private_key(ec.SECP256R1())
-        case "p384":
-            return ec.generate_private_key(ec.SECP384R1())
-        case "p521":
-            return ec.generate_private_key(ec.SECP521R1())
-        case "rsa1024":
-            return rsa.generate_private_key(65537, 1024)  # noqa: S505 - the weak key is the point
-        case "rsa2048":
-            return rsa.generate_private_key(65537, 2048)
-        case "ed25519":
-            return ed25519.Ed25519PrivateKey.generate()
-
-
-def private_pem(key: PrivateKey) -> bytes:
-    """The key as unencrypted PKCS #8 PEM."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def public_pem(key: PrivateKey) -> bytes:
-    """The public half as SubjectPublicKeyInfo PEM."""
-    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def write_private(path: Path, pem: bytes) -> Path:
-    """Write a secret so that only its owner may read it, never readable in between. Replaces what is there."""
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(pem)
-    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +114,20 @@ class Authority:
         signer = parent.key if parent else self.key
         builder = _key_identifiers(builder, self.key, signer)
         self.certificate = builder.sign(signer, _digest(signer))
+
+    @classmethod
+    def load(cls, certificate: Path, key: Path) -> "Authority":
+        """A root that `write` and `write_private` put on disk. Raises OSError, ValueError."""
+        self = cls.__new__(cls)
+        self.parent = None
+        self.certificate = x509.load_pem_x509_certificate(certificate.read_bytes())
+        self.name = self.certificate.subject
+        self.key = read_private(key)
+        if self.key.public_key() != self.certificate.public_key():
+            raise ValueError(f"{key} is not the key of {certificate}")
+        names = self.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        self.trust_domain = names.get_values_for_type(x509.UniformResourceIdentifier)[0].removeprefix("spiffe://")
+        return self
 
     @property
     def root(self) -> "Authority":

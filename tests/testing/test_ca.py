@@ -10,7 +10,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from gateway.testing.ca import CLIENT_AUTH, SERVER_AUTH, Authority, Issued, new_key, public_pem
+from gateway.testing.ca import CLIENT_AUTH, SERVER_AUTH, Authority, Issued
+from gateway.testing.keys import new_key, public_pem, read_private
 
 ID = "spiffe://cluster.local/ns/default/sa/web"
 
@@ -151,7 +152,7 @@ def test_written_files_load_and_the_key_is_its_owners_alone(tmp_path: Path) -> N
         files = leaf.write(tmp_path, "web")
     assert stat.S_IMODE(files.key.stat().st_mode) == 0o600
     ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(files.certificate, files.key)
-    loaded = serialization.load_pem_public_key(public_pem(leaf.key))
+    loaded = serialization.load_pem_public_key(public_pem(read_private(files.key)))
     assert loaded == leaf.key.public_key()
 
 
