@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: help install dev demo test lint types imports bench bench-quick bench-peers clean
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PINNED := $(PIP) --require-hashes --only-binary :all:
+
+.PHONY: help install dev demo test lint bench bench-quick bench-peers constraints clean
 
 help:
 	@echo "make install   the gateway in $(VENV)      make demo    see it at work on this machine"
@@ -20,15 +23,15 @@ $(VENV)/bin/python:
 	@echo "making a virtual environment in $(VENV)/"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt constraints-build.txt
 	@echo "installing the gateway and what it needs (a minute on a fresh machine)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r constraints.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(PINNED) -r constraints.txt -r constraints-build.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed constraints-dev.txt
 	@echo "installing what the tests need"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r constraints-dev.txt
+	@$(PINNED) -r constraints-dev.txt
 	@touch $@
 
 demo: install
@@ -52,6 +55,14 @@ bench-quick: dev
 
 bench-peers:
 	@$(PYTHON) -m loadtest.peers
+
+# Maintainers: pin what pyproject.toml asks for, with the hash of every file; names no index.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command "make constraints"
+constraints:
+	$(COMPILE) pyproject.toml -o constraints.txt
+	$(COMPILE) -c constraints.txt --group build -o constraints-build.txt
+	$(COMPILE) -c constraints.txt --group dev pyproject.toml -o constraints-dev.txt
 
 clean:
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
