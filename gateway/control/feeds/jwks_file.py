@@ -23,7 +23,7 @@ class FileKeys:
     def __init__(self, name: str, path: Path, *, on_refresh: OnRefresh | None = None) -> None:
         """`name`: the issuer's in routes.yaml. Raises FeedError when the file cannot be used."""
         self._name = name
-        self._path = path
+        self.path = path
         self._on_refresh = on_refresh
         self._watched = Watched(path)
         self._watched.changed()
@@ -64,7 +64,7 @@ class FileKeys:
         try:
             self._keys = self._read()
         except (OSError, ValueError) as error:
-            log.error("issuer %s: %s cannot be used, the last good keys serve on: %s", self._name, self._path, error)
+            log.error("issuer %s: %s cannot be used, the last good keys serve on: %s", self._name, self.path, error)
             ok = False
         else:
             log.info("issuer %s: its keys were read again", self._name)
@@ -73,7 +73,7 @@ class FileKeys:
             self._on_refresh(self._name, ok)
 
     def _read(self) -> KeySet:
-        keys = parse_key_set(self._path.read_bytes())
+        keys = parse_key_set(self.path.read_bytes())
         for alarm in keys.alarms:
             log.warning("issuer %s: %s", self._name, alarm)
         return keys
