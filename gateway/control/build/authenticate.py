@@ -55,7 +55,8 @@ class CredentialSources:
             if not any(feed is other for other in kept):
                 await feed.close()
 
-    def _feeds(self) -> list[JwksFeed | FileKeys | TrustFeed]:
+    def feeds(self) -> list[JwksFeed | FileKeys | TrustFeed]:
+        """Every feed of these sources."""
         return [*self.keys.values(), self.trust]
 
 

@@ -1,6 +1,6 @@
 """Which credential a request carries in its head (RFC 9110 section 11.6.2, RFC 6750 section 2.1).
 
-Rule: one Authorization field, one scheme, one token68 and nothing after it; query and body are never looked at.
+Rule: one Authorization field, one scheme, one token and nothing after it; query and body are never looked at.
 Invariant: what two readers could take for two credentials is refused, not picked from.
 """
 
@@ -8,16 +8,16 @@ from gateway.model.noun import noun
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 
-_TOKEN68 = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/")
-_SCHEME_ENDS = frozenset(' \t,;="')
-_SCHEMES = {"bearer": False, "dpop": True}
+_DPOP = {"Bearer": False, "bearer": False, "DPoP": True}  # the usual spellings; schemes ignore case
+_SCHEMES = ("bearer", "dpop")
+_SCHEME_ENDS = frozenset('\t,;="')
 
 
 @noun
 class Sent:
-    """A token as it was sent."""
+    """A token as it was sent: whatever its verifier does not take, a comma or a second token too, is malformed."""
 
-    token: str  # not yet held to token68: `check_token68`
+    token: str
     dpop: bool  # under the DPoP scheme (RFC 9449 section 7.1)
 
 
@@ -30,26 +30,24 @@ def read_authorization(values: tuple[str, ...]) -> Sent | None:
         if not values:
             return None
         raise Refused(Reason.BAD_REQUEST, "more than one Authorization field")
-    value = values[0]
-    if value.startswith("Bearer "):  # as nearly everyone writes it
-        token = value[7:].lstrip(" ")
-        if token:
-            return Sent(token, False)
-    return _read_slowly(value)
-
-
-def check_token68(token: str) -> None:
-    """Raises Refused(TOKEN_MALFORMED) unless `token` is one token68 and nothing else (RFC 9110 section 11.2)."""
-    if not token.rstrip("=") or not _TOKEN68.issuperset(token.rstrip("=")):
-        raise Refused(Reason.TOKEN_MALFORMED, "what follows the scheme is not one token68")
-
-
-def _read_slowly(value: str) -> Sent | None:
-    end = next((i for i, character in enumerate(value) if character in _SCHEME_ENDS), len(value))
-    dpop = _SCHEMES.get(value[:end].lower())
+    scheme, _, token = values[0].partition(" ")
+    dpop = _DPOP.get(scheme)
     if dpop is None:
-        return None
-    token = value[end:].lstrip(" ")
-    if not token or value[end] != " ":
+        dpop = _other_spelling(scheme)
+        if dpop is None:
+            return None
+    token = token.lstrip(" ")
+    if not token:
         raise Refused(Reason.TOKEN_MALFORMED, "no token follows the scheme")
     return Sent(token, dpop)
+
+
+def _other_spelling(scheme: str) -> bool | None:
+    """Is it the DPoP scheme? None for a scheme that is not ours. Raises Refused for ours with something stuck to it."""
+    name = scheme.lower()
+    for known in _SCHEMES:
+        if name == known:
+            return known == "dpop"
+        if name.startswith(known) and name[len(known)] in _SCHEME_ENDS:
+            raise Refused(Reason.TOKEN_MALFORMED, "the scheme is not followed by a space")
+    return None

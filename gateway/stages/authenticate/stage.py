@@ -12,7 +12,7 @@ from gateway.model.reason import Reason
 from gateway.model.refused import Challenge, Refused
 from gateway.model.request import RequestContext
 from gateway.model.route import Route
-from gateway.stages.authenticate.credentials import Sent, read_authorization
+from gateway.stages.authenticate.credentials import read_authorization
 from gateway.stages.authenticate.evidence import CertificateJudge, TokenVerifier, VerifiedToken
 
 _CERTIFICATE = Challenge(certificate=True)
@@ -43,37 +43,16 @@ class Authenticate:
     async def __call__(self, ctx: RequestContext, route: Route) -> Principal:
         """Raises Refused: 400 BAD_REQUEST, 401, or 503 KEYS_UNAVAILABLE."""
         asked = self._routes[route.index]
-        sent = read_authorization(ctx.header("authorization"))
+        values = ctx.values.get("authorization")
+        sent = read_authorization(values) if values is not None else None
         if asked.ignored:
             return Principal(None, None, ctx.client_ip)
+        now = ctx.time
         tls = ctx.connection.tls
         chain = tls.chain if tls is not None else ()
-        if sent is None and not chain:
-            return self._anonymous(ctx, asked)
-        token = await self._verify(sent, ctx.time) if sent is not None else None
-        workload = self._judge(chain, asked, token, ctx.time) if chain else None
-        if asked.certificate and workload is None:
-            raise Refused(
-                Reason.CERTIFICATE_REQUIRED, "the route requires a client certificate", challenge=_CERTIFICATE
-            )
-        if token is None or sent is None:
-            if asked.audiences is not None:
-                raise Refused(Reason.CREDENTIALS_MISSING, "the route requires a token's audience, and none was sent")
-            return Principal(workload, None, ctx.client_ip)
-        _check_audience(token, asked)
-        for confirm, expected in token.proofs:
-            confirm(expected, workload)
-        if sent.dpop:
-            raise Refused(Reason.BINDING_MISSING, "the DPoP scheme needs a proof, and none is accepted here")
-        return Principal(workload, token.user, ctx.client_ip)
-
-    def _anonymous(self, ctx: RequestContext, asked: RouteCredentials) -> Principal:
-        if asked.public:
-            return Principal(None, None, ctx.client_ip)
-        challenge = _CERTIFICATE if asked.certificate else self._challenge
-        raise Refused(Reason.CREDENTIALS_MISSING, "neither a certificate nor a token was sent", challenge=challenge)
-
-    async def _verify(self, sent: Sent, now: float) -> VerifiedToken:
+        if sent is None:
+            workload = self._judge(chain, asked, None, now) if chain else None
+            return self._without_token(ctx, asked, workload)
         if self._tokens is None:
             raise Refused(Reason.TOKEN_ISSUER, "no issuer is configured", challenge=_CERTIFICATE)
         token = await self._tokens.verify(sent.token, now)
@@ -81,7 +60,25 @@ class Authenticate:
             raise Refused(Reason.TOKEN_EXPIRED, "exp has passed")
         if now < token.begins:
             raise Refused(Reason.TOKEN_NOT_YET_VALID, "nbf or iat lies in the future")
-        return token
+        workload = self._judge(chain, asked, token, now) if chain else None
+        if workload is None and asked.certificate:
+            raise Refused(
+                Reason.CERTIFICATE_REQUIRED, "the route requires a client certificate", challenge=_CERTIFICATE
+            )
+        _check_audience(token, asked)
+        for confirm, expected in token.proofs:
+            confirm(expected, workload)
+        if sent.dpop:
+            raise Refused(Reason.BINDING_MISSING, "the DPoP scheme needs a proof, and none is accepted here")
+        return Principal(workload, token.user, ctx.client_ip)
+
+    def _without_token(self, ctx: RequestContext, asked: RouteCredentials, workload: Workload | None) -> Principal:
+        if workload is None and not asked.public:
+            challenge = _CERTIFICATE if asked.certificate else self._challenge
+            raise Refused(Reason.CREDENTIALS_MISSING, "neither a certificate nor a token was sent", challenge=challenge)
+        if asked.audiences is not None:
+            raise Refused(Reason.CREDENTIALS_MISSING, "the route requires a token's audience, and none was sent")
+        return Principal(workload, None, ctx.client_ip)
 
     def _judge(
         self, chain: tuple[bytes, ...], asked: RouteCredentials, token: VerifiedToken | None, now: float
