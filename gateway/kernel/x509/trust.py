@@ -71,9 +71,12 @@ def parse_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
     if _BEGIN not in pem:
         raise ValueError("no PEM certificate (-----BEGIN CERTIFICATE-----) stands in it")
     try:
-        return tuple(x509.load_pem_x509_certificates(pem))
+        certificates = tuple(x509.load_pem_x509_certificates(pem))
     except UNREADABLE:
-        raise ValueError("a certificate in it cannot be read: is the file whole?") from None
+        certificates = ()
+    if len(certificates) != pem.count(_BEGIN):  # the library overlooks a block that is cut off
+        raise ValueError("a certificate in it cannot be read: is the file whole?")
+    return certificates
 
 
 def _check_signature(one: RevocationList, anchors: tuple[x509.Certificate, ...]) -> None:
