@@ -1,0 +1,74 @@
+"""The schema of routes.yaml: typed, immutable objects whose attributes are the keys of the contract (section 2).
+
+A file by meaning. `from` is `from_`; durations are seconds, sizes bytes, paths absolute.
+What is not built yet is no part of it (`gateway.config.unbuilt`).
+"""
+
+from gateway.config.schema.audit import Audit, Segment
+from gateway.config.schema.base import NOWHERE, Named, Node
+from gateway.config.schema.config import Config, Log
+from gateway.config.schema.issuers import Binding, Issuer, Jwks
+from gateway.config.schema.limits import RateLimit
+from gateway.config.schema.listeners import Admin, CertificateFiles, Listener, ListenerLimits, ListenerTls, PathRules
+from gateway.config.schema.routes import (
+    Cors,
+    Forward,
+    HeaderEdit,
+    Match,
+    Redirect,
+    Requires,
+    Respond,
+    Rewrite,
+    Route,
+)
+from gateway.config.schema.rules import Condition, Operation, Policy, Rule, Source
+from gateway.config.schema.scalars import UNLIMITED
+from gateway.config.schema.trust import ClientAuthority, Identity, TrustDomain
+from gateway.config.schema.units import Address, Network, Rate
+from gateway.config.schema.upstreams import Connections, Endpoint, Timeouts, Upstream, UpstreamTls
+
+__all__ = [
+    "NOWHERE",
+    "UNLIMITED",
+    "Address",
+    "Admin",
+    "Audit",
+    "Binding",
+    "CertificateFiles",
+    "ClientAuthority",
+    "Condition",
+    "Config",
+    "Connections",
+    "Cors",
+    "Endpoint",
+    "Forward",
+    "HeaderEdit",
+    "Identity",
+    "Issuer",
+    "Jwks",
+    "Listener",
+    "ListenerLimits",
+    "ListenerTls",
+    "Log",
+    "Match",
+    "Named",
+    "Network",
+    "Node",
+    "Operation",
+    "PathRules",
+    "Policy",
+    "Rate",
+    "RateLimit",
+    "Redirect",
+    "Requires",
+    "Respond",
+    "Rewrite",
+    "Route",
+    "Rule",
+    "Segment",
+    "Source",
+    "Timeouts",
+    "TrustDomain",
+    "Upstream",
+    "UpstreamTls",
+]

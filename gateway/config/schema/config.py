@@ -1,0 +1,66 @@
+"""The whole file as one immutable object.
+
+Names are resolved, relative paths are absolute, defaults are filled in: what stands here is what is in force.
+`digest`, `path` and `warnings` come from the loader.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, SkipValidation
+from pydantic.json_schema import SkipJsonSchema
+
+from gateway.config.problem import Problem
+from gateway.config.schema.audit import Audit
+from gateway.config.schema.base import Node
+from gateway.config.schema.issuers import Issuer
+from gateway.config.schema.limits import RateLimit
+from gateway.config.schema.listeners import Admin, Listener
+from gateway.config.schema.routes import Route
+from gateway.config.schema.rules import Policy
+from gateway.config.schema.scalars import FilePath, Integer, Name, Secret, Some
+from gateway.config.schema.trust import ClientAuthority, Identity, TrustDomain
+from gateway.config.schema.upstreams import Upstream
+
+
+class Log(Node):
+    """The program's own log."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "text"] = "json"
+
+
+class Config(Node):
+    """routes.yaml."""
+
+    version: Literal[1]
+    workers: Annotated[Integer, Field(ge=1, le=256)] = 1
+    state_dir: FilePath = Path("var/state")
+    """Admin token, last good keys."""
+    log: Log = Log()
+    listeners: Annotated[dict[Name, Listener], Field(min_length=1)]
+    admin: Admin | None = None
+    store: Secret = SecretStr("memory://")
+    """memory://, redis://, rediss:// or redis+unix://; a secret, because it may hold a password."""
+    identity: Identity | None = None
+    trust_domains: dict[Name, TrustDomain] = Field(default_factory=dict)
+    client_authorities: dict[Name, ClientAuthority] = Field(default_factory=dict)
+    issuers: dict[Name, Issuer] = Field(default_factory=dict)
+    rate_limits: dict[Name, RateLimit] = Field(default_factory=dict)
+    upstreams: dict[Name, Upstream] = Field(default_factory=dict)
+    policies: tuple[Policy, ...] = ()
+    routes: Some[Route]
+    audit: Audit
+
+    path: Annotated[SkipValidation[Path], SkipJsonSchema()] = Field(
+        default=Path(), validation_alias="\0path", exclude=True
+    )
+    """The file, as it was named."""
+    digest: Annotated[SkipValidation[str], SkipJsonSchema()] = Field(
+        default="", validation_alias="\0digest", exclude=True
+    )
+    """SHA-256 of the file's bytes, hex."""
+    warnings: Annotated[SkipValidation[tuple[Problem, ...]], SkipJsonSchema()] = Field(
+        default=(), validation_alias="\0warnings", exclude=True
+    )
+    """What is valid and still looks wrong."""

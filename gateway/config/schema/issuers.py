@@ -1,0 +1,57 @@
+"""Whose tokens are believed: `issuers`.
+
+An issuer is the exact `iss` of its tokens, and always has audiences.
+Algorithms are asymmetric and listed; the token's header only picks among them.
+"""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, model_validator
+
+from gateway.config.schema.base import Named, Node
+from gateway.config.schema.scalars import Duration, FilePath, NonEmpty, Some
+
+Algorithm: TypeAlias = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+DEFAULT_ALGORITHMS: tuple[Algorithm, ...] = ("RS256", "PS256", "ES256", "EdDSA")
+
+
+class Jwks(Node):
+    """A file of keys (`jwks: FILE`), or the pace at which fetched ones are kept (`jwks: {refresh, max_stale}`)."""
+
+    file: FilePath | None = None
+    """Watched. Without one the keys are fetched."""
+    refresh: Annotated[Duration, Field(ge=1)] = 300.0
+    max_stale: Annotated[Duration, Field(ge=1)] = 86400.0
+    """How long the last good keys are used when no new ones can be had."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, data: Any) -> Any:
+        return {"file": data} if isinstance(data, str) else data
+
+
+class Binding(Node):
+    """Which proofs of possession are asked of a token."""
+
+    dpop: Literal["optional"] = "optional"
+    mtls: Literal["off", "optional", "required"] = "optional"
+    """RFC 8705: `optional` holds bound tokens to their certificate, `required` refuses unbound ones."""
+
+
+class Issuer(Named):
+    """One issuer of bearer tokens."""
+
+    issuer: NonEmpty
+    """The `iss` claim, compared byte by byte, and where discovery starts."""
+    audiences: Some[NonEmpty]
+    """Values of `aud` of which one is wanted; ["*"] says any."""
+    jwks_uri: NonEmpty | None = None
+    """Where its keys are; default: discovery."""
+    jwks: Jwks = Jwks()
+    ca: FilePath | None = None
+    """PEM file of the private authority of the provider's own certificate."""
+    algorithms: Some[Algorithm] = DEFAULT_ALGORITHMS
+    clock_skew: Annotated[Duration, Field(ge=0, le=300)] = 60.0
+    space_delimited_claims: tuple[NonEmpty, ...] = ("scope", "permission")
+    token_type: Literal["any", "at+jwt"] = "any"
+    binding: Binding = Binding()

@@ -1,0 +1,123 @@
+"""What is served and how: `routes`, first match in file order.
+
+A route has exactly one of `upstream`, `respond` and `redirect`.
+A route that is not public answers 401 without a credential, whatever its rules say.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from gateway.config.schema.base import Node
+from gateway.config.schema.rules import Rule, name_rules
+from gateway.config.schema.scalars import AnyText, BodySize, Boolean, Duration, Integer, Method, Name, NonEmpty, Some
+
+
+class Match(Node):
+    """Which requests; a key that is absent asks nothing."""
+
+    listeners: Some[Name] = ()
+    hosts: Some[NonEmpty] = ()
+    """Exact, `*.suffix` (one or more labels) or `*`."""
+    paths: Some[NonEmpty]
+    """Value patterns or path templates."""
+    methods: Some[Method] = ()
+    headers: dict[NonEmpty, NonEmpty] = Field(default_factory=dict)
+    """Value patterns by field name; all must match."""
+
+
+class Rewrite(Node):
+    """What the backend is asked for instead."""
+
+    prefix: NonEmpty | None = None
+    """Replaces the text before `/*` of the pattern that matched."""
+    path: NonEmpty | None = None
+    """Replaces the whole path."""
+    host: NonEmpty | None = None
+    """The Host that the backend reads; never changes the identity that is verified."""
+
+
+class Requires(Node):
+    """Besides the rules."""
+
+    certificate: Boolean = False
+    audiences: Some[NonEmpty] = ()
+    """Replaces the issuer's list on this route."""
+    scopes: Some[NonEmpty] = ()
+
+
+class Forward(Node):
+    """What a backend is told about the caller."""
+
+    authorization: Literal["remove", "keep"] = "remove"
+    assertion: Boolean = True
+    headers: dict[NonEmpty, NonEmpty] = Field(default_factory=dict)
+    """Field name to claim path (`claims.sub`) or quoted literal (`"'text'"`)."""
+    keep: tuple[NonEmpty, ...] = ()
+    """Fields let through that are removed by default because they may name another path, method or user."""
+
+
+class Cors(Node):
+    """Which origins' pages may read the answers."""
+
+    origins: Some[NonEmpty]
+    methods: Some[Method] = ("GET", "HEAD", "POST")
+    headers: tuple[NonEmpty, ...] = ()
+    expose: tuple[NonEmpty, ...] = ("WWW-Authenticate", "Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-Id")
+    credentials: Boolean = False
+    max_age: Duration = 600.0
+
+
+class HeaderEdit(Node):
+    """Fields set (replacing what was there) and removed."""
+
+    set: dict[NonEmpty, AnyText] = Field(default_factory=dict)
+    remove: tuple[NonEmpty, ...] = ()
+
+
+class Respond(Node):
+    """An answer of the gateway's own."""
+
+    status: Annotated[Integer, Field(ge=200, le=599)] = 200
+    body: AnyText = ""
+
+
+class Redirect(Node):
+    """An answer that points elsewhere."""
+
+    to: NonEmpty
+    status: Literal[301, 302, 303, 307, 308] = 308
+
+
+class Route(Node):
+    """One route."""
+
+    name: Name
+    match: Match
+    upstream: Name | None = None
+    respond: Respond | None = None
+    redirect: Redirect | None = None
+    public: Boolean = False
+    ignore_credentials: Boolean = False
+    """On a public route: credentials are dropped unread."""
+    rewrite: Rewrite | None = None
+    rate_limits: tuple[Name, ...] = ()
+    requires: Requires | None = None
+    deny: Some[Rule] = ()
+    allow: Some[Rule] = ()
+    forward: Forward = Forward()
+    cors: Cors | None = None
+    timeout: Annotated[Duration, Field(gt=0)] | None = None
+    """Total, to the end of the answer."""
+    max_body: BodySize | None = None
+    """Overrides the listener's `limits.body`; UNLIMITED for `unlimited`."""
+    request_headers: HeaderEdit = HeaderEdit()
+    response_headers: HeaderEdit = HeaderEdit()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_rules(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        name = data.get("name", "")
+        return name_rules(name_rules(data, "deny", f"{name}.deny"), "allow", f"{name}.allow")

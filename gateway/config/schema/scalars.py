@@ -1,0 +1,193 @@
+"""The types of single values: what a scalar of the file becomes.
+
+Types are strict: a number where a text is wanted is an error that says what to write.
+Only a scalar that is one whole `${VARIABLE}` takes the type of its key.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeAlias, TypeVar
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, WithJsonSchema
+
+from gateway.config.schema import units
+from gateway.config.schema.units import Address, Network, Rate
+from gateway.model.methods import KNOWN_METHODS
+
+UNLIMITED = 1 << 62  # bytes: what `unlimited` means
+_T = TypeVar("_T")
+
+
+class Text(str):
+    """A plain (unquoted) scalar of the file that is no number, boolean or null."""
+
+    __slots__ = ("variable",)
+    variable: bool
+
+    def __new__(cls, value: str, *, variable: bool = False) -> Self:
+        """With `variable`: the whole scalar was `${NAME}` and takes the type of its key."""
+        made = super().__new__(cls, value)
+        made.variable = variable
+        return made
+
+
+def _shown(value: object) -> str:
+    return (
+        {True: "true", False: "false", None: "null"}.get(value, str(value))
+        if isinstance(value, bool | None)
+        else str(value)
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        if not value:
+            raise ValueError("an empty text: remove the key or write a value")
+        return str(value)
+    if isinstance(value, bool | int | float):
+        raise ValueError(f'a text is wanted: write "{_shown(value)}" in quotes')
+    if value is None:
+        raise ValueError("nothing stands here: remove the key or write a value")
+    raise ValueError(f"a text is wanted, not a {'list' if isinstance(value, list) else 'mapping'}")
+
+
+def _any_text(value: object) -> str:
+    return "" if isinstance(value, str) and not value else _text(value)
+
+
+def _integer(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, Text):
+        if value.variable and value.lstrip("+-").isdigit() and value.isascii():
+            return int(value)
+        digits = value.lstrip("+-")
+        if digits.isascii() and digits.isdigit():
+            raise ValueError(
+                f"{value!s} is an octal number to some and a decimal one to others: write {int(value)} or 0o…"
+            )
+        if digits.replace(":", "").isdigit() and ":" in digits:
+            raise ValueError(
+                f"{value!s} is a number in base 60 to some: write a plain number, or quote it where a text is wanted"
+            )
+    raise ValueError("a whole number is wanted")
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Text):
+        if value.variable and value in ("true", "false"):
+            return value == "true"
+        if value.lower() in ("yes", "on", "y"):
+            raise ValueError(f"{value!s} is a text in YAML 1.2: write true")
+        if value.lower() in ("no", "off", "n"):
+            raise ValueError(f"{value!s} is a text in YAML 1.2: write false")
+    raise ValueError("true or false is wanted")
+
+
+def _duration(value: object) -> float:
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise ValueError(f"{value} of what? Write a unit, like {value}s or {value}ms")
+    return units.duration(_text(value))
+
+
+def _size(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            raise ValueError("a size is never negative")
+        return value
+    return units.size(_text(value))
+
+
+def _body_size(value: object) -> int:
+    return UNLIMITED if value == "unlimited" else _size(value)
+
+
+def _path(value: object, info: ValidationInfo) -> Path:
+    text = _text(value)
+    base = info.context["base"] if info.context else Path()
+    return Path(base / text)
+
+
+def _secret(value: object, info: ValidationInfo) -> SecretStr:
+    if not isinstance(value, dict):
+        return SecretStr(_text(value))
+    if set(value) != {"file"}:
+        raise ValueError("a secret is a text or {file: PATH}")
+    path = _path(value["file"], info)
+    try:
+        held = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise ValueError(f"cannot read the secret from {path}: {why(error)}") from None
+    if not held:
+        raise ValueError(f"{path} is empty: it should hold the secret")
+    return SecretStr(held)
+
+
+def why(error: Exception) -> str:
+    """An operating system's error in a few words, without its number."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def _method(value: object) -> str:
+    text = _text(value)
+    if text == "*" or text in KNOWN_METHODS:
+        return text
+    if text.upper() in KNOWN_METHODS:
+        raise ValueError(f"methods are in upper case: write {text.upper()}")
+    raise ValueError(f"{text!r} is not a method that the gateway knows")
+
+
+def _name(value: object) -> str:
+    text = _text(value)
+    if len(text) > 128 or not text.isprintable() or text != text.strip() or "*" in text:
+        raise ValueError("a name has at most 128 printable characters and no *")
+    return text
+
+
+def _one(value: object) -> Any:
+    return value if isinstance(value, list | tuple) or value is None else [value]
+
+
+_DURATION_SCHEMA = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$", "examples": ["5s", "10m"]}
+_SIZE_SCHEMA = {
+    "anyOf": [{"type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)$"}, {"type": "integer", "minimum": 0}]
+}
+_STRING_SCHEMA = {"type": "string"}
+
+NonEmpty = Annotated[str, BeforeValidator(_text)]
+AnyText = Annotated[str, BeforeValidator(_any_text)]
+Name = Annotated[str, BeforeValidator(_name)]
+Integer = Annotated[int, BeforeValidator(_integer)]
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Duration = Annotated[float, BeforeValidator(_duration), WithJsonSchema(_DURATION_SCHEMA)]
+Size = Annotated[int, BeforeValidator(_size), WithJsonSchema(_SIZE_SCHEMA)]
+BodySize = Annotated[
+    int, BeforeValidator(_body_size), WithJsonSchema({"anyOf": [_SIZE_SCHEMA, {"const": "unlimited"}]})
+]
+FilePath = Annotated[Path, BeforeValidator(_path), WithJsonSchema(_STRING_SCHEMA)]
+Secret = Annotated[
+    SecretStr,
+    BeforeValidator(_secret),
+    WithJsonSchema(
+        {"anyOf": [_STRING_SCHEMA, {"type": "object", "required": ["file"], "properties": {"file": _STRING_SCHEMA}}]}
+    ),
+]
+Method = Annotated[str, BeforeValidator(_method)]
+
+
+def _parsed(parse: Any) -> BeforeValidator:
+    return BeforeValidator(
+        lambda value: value if not isinstance(value, str | int | float | None) else parse(_text(value))
+    )
+
+
+RateText: TypeAlias = Annotated[Rate, _parsed(units.rate), WithJsonSchema(_STRING_SCHEMA)]
+ListenAddress: TypeAlias = Annotated[Address, _parsed(units.address), WithJsonSchema(_STRING_SCHEMA)]
+AdminAddress: TypeAlias = Annotated[Address, _parsed(units.admin_address), WithJsonSchema(_STRING_SCHEMA)]
+Cidr: TypeAlias = Annotated[Network, _parsed(units.network), WithJsonSchema(_STRING_SCHEMA)]
+
+Some = Annotated[tuple[_T, ...], Field(min_length=1)]  # a list that may be absent, never empty
+OneOrSome = Annotated[tuple[_T, ...], BeforeValidator(_one), Field(min_length=1)]  # a single value stands for a list

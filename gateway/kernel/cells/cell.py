@@ -1,0 +1,72 @@
+"""The cells: one number, or one histogram, of one set of labels.
+
+A cell belongs to the event loop's thread; reading it from another thread gives a value that was true a moment ago.
+Nothing here locks, parses or allocates.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+
+
+class Counter:
+    """A number that only grows."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0.0
+
+    def inc(self, amount: float = 1.0) -> None:
+        """Add `amount`, which is never negative."""
+        self.value += amount
+
+
+class Gauge:
+    """A number that goes up and down, or one that is asked for when it is read."""
+
+    __slots__ = ("_ask", "_value")
+
+    def __init__(self) -> None:
+        self._value = 0.0
+        self._ask: Callable[[], float] | None = None
+
+    @property
+    def value(self) -> float:
+        """What it stands at now."""
+        return self._value if self._ask is None else self._ask()
+
+    def set(self, value: float) -> None:
+        """It stands at `value`."""
+        self._value = value
+
+    def inc(self, amount: float = 1.0) -> None:
+        """Add `amount`."""
+        self._value += amount
+
+    def dec(self, amount: float = 1.0) -> None:
+        """Take `amount` away."""
+        self._value -= amount
+
+    def ask(self, function: Callable[[], float] | None) -> None:
+        """Read `function` at each exposition instead of a stored value (an age, a lag); None takes it back.
+
+        The function runs in the thread that exposes; it must be quick, must not raise and must not need the loop.
+        """
+        self._ask = function
+
+
+class Histogram:
+    """How often a value fell at or under each bound (Prometheus `le`), and the sum of all."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        """`bounds` ascend; what is above the last falls into one more bucket."""
+        self.bounds = list(bounds)
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value

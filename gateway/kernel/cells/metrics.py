@@ -1,0 +1,120 @@
+"""Every metric of the gateway, by name: contract section 7.
+
+One object a process; stages take their cells from it when a snapshot is built, and a reload changes none of its counts.
+A label's value comes from the config or from a closed set of ours, never from a request.
+"""
+
+import platform
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from gateway import __version__
+from gateway.kernel.cells.cell import Counter, Gauge, Histogram
+from gateway.kernel.cells.family import CounterFamily, Family, GaugeFamily, HistogramFamily, LabelValues, Merge, Rows
+
+PREFIX = "gateway_"
+NO_ROUTE = "none"  # `route` where none matched
+OTHER_METHOD = "other"  # `method` outside KNOWN_METHODS
+KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT")
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+AnyFamily: TypeAlias = Family[Counter] | Family[Gauge] | Family[Histogram]
+Dump: TypeAlias = dict[str, Rows]
+
+
+class Metrics:
+    """The families as attributes; those without labels are the cell itself."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, AnyFamily] = {}
+        counter, gauge = self._counter, self._gauge
+        self.requests = counter("requests_total", "Requests that ended.", "route", "method", "status")
+        self.request_duration = self._histogram(
+            "request_duration_seconds", "From a request's head to the end of its answer.", "route"
+        )
+        self.requests_in_flight = gauge("requests_in_flight", "Requests that have begun and not ended.").labels()
+        self.decisions = counter("decisions_total", "Decisions, by effect and reason.", "route", "effect", "reason")
+        self.shadow_decisions = counter(
+            "shadow_decisions_total", "What things in shadow mode would have done.", "route", "kind", "effect"
+        )
+        self.authentications = counter(
+            "authentications_total", "Credentials judged.", "method", "result", "reason"
+        )  # method: certificate, jwt; result: ok, refused; reason: a Reason's code, "" when ok
+        self.rate_limit_decisions = counter(
+            "rate_limit_decisions_total", "Limits asked.", "limit", "result"
+        )  # result: admitted, refused, shadow_refused, error
+        self.rate_limit_store_up = gauge(
+            "rate_limit_store_up", "1 while the limit store answers.", merge=Merge.MIN
+        ).labels()
+        self.tls_handshakes = counter(
+            "tls_handshakes_total", "TLS handshakes with clients.", "listener", "result", "reason"
+        )  # result: ok, refused; reason: "" when ok
+        self.downstream_connections = gauge("downstream_connections", "Open client connections.", "listener")
+        self.certificate_expiry = gauge(
+            "certificate_expiry_timestamp_seconds", "When a certificate ends.", "role", "name", merge=Merge.MIN
+        )
+        self.jwks_age = gauge(
+            "jwks_age_seconds", "Time since an issuer's keys were last confirmed.", "issuer", merge=Merge.MAX
+        )
+        self.jwks_refresh = counter("jwks_refresh_total", "Fetches of an issuer's keys.", "issuer", "result")
+        self.upstream_requests = counter(
+            "upstream_requests_total", "Requests sent to backends.", "upstream", "endpoint", "result"
+        )  # result: 1xx to 5xx of the answer, else a Reason's code
+        self.upstream_connections = gauge(
+            "upstream_connections", "Connections to backends.", "upstream", "state"
+        )  # state: active, idle
+        self.upstream_ejected = gauge(
+            "upstream_ejected", "1 while an endpoint is ejected.", "upstream", "endpoint", merge=Merge.MAX
+        )
+        # every worker reloads for one reload: the greatest count is the true one
+        self.config_reloads = counter(
+            "config_reloads_total", "Reloads of the config.", "result", merge=Merge.MAX
+        )  # result: success, failure
+        self.config_last_reload_success = gauge(
+            "config_last_reload_success_timestamp_seconds", "When a config was last taken over.", merge=Merge.MIN
+        ).labels()
+        self.config_info = gauge("config_info", "The config at work, by its digest.", "digest", merge=Merge.MAX)
+        self.build_info = gauge("build_info", "The program at work.", "version", "python", merge=Merge.MAX)
+        self.build_info.labels(__version__, platform.python_version()).set(1)
+        self.audit_records = counter("audit_records_total", "Records written to the audit log.").labels()
+        self.audit_lag = gauge(
+            "audit_lag_seconds", "Age of the oldest audit record that is not written yet.", merge=Merge.MAX
+        ).labels()
+        self.streams_terminated = counter(
+            "streams_terminated_total", "Answers that were broken off.", "reason"
+        )  # reason: a Reason's code
+
+    def families(self) -> Iterator[AnyFamily]:
+        """Every family, in the contract's order."""
+        yield from self._families.values()
+
+    def dump(self) -> Dump:
+        """Every value, as plain data that JSON can carry to another process."""
+        return {name: family.rows() for name, family in self._families.items()}
+
+    def absorb(self, dump: Dump, seen: set[tuple[str, LabelValues]]) -> None:
+        """Take in another process's values. `seen`: what was absorbed before; this call adds to it.
+
+        Raises ValueError or KeyError for values of another build.
+        """
+        for name, rows in dump.items():
+            family = self._families[name]
+            for values, value in rows:
+                key = name, tuple(values)
+                family.absorb(key[1], value, first=key not in seen)
+                seen.add(key)
+
+    def _counter(self, name: str, text: str, *labels: str, merge: Merge = Merge.SUM) -> CounterFamily:
+        family = CounterFamily(name, text, labels, merge)
+        self._families[name] = family
+        return family
+
+    def _gauge(self, name: str, text: str, *labels: str, merge: Merge = Merge.SUM) -> GaugeFamily:
+        family = GaugeFamily(name, text, labels, merge)
+        self._families[name] = family
+        return family
+
+    def _histogram(self, name: str, text: str, *labels: str) -> HistogramFamily:
+        family = HistogramFamily(name, text, labels, _SECONDS)
+        self._families[name] = family
+        return family

@@ -1,0 +1,103 @@
+"""What is exported is what contract section 7 promises, neither more nor less."""
+
+import json
+
+import pytest
+
+from gateway.kernel.cells import Metrics
+from gateway.kernel.cells.exposition import expose
+from gateway.kernel.cells.family import LabelValues
+
+CONTRACT = """requests_total{route,method,status}, request_duration_seconds{route}, requests_in_flight,
+decisions_total{route,effect,reason}, shadow_decisions_total{route,kind,effect},
+authentications_total{method,result,reason}, rate_limit_decisions_total{limit,result}, rate_limit_store_up,
+tls_handshakes_total{listener,result,reason}, downstream_connections{listener},
+certificate_expiry_timestamp_seconds{role,name}, jwks_age_seconds{issuer}, jwks_refresh_total{issuer,result},
+upstream_requests_total{upstream,endpoint,result}, upstream_connections{upstream,state},
+upstream_ejected{upstream,endpoint}, config_reloads_total{result}, config_last_reload_success_timestamp_seconds,
+config_info{digest}, build_info{version,python}, audit_records_total, audit_lag_seconds,
+streams_terminated_total{reason}"""
+
+
+def contract() -> dict[str, set[str]]:
+    """Every metric's labels, read from the contract's own words."""
+    metrics: dict[str, set[str]] = {}
+    for part in CONTRACT.replace("\n", " ").replace("}, ", "};").split(";"):
+        for name in part.split(", ") if "{" not in part else [*part[: part.index("{")].split(", ")]:
+            metrics[f"gateway_{name.strip()}"] = set()
+        if "{" in part:
+            last = f"gateway_{part[: part.index('{')].split(', ')[-1].strip()}"
+            metrics[last] = set(part[part.index("{") + 1 : part.index("}")].split(","))
+    return metrics
+
+
+def exported(metrics: Metrics) -> dict[str, set[str]]:
+    """Every exported metric's labels, read from the text as Prometheus reads it."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    text = expose(metrics, "")[1].decode()
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(text):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        found[name] = {label for sample in family.samples for label in sample.labels} - {"le"}
+    return found
+
+
+def with_a_cell_each() -> Metrics:
+    metrics = Metrics()
+    for family in metrics.families():
+        if family.label_names:
+            family.labels(*[f"a-{label}" for label in family.label_names])
+    return metrics
+
+
+def test_names_and_labels_are_those_of_the_contract() -> None:
+    assert len(contract()) == 23
+    assert exported(with_a_cell_each()) == contract()
+
+
+def test_a_metric_without_a_value_yet_is_already_named() -> None:
+    assert exported(Metrics()).keys() == contract().keys()
+
+
+def test_openmetrics_is_spoken_where_it_is_asked_for() -> None:
+    content_type, body = expose(with_a_cell_each(), "application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert body.endswith(b"# EOF\n")
+
+
+def test_a_histogram_is_cumulative_and_ends_at_infinity() -> None:
+    metrics = Metrics()
+    for value in (0.0005, 0.02, 99.0):
+        metrics.request_duration.labels("r").observe(value)
+    text = expose(metrics, "")[1].decode()
+    assert 'gateway_request_duration_seconds_bucket{le="0.001",route="r"} 1.0' in text
+    assert 'gateway_request_duration_seconds_bucket{le="0.025",route="r"} 2.0' in text
+    assert 'gateway_request_duration_seconds_bucket{le="30.0",route="r"} 2.0' in text
+    assert 'gateway_request_duration_seconds_bucket{le="+Inf",route="r"} 3.0' in text
+    assert 'gateway_request_duration_seconds_count{route="r"} 3.0' in text
+
+
+def test_a_hostile_label_value_stays_one_value() -> None:
+    metrics = Metrics()
+    metrics.config_info.labels('a"}\n\\evil 1').set(1)
+    assert 'gateway_config_info{digest="a\\"}\\n\\\\evil 1"} 1.0\n' in expose(metrics, "")[1].decode()
+
+
+def test_workers_become_one_over_json() -> None:
+    merged, seen = Metrics(), set[tuple[str, LabelValues]]()
+    for reloads, store in ((2, 1), (2, 0)):
+        worker = Metrics()
+        worker.requests.labels("r", "GET", "200").inc(5)
+        worker.request_duration.labels("r").observe(0.3)
+        worker.config_reloads.labels("success").inc(reloads)
+        worker.rate_limit_store_up.set(store)
+        worker.requests_in_flight.set(3)
+        merged.absorb(json.loads(json.dumps(worker.dump())), seen)
+    assert merged.requests.labels("r", "GET", "200").value == 10
+    assert sum(merged.request_duration.labels("r").counts) == 2
+    assert merged.config_reloads.labels("success").value == 2  # one reload, whoever did it
+    assert merged.rate_limit_store_up.value == 0  # up only where it is up for all
+    assert merged.requests_in_flight.value == 6
+    with pytest.raises(KeyError):
+        merged.absorb({"another_total": []}, seen)
