@@ -105,10 +105,10 @@ class Record:
         index = trace.route.index if trace.route is not None else -1
         self._counters[index].decided(effect.value, reason.code, refused.shadows)
         principal = trace.principal
-        if principal is None or principal.anonymous or effect is Effect.LIMIT:
-            # who proved nothing may flood; a caller that proved who it is answers for each of its refusals
-            if not self._log.admits("decision", reason.code):
-                return
+        # who proved nothing may flood; a caller that proved who it is answers for each of its refusals
+        bounded = principal is None or principal.anonymous or effect is Effect.LIMIT
+        if bounded and not self._log.admits("decision", reason.code):
+            return
         self._log.queue("decision", self._members(trace, index, effect.value, reason.code))
 
     def _members(self, trace: Trace, index: int, effect: str, reason: str | None) -> str:
