@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, WithJson
 from gateway.config.document import Number, Text
 from gateway.config.schema import units
 from gateway.config.schema.units import Address, Network, Rate
-from gateway.model.methods import KNOWN_METHODS
+from gateway.kernel.patterns.methods import compile_methods
 
 UNLIMITED = 1 << 62  # bytes: what `unlimited` means
 _T = TypeVar("_T")
@@ -90,7 +90,7 @@ def _body_size(value: object) -> int:
 
 
 def _path(value: object, info: ValidationInfo) -> Path:
-    text = _text(value)
+    text = value if isinstance(value, Path) else _text(value)
     base = info.context["base"] if info.context else Path()
     return Path(base / text)
 
@@ -119,11 +119,8 @@ def why(error: Exception) -> str:
 
 def _method(value: object) -> str:
     text = _text(value)
-    if text == "*" or text in KNOWN_METHODS:
-        return text
-    if text.upper() in KNOWN_METHODS:
-        raise ValueError(f"methods are in upper case: write {text.upper()}")
-    raise ValueError(f"{text!r} is not a method that the gateway knows")
+    compile_methods([text])
+    return text
 
 
 def _name(value: object) -> str:
