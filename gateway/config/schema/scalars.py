@@ -5,10 +5,11 @@ Only a scalar that is one whole `${VARIABLE}` takes the type of its key.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, WithJsonSchema
 
+from gateway.config.document import Number, Text
 from gateway.config.schema import units
 from gateway.config.schema.units import Address, Network, Rate
 from gateway.model.methods import KNOWN_METHODS
@@ -17,25 +18,10 @@ UNLIMITED = 1 << 62  # bytes: what `unlimited` means
 _T = TypeVar("_T")
 
 
-class Text(str):
-    """A plain (unquoted) scalar of the file that is no number, boolean or null."""
-
-    __slots__ = ("variable",)
-    variable: bool
-
-    def __new__(cls, value: str, *, variable: bool = False) -> Self:
-        """With `variable`: the whole scalar was `${NAME}` and takes the type of its key."""
-        made = super().__new__(cls, value)
-        made.variable = variable
-        return made
-
-
 def _shown(value: object) -> str:
-    return (
-        {True: "true", False: "false", None: "null"}.get(value, str(value))
-        if isinstance(value, bool | None)
-        else str(value)
-    )
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.text if isinstance(value, Number) else str(value)
 
 
 def _text(value: object) -> str:
