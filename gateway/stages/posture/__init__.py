@@ -1,1 +1,1 @@
-"""TODO(owner): three lines: what, rule, invariant."""
+"""What is known of the caller's device."""
