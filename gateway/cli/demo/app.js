@@ -4,7 +4,6 @@
 const SHOWN = ["x-request-id", "ratelimit", "retry-after", "www-authenticate"];
 const MEANING = {
   200: "allowed: the backend answered",
-  400: "refused: the request is malformed or ambiguous",
   401: "refused: who is this?",
   403: "refused: known, but not allowed",
   429: "refused: too many requests",
@@ -92,12 +91,17 @@ async function watchCertificate() {
 
 async function call(button) {
   const headers = token && !("anonymous" in button.dataset) ? { Authorization: `Bearer ${token}` } : {};
-  let answer;
+  $("answer").hidden = false;
   try {
-    answer = await fetch(config.gateway + button.dataset.path, { method: button.dataset.method, headers });
+    await show(await fetch(config.gateway + button.dataset.path, { method: button.dataset.method, headers }));
   } catch {
-    return watchCertificate();
+    $("status").textContent = "No answer that this page may read.";
+    for (const id of ["meaning", "headers", "body"]) $(id).textContent = "";
+    watchCertificate();
   }
+}
+
+async function show(answer) {
   $("status").textContent = answer.status;
   $("status").className = answer.ok ? "good" : "bad";
   $("meaning").textContent = MEANING[answer.status] ?? "";
@@ -109,7 +113,6 @@ async function call(button) {
   } catch {
     $("body").textContent = text;
   }
-  $("answer").hidden = false;
 }
 
 $("login").addEventListener("click", logIn);
