@@ -37,7 +37,9 @@ CLAIMS = {"sub": "alice", "scope": "read write", "groups": ["a", "b"], "org": {"
 class Asked:
     """An exchange of which only the head is looked at."""
 
-    def __init__(self, method: str = "GET", target: bytes = b"/x?token=secret", headers: RawHeaders | None = None) -> None:
+    def __init__(
+        self, method: str = "GET", target: bytes = b"/x?token=secret", headers: RawHeaders | None = None
+    ) -> None:
         self.connection = CONNECTION
         self.head = RequestHead(method, target, "1.1", headers or [], None, has_body=False)
         self.started = False
@@ -128,7 +130,15 @@ def context(trace: Trace, **values: Any) -> RequestContext:
 
 PRINCIPAL = Principal(
     Workload(
-        "spiffe://cluster.local/ns/default/sa/web", "cluster.local", "default", "web", "ab", "cd", NOW + 60, "CN=web", ()
+        "spiffe://cluster.local/ns/default/sa/web",
+        "cluster.local",
+        "default",
+        "web",
+        "ab",
+        "cd",
+        NOW + 60,
+        "CN=web",
+        (),
     ),
     User("https://auth.example.com", "corp", "alice", CLAIMS, NOW + 60),
     ip_address("198.51.100.9"),
