@@ -1,0 +1,87 @@
+"""A leaf and what was sent with it, judged against one bundle (RFC 5280 section 6, X509-SVID section 5).
+
+Rule: path building and the strict profile are cryptography's verifier; identity and usage of the leaf are ours.
+Invariant: the verdict hangs on the DER, the bundle, its lists and `now` alone, never on how TLS came about.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from cryptography import x509
+from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, VerificationError
+
+from gateway.kernel.x509.fault import CertificateFault
+from gateway.kernel.x509.leaf import UNREADABLE, Leaf
+from gateway.kernel.x509.trust import Authority
+from gateway.model.noun import noun
+from gateway.model.reason import Reason
+
+_MAX_DEPTH = 6  # certificates between leaf and anchor
+_MAX_SENT = 12
+
+
+@noun
+class Verdict:
+    """A chain that holds, and for how long: seconds since the epoch, both ends included."""
+
+    begins: float
+    ends: float  # the first notAfter of the chain, or nextUpdate of a revocation list that it hung on
+    not_after: float  # the first notAfter of the chain
+
+
+def judge_chain(leaf: Leaf, sent: Sequence[bytes], authority: Authority, now: float) -> Verdict:
+    """Judge `leaf` with the certificates `sent` after it (DER, any order). Revocation: every one but the anchor.
+
+    Raises CertificateFault: CERTIFICATE_EXPIRED where only the dates do not hold, CERTIFICATE_REVOKED,
+    CERTIFICATE_UNTRUSTED.
+    """
+    if len(sent) > _MAX_SENT:
+        raise CertificateFault(Reason.CERTIFICATE_UNTRUSTED, "too many certificates were sent")
+    try:
+        intermediates = [x509.load_der_x509_certificate(der) for der in sent]
+    except UNREADABLE:
+        raise CertificateFault(Reason.CERTIFICATE_UNTRUSTED, "a certificate that was sent cannot be read") from None
+    chain = _build(leaf, intermediates, authority, now)
+    begins = max(certificate.not_valid_before_utc.timestamp() for certificate in chain)
+    not_after = ends = min(certificate.not_valid_after_utc.timestamp() for certificate in chain)
+    if authority.revocations is not None:
+        for certificate, issuer in pairwise(chain):
+            ends = min(ends, authority.revocations.check(certificate, issuer, now))
+    return Verdict(begins, ends, not_after)
+
+
+def _build(leaf: Leaf, sent: list[x509.Certificate], authority: Authority, now: float) -> list[x509.Certificate]:
+    try:
+        return _verify(leaf, sent, authority, now)
+    except UNREADABLE:
+        raise CertificateFault(Reason.CERTIFICATE_UNTRUSTED, "the chain cannot be read") from None
+    except VerificationError:
+        pass
+    ended = min(certificate.not_valid_after_utc.timestamp() for certificate in (leaf.certificate, *sent))
+    if ended < now:  # was it only that? The answer is the same on the wire, and another in the log
+        try:
+            _verify(leaf, sent, authority, ended)
+        except (VerificationError, *UNREADABLE):
+            pass
+        else:
+            raise CertificateFault(Reason.CERTIFICATE_EXPIRED, "the certificate, or one above it, has expired")
+    raise CertificateFault(
+        Reason.CERTIFICATE_UNTRUSTED, f"the bundle of {authority.name} does not vouch for the certificate"
+    )
+
+
+def _verify(leaf: Leaf, sent: list[x509.Certificate], authority: Authority, when: float) -> list[x509.Certificate]:
+    if authority.store is None:
+        raise VerificationError("the bundle is empty")
+    verifier = (
+        PolicyBuilder()
+        .store(authority.store)
+        .time(datetime.fromtimestamp(when, UTC))
+        .max_chain_depth(_MAX_DEPTH)
+        .extension_policies(
+            ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=ExtensionPolicy.webpki_defaults_ee()
+        )
+        .build_client_verifier()
+    )
+    return verifier.verify(leaf.certificate, sent).chain

@@ -1,0 +1,82 @@
+"""Who is believed for which identities: a bundle a trust domain, a bundle a client authority.
+
+Rule: an id is believed only if its own trust domain's bundle signed it; bundles are never pooled.
+Invariant: a `Trust` never changes; a new file makes a new one, and who remembers a verdict compares by identity.
+"""
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+
+from cryptography import x509
+from cryptography.x509.verification import Store
+
+from gateway.kernel.x509.crl import RevocationList, Revocations, parse_lists, signed_by
+from gateway.kernel.x509.leaf import UNREADABLE
+from gateway.model.noun import noun
+
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+
+
+@noun
+class Authority:
+    """One bundle, with the revocation lists that go with it."""
+
+    name: str  # the trust domain, or the client authority's name in routes.yaml
+    anchors: tuple[x509.Certificate, ...]
+    store: Store | None  # None where the bundle is empty: everything is revoked
+    revocations: Revocations | None  # None where no list is configured
+    digest: str  # of the files, hex
+
+    def __repr__(self) -> str:
+        lists = "with" if self.revocations is not None else "without"
+        return f"Authority({self.name!r}, {len(self.anchors)} roots, {lists} revocation lists)"
+
+
+@noun
+class ClientAuthority:
+    """Who may vouch for certificates without a SPIFFE id, and for which names."""
+
+    authority: Authority
+    vouches: Callable[[str], bool]  # for a DNS name in lower case
+
+
+@noun
+class Trust:
+    """Everything that client certificates are judged against."""
+
+    domains: Mapping[str, Authority]
+    client_authorities: tuple[ClientAuthority, ...]
+
+
+NO_TRUST = Trust({}, ())
+
+
+def make_authority(name: str, bundle: bytes, lists: bytes | None) -> Authority:
+    """An authority from its files' bytes: PEM certificates, and PEM or DER revocation lists. Raises ValueError.
+
+    A list that claims to come from an anchor of the bundle and is not signed by it refuses the whole.
+    """
+    anchors = parse_certificates(bundle)
+    digest = sha256(bundle + b"\0" + (lists or b"")).hexdigest()
+    if lists is None:
+        return Authority(name, anchors, Store(list(anchors)), None, digest)
+    parsed = parse_lists(lists)
+    for one in parsed:
+        _check_signature(one, anchors)
+    return Authority(name, anchors, Store(list(anchors)), Revocations(parsed), digest)
+
+
+def parse_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """The certificates of a PEM file, in order. Raises ValueError when there is none or one cannot be read."""
+    if _BEGIN not in pem:
+        raise ValueError("no PEM certificate (-----BEGIN CERTIFICATE-----) stands in it")
+    try:
+        return tuple(x509.load_pem_x509_certificates(pem))
+    except UNREADABLE:
+        raise ValueError("a certificate in it cannot be read: is the file whole?") from None
+
+
+def _check_signature(one: RevocationList, anchors: tuple[x509.Certificate, ...]) -> None:
+    claimed = [anchor for anchor in anchors if anchor.subject == one.issuer]
+    if claimed and not any(signed_by(one, anchor) for anchor in claimed):
+        raise ValueError("a revocation list is not signed by the authority whose name it bears")
