@@ -21,6 +21,8 @@ from gateway.config.problem import ConfigInvalid, ConfigUnreadable
 COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("gateway.cli.check", "validate the file without starting"),
     "schema": ("gateway.cli.schema", "JSON Schema of routes.yaml, for editors"),
+    "pki": ("gateway.cli.pki", "a throwaway CA and certificates for trying things"),
+    "demo": ("gateway.cli.demo", "everything on this machine, with requests to try"),
 }
 
 

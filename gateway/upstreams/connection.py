@@ -1,0 +1,307 @@
+"""One connection to a backend: bytes out, one answer in, deadlines, back pressure.
+
+Rule: one request at a time; what ends it early (client gone, deadline, a fault) ends the connection with it.
+Invariant: nothing is written before the handshake is done and the backend's identity verified.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from gateway.model.exchange import ClientGone
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
+from gateway.upstreams.response import ResponseReader
+
+_HIGH_WATER = 65536  # bytes of an answer that wait for the client; more, and the backend's socket is not read
+_NEVER = float("inf")
+
+
+class Owner(Protocol):
+    """What a connection tells its pool."""
+
+    def put_back(self, connection: "Connection", now: float) -> None:
+        """The answer is whole and the connection fit for another request."""
+        ...
+
+    def dropped(self, connection: "Connection") -> None:
+        """The connection is closed, or about to be; told once."""
+        ...
+
+
+class Lost(Refused):
+    """The connection ended before the head of an answer. `untouched`: not a byte of one had come."""
+
+    def __init__(self, reason: Reason, detail: str, *, untouched: bool) -> None:
+        super().__init__(reason, detail)
+        self.untouched = untouched
+
+
+class Connection(asyncio.Protocol):
+    """Speaks HTTP/1.1 to one endpoint.
+
+    A request: `begin`, `write`…, `sent`, then `head` and `read` until b"", then `finish`, whatever happened.
+    """
+
+    __slots__ = (
+        "_armed",
+        "_deadline",
+        "_drained",
+        "_idle",
+        "_loop",
+        "_owner",
+        "_response",
+        "_stopped",
+        "_timer",
+        "_total",
+        "_transport",
+        "_unread",
+        "_waiter",
+        "_writable",
+        "answer",
+        "born",
+        "busy",
+        "closed",
+        "failure",
+        "on_failure",
+        "served",
+    )
+
+    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
+        self._owner = owner
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None  # who waits for more of the answer
+        self._drained: asyncio.Future[None] | None = None  # who waits to write more of the request
+        self._writable = True
+        self._unread = 0  # bytes that came and were not taken yet
+        self._stopped = False  # reading from the backend is paused
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed = _NEVER  # when the timer goes off
+        self._deadline = _NEVER  # when it should: it is moved lazily, so a request costs no timer of its own
+        self._response = self._idle = self._total = _NEVER
+        self.answer = ResponseReader()
+        self.born = loop.time()
+        self.served = 0  # requests begun
+        self.busy = False
+        self.closed = False
+        self.failure: Exception | None = None
+        self.on_failure: Callable[[], None] | None = None  # frees whoever waits for something else than this
+
+    def expect(self, deadline: float) -> None:
+        """Something is due at `deadline` (loop time): else a busy connection fails and an idle one is closed."""
+        self._deadline = deadline
+        if deadline < self._armed:
+            self._arm(deadline)
+
+    def close(self) -> None:
+        """End it properly: close_notify, FIN."""
+        self._drop()
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Break it off."""
+        self._drop()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def begin(self, method: str, response: float, idle: float, total: float) -> None:
+        """A request starts. `response` and `idle` in seconds, `total` in loop time."""
+        self.busy = True
+        self.served += 1
+        self._unread = 0
+        self.answer.begin(method)
+        self._response = response
+        self._idle = idle
+        self._total = total
+
+    def write(self, data: bytes) -> None:
+        """Hand bytes of the request to the transport."""
+        if self._transport is not None and self.failure is None:
+            self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait while the backend does not take what was written. Raises what ended the connection."""
+        self._touch()
+        if not self._writable and self.failure is None:
+            self._drained = self._loop.create_future()
+            await self._drained
+        if self.failure is not None:
+            raise self.failure
+
+    def sent(self) -> None:
+        """The last byte of the request was handed over: the answer is due."""
+        if not self.answer.head_done:
+            self.expect(min(self._loop.time() + min(self._response, self._idle), self._total))
+
+    async def head(self) -> ResponseReader:
+        """Wait for the final head. Raises Refused, or ClientGone."""
+        answer = self.answer
+        while not answer.head_done:
+            if self.failure is not None:
+                raise self.failure
+            await self._wait()
+        return answer
+
+    async def read(self) -> bytes:
+        """More of the body, b"" at its end. Raises what ended the connection before the body was whole."""
+        answer = self.answer
+        while not answer.chunks:
+            if answer.complete:
+                return b""
+            if self.failure is not None:
+                raise self.failure
+            await self._wait()
+        data = answer.take()
+        self._unread = 0
+        if self._stopped:
+            self._stopped = False
+            if self._transport is not None:
+                self._transport.resume_reading()
+        self._touch()
+        return data
+
+    def fail(self, failure: Exception) -> None:
+        """End the request and the connection; whoever waits is told why."""
+        if self.failure is None and self.busy:
+            self.failure = failure
+            self.abort()
+            self._wake()
+            self._wake_writer()
+            if self.on_failure is not None:
+                self.on_failure()
+
+    def client_gone(self) -> None:
+        """The client left: nobody wants this answer."""
+        self.fail(ClientGone())
+
+    def finish(self, *, whole: bool) -> None:
+        """The request is over; `whole`: it was sent to its last byte. Back to the pool, or closed."""
+        answer = self.answer
+        self.on_failure = None
+        if not answer.complete or self.failure is not None:
+            self.abort()
+        elif whole and answer.reusable and not self.closed:
+            self.busy = False
+            self._owner.put_back(self, self._loop.time())
+            return
+        else:
+            self.close()
+        self.busy = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.busy:
+            self.abort()  # an answer that nobody asked for would be taken for the next request's
+            return
+        answer = self.answer
+        answer.feed(data)
+        if answer.fault is not None:
+            self.fail(Refused(_reset_or(Reason.UPSTREAM_PROTOCOL, answer), answer.fault))
+        elif answer.head_done:
+            self._touch()
+            if not answer.complete:
+                self._unread += len(data)
+                if self._unread > _HIGH_WATER and not self._stopped and self._transport is not None:
+                    self._stopped = True
+                    self._transport.pause_reading()
+            self._wake()
+
+    def eof_received(self) -> None:
+        if self.busy and self.answer.close_delimited and self._ended_cleanly():
+            self.answer.end()
+            self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if not self.answer.complete:
+            self.fail(self._lost(exc))
+        self._drop()
+        self._wake_writer()
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._wake_writer()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "active" if self.busy else "idle"
+        return f"Connection({state}, requests: {self.served})"
+
+    def _lost(self, exc: Exception | None) -> Refused:
+        if self.answer.head_done:
+            return Refused(Reason.UPSTREAM_RESET, "the backend broke off its answer")
+        untouched = not self.answer.touched
+        if isinstance(exc, ssl.SSLError) and self.served == 1 and untouched:
+            # in TLS 1.3 a backend refuses our certificate after our side of the handshake is done
+            return Lost(Reason.UPSTREAM_CONNECT, f"the backend ended TLS: {exc.reason}", untouched=True)
+        return Lost(Reason.UPSTREAM_PROTOCOL, "the backend closed before its answer", untouched=untouched)
+
+    def _ended_cleanly(self) -> bool:
+        """True when the end was said and not just cut: over TLS by close_notify (RFC 9112 section 9.8)."""
+        tls = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
+        if tls is None:
+            return True
+        try:
+            return not tls.read(1)  # b"" after close_notify; OpenSSL calls a bare FIN a violation
+        except ssl.SSLError:
+            return False
+
+    def _touch(self) -> None:
+        """A byte moved: idleness begins anew."""
+        self.expect(min(self._loop.time() + self._idle, self._total))
+
+    def _arm(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed = when
+        self._timer = self._loop.call_at(when, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._armed = _NEVER
+        if self.closed:
+            return
+        if self._loop.time() < self._deadline:
+            self._arm(self._deadline)
+        elif self.busy:
+            self.fail(Refused(Reason.UPSTREAM_TIMEOUT, "the backend took too long"))
+        else:
+            self.close()
+
+    def _drop(self) -> None:
+        if not self.closed:
+            self.closed = True
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._owner.dropped(self)
+
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        await self._waiter
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _wake_writer(self) -> None:
+        drained = self._drained
+        if drained is not None:
+            self._drained = None
+            if not drained.done():
+                drained.set_result(None)
+
+
+def _reset_or(reason: Reason, answer: ResponseReader) -> Reason:
+    return Reason.UPSTREAM_RESET if answer.head_done else reason
+
