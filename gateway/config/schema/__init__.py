@@ -4,8 +4,9 @@ A file by meaning. `from` is `from_`; durations are seconds, sizes bytes, paths 
 What is not built yet is no part of it (`gateway.config.unbuilt`).
 """
 
+from gateway.config.document import NOWHERE
 from gateway.config.schema.audit import Audit, Segment
-from gateway.config.schema.base import NOWHERE, Named, Node
+from gateway.config.schema.base import Named, Node
 from gateway.config.schema.config import Config, Log
 from gateway.config.schema.issuers import Binding, Issuer, Jwks
 from gateway.config.schema.limits import RateLimit

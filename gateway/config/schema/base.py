@@ -1,37 +1,19 @@
 """What every config object is: frozen, strict about its keys, and aware of where it stands.
 
-A loaded mapping is a `Block`: a dict that knows its place and the key under which it stands.
+A loaded mapping is a `Block`, which knows its place and the key under which it stands.
 `where` and `name` come from the block: no file can set them, except where `name` is a key of the contract.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from gateway.config.document import NOWHERE, Block
 from gateway.model.place import Place
 
-NOWHERE = Place("", 0, 0)
 _WHERE = "\0where"  # aliases that no file can hold: YAML forbids the NUL byte
 _NAME = "\0name"
-
-
-class Block(dict[str, object]):
-    """A mapping of the file, with its place and the key under which it stands."""
-
-    __slots__ = ("key", "where")
-
-    def __init__(self, values: Mapping[str, object], where: Place, key: str) -> None:
-        super().__init__(values)
-        self.where = where
-        self.key = key
-
-    def with_values(self, **values: object) -> Block:
-        """The same place with other values."""
-        return Block({**self, **values}, self.where, self.key)
 
 
 class Node(BaseModel):

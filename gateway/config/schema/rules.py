@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
-from gateway.config.schema.base import Block, Node
+from gateway.config.document import Block
+from gateway.config.schema.base import Node
 from gateway.config.schema.scalars import Cidr, Integer, Method, Name, NonEmpty, OneOrSome, Some
 
 Action: TypeAlias = Literal["allow", "deny", "audit"]
@@ -127,10 +128,10 @@ def name_rules(data: Any, key: str, prefix: str) -> Any:
     if not isinstance(rules, list | tuple):
         return data
     named = [
-        rule.with_values(name=f"{prefix}[{index}]") if isinstance(rule, Block) and "name" not in rule else rule
+        rule.copied(values={"name": f"{prefix}[{index}]"}) if isinstance(rule, Block) and "name" not in rule else rule
         for index, rule in enumerate(rules)
     ]
-    return data.with_values(**{key: named}) if isinstance(data, Block) else data
+    return data.copied(values={key: named}) if isinstance(data, Block) else data
 
 
 class Policy(Node):

@@ -5,37 +5,23 @@ Only a scalar that is one whole `${VARIABLE}` takes the type of its key.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, WithJsonSchema
 
+from gateway.config.document import Number, Text
 from gateway.config.schema import units
 from gateway.config.schema.units import Address, Network, Rate
-from gateway.model.methods import KNOWN_METHODS
+from gateway.kernel.patterns.methods import compile_methods
 
 UNLIMITED = 1 << 62  # bytes: what `unlimited` means
 _T = TypeVar("_T")
 
 
-class Text(str):
-    """A plain (unquoted) scalar of the file that is no number, boolean or null."""
-
-    __slots__ = ("variable",)
-    variable: bool
-
-    def __new__(cls, value: str, *, variable: bool = False) -> Self:
-        """With `variable`: the whole scalar was `${NAME}` and takes the type of its key."""
-        made = super().__new__(cls, value)
-        made.variable = variable
-        return made
-
-
 def _shown(value: object) -> str:
-    return (
-        {True: "true", False: "false", None: "null"}.get(value, str(value))
-        if isinstance(value, bool | None)
-        else str(value)
-    )
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.text if isinstance(value, Number) else str(value)
 
 
 def _text(value: object) -> str:
@@ -104,7 +90,7 @@ def _body_size(value: object) -> int:
 
 
 def _path(value: object, info: ValidationInfo) -> Path:
-    text = _text(value)
+    text = value if isinstance(value, Path) else _text(value)
     base = info.context["base"] if info.context else Path()
     return Path(base / text)
 
@@ -133,11 +119,8 @@ def why(error: Exception) -> str:
 
 def _method(value: object) -> str:
     text = _text(value)
-    if text == "*" or text in KNOWN_METHODS:
-        return text
-    if text.upper() in KNOWN_METHODS:
-        raise ValueError(f"methods are in upper case: write {text.upper()}")
-    raise ValueError(f"{text!r} is not a method that the gateway knows")
+    compile_methods([text])
+    return text
 
 
 def _name(value: object) -> str:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from gateway.model.connection import IPAddress
 
+Network: TypeAlias = IPv4Network | IPv6Network
 InBlocks: TypeAlias = Callable[[IPAddress], bool]
 
 
@@ -20,12 +21,11 @@ def unmapped(address: IPAddress) -> IPAddress:
     return address
 
 
-def compile_blocks(blocks: Sequence[str]) -> InBlocks:
-    """A predicate that is true for an address in any of `blocks`. Raises ValueError."""
+def compile_blocks(blocks: Sequence[Network]) -> InBlocks:
+    """A predicate that is true for an address in any of `blocks`."""
     v4: list[tuple[int, int]] = []
     v6: list[tuple[int, int]] = []
-    for block in blocks:
-        network = _network(block)
+    for network in blocks:
         pair = int(network.netmask), int(network.network_address)
         (v4 if network.version == 4 else v6).append(pair)
 
@@ -37,7 +37,8 @@ def compile_blocks(blocks: Sequence[str]) -> InBlocks:
     return match
 
 
-def _network(block: str) -> IPv4Network | IPv6Network:
+def parse_block(block: str) -> Network:
+    """The network that `block` writes: CIDR, or one address. Raises ValueError."""
     try:
         return ip_network(block)
     except ValueError:

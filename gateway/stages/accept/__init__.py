@@ -1,1 +1,5 @@
-"""TODO(owner): three lines: what, rule, invariant."""
+"""The first stage: a head and the facts of its connection into the one form that is judged."""
+
+from gateway.stages.accept.accept import Accept, Covering, ListenerSettings
+
+__all__ = ["Accept", "Covering", "ListenerSettings"]

@@ -1,1 +1,28 @@
-"""TODO(owner): three lines: what, rule, invariant."""
+"""The rules: who may do what, and why."""
+
+from gateway.stages.authorize.authorize import Authorize, RouteRules, route_rules
+from gateway.stages.authorize.facts import Facts
+from gateway.stages.authorize.judge import Judged, judge
+from gateway.stages.authorize.rules import (
+    Action,
+    ConditionSettings,
+    Rule,
+    RuleSettings,
+    check_rule,
+    compile_rule,
+)
+
+__all__ = [
+    "Action",
+    "Authorize",
+    "ConditionSettings",
+    "Facts",
+    "Judged",
+    "RouteRules",
+    "Rule",
+    "RuleSettings",
+    "check_rule",
+    "compile_rule",
+    "judge",
+    "route_rules",
+]

@@ -1,0 +1,1 @@
+"""The config into the stages of a snapshot: a file a stage."""

@@ -1,0 +1,77 @@
+"""Listeners and body limits of the config into the accept stage.
+
+Which certificate covers which host is read from the certificates' DNS names, as TLS clients read them (RFC 9525).
+The name under which the gateway stands in Via comes from the file: the same in every worker and replica.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography import x509
+
+from gateway.config.schema import UNLIMITED, Config, Listener
+from gateway.kernel.patterns.blocks import compile_blocks
+from gateway.kernel.patterns.paths import compile_normaliser
+from gateway.stages.accept import Accept, Covering, ListenerSettings
+
+
+def build_accept(config: Config) -> Accept:
+    """The accept stage of `config`. Raises OSError or ValueError for a certificate that cannot be read."""
+    return Accept(
+        {name: _listener(listener) for name, listener in config.listeners.items()},
+        {index: _body(route.max_body) for index, route in enumerate(config.routes) if route.max_body is not None},
+        via_pseudonym(config),
+    )
+
+
+def via_pseudonym(config: Config) -> str:
+    """The received-by of this gateway in Via (RFC 9110 section 7.6.3), also where `forward` adds it.
+
+    Replicas of one file share it, so that a loop through a neighbour is a loop; other gateways have others.
+    """
+    return "gateway-" + hashlib.sha256(b"via\n" + config.digest.encode()).hexdigest()[:16]
+
+
+def _listener(listener: Listener) -> ListenerSettings:
+    tls = listener.tls
+    names = [dns_names(pair.certificate) for pair in tls.pairs] if tls is not None and len(tls.pairs) > 1 else []
+    return ListenerSettings(
+        compile_normaliser(
+            merge_slashes=listener.paths.double_slash == "merge",
+            keep_encoded_slash=listener.paths.encoded_slash == "keep",
+            keep_semicolon=listener.paths.semicolon == "keep",
+        ),
+        compile_blocks(listener.trusted_proxies) if listener.trusted_proxies else None,
+        covering(names) if names else None,
+        _body(listener.limits.body),
+    )
+
+
+def _body(size: int | None) -> int | None:
+    return None if size == UNLIMITED else size
+
+
+def dns_names(certificate: Path) -> tuple[str, ...]:
+    """The DNS names of the first certificate of a PEM file, lower case; the common name never counts."""
+    leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))
+
+
+def covering(entries: Sequence[tuple[str, ...]]) -> Covering:
+    """Which of `entries` cover a host: by its name, or by `*.` before all but its first label."""
+    exact: dict[str, tuple[int, ...]] = {}
+    for index, names in enumerate(entries):
+        for name in names:
+            exact[name] = (*exact.get(name, ()), index)
+
+    def covered_by(host: str) -> tuple[int, ...]:
+        dot = host.find(".")
+        wildcard = exact.get("*" + host[dot:], ()) if dot > 0 else ()
+        return exact.get(host, ()) + wildcard
+
+    return covered_by

@@ -1,0 +1,100 @@
+"""`policies`, `allow`, `deny`, `requires.scopes` and `cors` of the config into the authorize stage.
+
+A rule is compiled once, however many routes it stands over; routes under the same policies share one table.
+"""
+
+from collections.abc import Mapping
+
+from gateway.config.schema import Config, Operation, Policy, Rule, Source
+from gateway.kernel.patterns.values import compile_values
+from gateway.model.noun import noun
+from gateway.stages.authorize import (
+    Action,
+    Authorize,
+    ConditionSettings,
+    RouteRules,
+    RuleSettings,
+    compile_rule,
+    route_rules,
+)
+from gateway.stages.authorize import Rule as CompiledRule
+
+
+@noun
+class Inputs:
+    """What the rules of a route read of a request's headers and claims: what its record may show (`audit.inputs`)."""
+
+    headers: frozenset[str]  # lower case
+    claims: frozenset[tuple[str, ...]]  # the way to each, ("realm_access", "roles")
+
+
+def build_authorize(config: Config) -> Authorize:
+    """The authorize stage of `config`."""
+    return Authorize(
+        _tables(config),
+        {index: frozenset(route.cors.origins) for index, route in enumerate(config.routes) if route.cors is not None},
+        {index: route.cors.where for index, route in enumerate(config.routes) if route.cors is not None},
+    )
+
+
+def build_inputs(config: Config) -> Mapping[int, Inputs]:
+    """By route index: the headers and claims that some rule over the route names, on whatever listener."""
+    tables = _tables(config)
+    found: dict[int, Inputs] = {}
+    for (index, _), rules in tables.items():
+        so_far = found.get(index, Inputs(frozenset(), frozenset()))
+        headers = so_far.headers.union(*(rule.headers for rule in rules.listed))
+        claims = so_far.claims.union(*(rule.claims for rule in rules.listed))
+        found[index] = Inputs(headers, claims | {("scope",)} if rules.scopes else claims)
+    return found
+
+
+def rule_settings(rule: Rule, action: Action, *, shadow: bool) -> RuleSettings:
+    """One rule of the file as the stage takes it; `shadow`: its policy is."""
+    return RuleSettings(
+        rule.name,
+        action,
+        shadow or rule.mode == "shadow",
+        rule.where,
+        tuple(_keys(source) for source in rule.from_),
+        tuple(_keys(operation) for operation in rule.to),
+        tuple(ConditionSettings(each.key, each.values, each.not_values) for each in rule.when),
+    )
+
+
+def _tables(config: Config) -> dict[tuple[int, str], RouteRules]:
+    delimited = {name: frozenset(issuer.space_delimited_claims) for name, issuer in config.issuers.items()}
+
+    def compiled(rule: Rule, action: Action, *, shadow: bool = False) -> CompiledRule:
+        return compile_rule(rule_settings(rule, action, shadow=shadow), delimited)
+
+    policies = [
+        (
+            policy,
+            compile_values(policy.routes),
+            [compiled(rule, Action(policy.action), shadow=policy.mode == "shadow") for rule in policy.rules],
+        )
+        for policy in config.policies
+    ]
+    tables: dict[tuple[int, str], RouteRules] = {}
+    for index, route in enumerate(config.routes):
+        own = [compiled(rule, Action.DENY) for rule in route.deny]
+        own += [compiled(rule, Action.ALLOW) for rule in route.allow]
+        scopes = route.requires.scopes if route.requires is not None else ()
+        shared: dict[tuple[bool, ...], RouteRules] = {}
+        for listener in config.listeners:
+            applies = tuple(names(route.name) and _on(policy, listener) for policy, names, _ in policies)
+            if applies not in shared:
+                above = [rule for (_, _, rules), yes in zip(policies, applies, strict=True) if yes for rule in rules]
+                shared[applies] = route_rules(above, own, scopes, public=route.public)
+            tables[index, listener] = shared[applies]
+    return tables
+
+
+def _on(policy: Policy, listener: str) -> bool:
+    return not policy.listeners or listener in policy.listeners
+
+
+def _keys(mapping: Source | Operation) -> dict[str, tuple[str, ...]]:
+    """The keys that the file asks about, in the order of the contract."""
+    return {key: tuple(map(str, values)) for key, values in mapping if key != "where" and values}

@@ -1,0 +1,13 @@
+"""What workers and replicas have to agree on: buckets in this process, or in Redis.
+
+The only door to Redis. A store that does not answer raises `StoreUnavailable` within its timeout; what that means is
+the caller's to say. Nothing here knows what a bucket counts.
+"""
+
+from gateway.kernel.store.address import RedisAddress
+from gateway.kernel.store.failure import StoreUnavailable
+from gateway.kernel.store.memory import Buckets, MemoryStore
+from gateway.kernel.store.redis import RedisStore
+from gateway.kernel.store.script import Call, Script
+
+__all__ = ["Buckets", "Call", "MemoryStore", "RedisAddress", "RedisStore", "Script", "StoreUnavailable"]

@@ -1,0 +1,179 @@
+"""Accept: from a parsed head to the context that every later stage judges.
+
+Target, host, client and trace are read once, here; nothing later looks at the raw head to decide.
+What can be read in two ways is refused (security rules H6, H7, H14 to H19, M20, P1 to P7).
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeAlias
+
+from gateway.kernel.patterns.blocks import InBlocks, unmapped
+from gateway.kernel.patterns.hosts import parse_authority
+from gateway.kernel.patterns.paths import AmbiguousPath, Normalise
+from gateway.model.connection import Connection
+from gateway.model.methods import KNOWN_METHODS
+from gateway.model.noun import noun
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
+from gateway.model.request import Preflight, RawHeaders, RequestContext, RequestHead
+from gateway.model.route import Route
+from gateway.model.trace import Trace
+from gateway.stages.accept.forwarded import client_address, client_scheme, request_id
+from gateway.stages.accept.target import parse_target
+from gateway.stages.accept.trace_context import trace_context
+
+Covering: TypeAlias = Callable[[str], Collection[int]]
+"""Which entries of a listener's `certificates` cover a host."""
+
+_VERSIONS = frozenset({"1.0", "1.1", "2"})
+_NONE: tuple[str, ...] = ()
+
+
+@noun
+class ListenerSettings:
+    """What accept needs to know of one listener."""
+
+    normalise: Normalise
+    trusted: InBlocks | None  # peers whose X-Forwarded-* are believed; None: nobody's
+    covering: Covering | None  # None where the listener has fewer than two certificates
+    max_body: int | None  # bytes; None: unlimited
+
+
+class Accept:
+    """The stage. Holds no state of a request."""
+
+    def __init__(
+        self,
+        listeners: Mapping[str, ListenerSettings],
+        max_body: Mapping[int, int | None],
+        pseudonym: str,
+    ) -> None:
+        """`max_body`: bytes by route index where a route overrides its listener's; None there means unlimited.
+
+        `pseudonym`: the name under which this gateway stands in Via, the same in every worker and replica.
+        """
+        self._listeners = dict(listeners)
+        self._max_body = dict(max_body)
+        self._pseudonym = pseudonym
+
+    def __call__(self, trace: Trace) -> RequestContext:
+        """Raises Refused: the head's own fault, 400, 417, 421 or 508."""
+        head, connection = trace.head, trace.connection
+        if head.fault is not None:
+            raise Refused(head.fault, "the head could not be read to its end")
+        if head.version not in _VERSIONS:
+            raise Refused(Reason.BAD_REQUEST, "the HTTP version is not spoken here")
+        method = head.method
+        if method not in KNOWN_METHODS:
+            raise Refused(Reason.BAD_REQUEST, "the method is not known")
+        listener = self._listeners[connection.listener]
+        values = _by_name(head.headers)
+        target = parse_target(method, head.target)
+        authority = _authority(values, target.authority)
+        try:
+            host, port = parse_authority(authority)
+            path = "*" if target.path == b"*" else listener.normalise(target.path)
+        except AmbiguousPath as found:
+            raise Refused(Reason.AMBIGUOUS_PATH, str(found)) from None
+        except ValueError:
+            raise Refused(Reason.BAD_REQUEST, "Host is not a valid authority") from None
+        if listener.covering is not None:
+            _judge_sni(connection, host, listener.covering)
+        self._judge_fields(head, values)
+        scheme = "http" if connection.tls is None else "https"
+        client_ip = unmapped(connection.peer_ip)
+        own_id = trace.request_id
+        if listener.trusted is not None and listener.trusted(client_ip):
+            client_ip = client_address(client_ip, values.get("x-forwarded-for", _NONE), listener.trusted)
+            scheme = client_scheme(scheme, values.get("x-forwarded-proto", _NONE))
+            own_id = request_id(own_id, values.get("x-request-id", _NONE))
+        return RequestContext(
+            connection,
+            head,
+            own_id,
+            trace_context(values.get("traceparent", _NONE), values.get("tracestate", _NONE)),
+            trace.time,
+            scheme,
+            method,
+            host,
+            authority,
+            port,
+            path,
+            target.query,
+            client_ip,
+            _preflight(values) if method == "OPTIONS" else None,
+            values,
+        )
+
+    def body(self, ctx: RequestContext, route: Route) -> None:
+        """Raises Refused(BODY_TOO_LARGE) when the declared length is over the limit of the route, else the listener."""
+        length = ctx.head.content_length
+        if length is None:
+            return
+        index = route.index
+        limit = self._max_body[index] if index in self._max_body else self._listeners[ctx.connection.listener].max_body
+        if limit is not None and length > limit:
+            raise Refused(Reason.BODY_TOO_LARGE, f"the body of {length} bytes is over the limit of {limit}")
+
+    def _judge_fields(self, head: RequestHead, values: dict[str, tuple[str, ...]]) -> None:
+        if "expect" in values and head.version != "1.0":  # HTTP/1.0 knows no Expect (RFC 9110 section 10.1.1)
+            for expectation in values["expect"]:
+                if expectation.lower() != "100-continue":
+                    raise Refused(Reason.EXPECTATION_FAILED, "an expectation other than 100-continue")
+        if "via" in values:
+            for hop in ",".join(values["via"]).split(","):
+                if self._pseudonym in hop.split()[1:2]:  # received-protocol received-by (RFC 9110 section 7.6.3)
+                    raise Refused(Reason.LOOP_DETECTED, "Via names this gateway already")
+        if head.method == "OPTIONS" and "max-forwards" in values:
+            left = values["max-forwards"]
+            if len(left) != 1 or not (left[0].isascii() and left[0].isdigit()):
+                raise Refused(Reason.BAD_REQUEST, "Max-Forwards is not a number")
+            if not left[0].strip("0"):
+                raise Refused(Reason.LOOP_DETECTED, "Max-Forwards is used up")
+
+
+def _by_name(headers: RawHeaders) -> dict[str, tuple[str, ...]]:
+    """Every value of every field, so that a rule sees all of them (H17)."""
+    values: dict[str, tuple[str, ...]] = {}
+    for raw_name, raw_value in headers:
+        name = raw_name.decode("latin-1")
+        if name in values:
+            values[name] += (raw_value.decode("latin-1"),)
+        else:
+            values[name] = (raw_value.decode("latin-1"),)
+    return values
+
+
+def _authority(values: dict[str, tuple[str, ...]], of_target: str | None) -> str:
+    """The one authority that counts: exactly one valid Host is due, and absolute-form overrides it (H6, H7)."""
+    hosts = values.get("host", _NONE)
+    if len(hosts) != 1:
+        raise Refused(Reason.BAD_REQUEST, "exactly one Host is due")
+    if of_target is None:
+        return hosts[0]
+    try:
+        parse_authority(hosts[0])
+    except ValueError:
+        raise Refused(Reason.BAD_REQUEST, "Host is not a valid authority") from None
+    return of_target
+
+
+def _judge_sni(connection: Connection, host: str, covering: Covering) -> None:
+    """421 where SNI and host are covered by different certificates (RFC 9110 section 7.4, M20)."""
+    tls = connection.tls
+    if tls is None or tls.sni is None:
+        return
+    for_host = covering(host)
+    if for_host and tls.served not in for_host and tls.served in covering(tls.sni):
+        raise Refused(Reason.MISDIRECTED, "the SNI and the host belong to different certificates")
+
+
+def _preflight(values: dict[str, tuple[str, ...]]) -> Preflight | None:
+    """A CORS preflight is an OPTIONS with both fields; every other OPTIONS is a request like any (H29)."""
+    origin, method = values.get("origin", _NONE), values.get("access-control-request-method", _NONE)
+    if not origin or not method:
+        return None
+    if len(origin) != 1 or len(method) != 1:
+        raise Refused(Reason.BAD_REQUEST, "a preflight has one origin and asks about one method")
+    asked = ",".join(values.get("access-control-request-headers", _NONE)).lower().split(",")
+    return Preflight(origin[0], method[0], tuple(name for name in map(str.strip, asked) if name))

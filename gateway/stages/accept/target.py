@@ -1,0 +1,50 @@
+"""The request target: which form it has, and what it says (RFC 9112 section 3.2).
+
+origin-form, absolute-form (which overrides Host for all that follows) and `*` for OPTIONS; authority-form for CONNECT.
+What is returned is still raw: the path is normalised in one place, by the caller.
+"""
+
+from gateway.model.noun import noun
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
+
+
+@noun
+class Target:
+    """A target taken apart."""
+
+    authority: str | None  # of absolute-form and authority-form; None where Host says it
+    path: bytes  # raw, without query; b"*" for the whole server
+    query: str | None
+
+
+def parse_target(method: str, target: bytes) -> Target:
+    """Take a target apart. Raises Refused(BAD_REQUEST | AMBIGUOUS_PATH)."""
+    if target[:1] == b"/":
+        return _with_query(None, target)
+    if target == b"*":
+        if method != "OPTIONS":
+            raise Refused(Reason.BAD_REQUEST, 'the target "*" is for OPTIONS only')
+        return Target(None, target, None)
+    if method == "CONNECT":
+        return Target(target.decode("latin-1"), b"/", None)
+    scheme, colon, rest = target.partition(b"://")
+    if not colon or scheme.lower() not in (b"http", b"https"):
+        raise Refused(Reason.BAD_REQUEST, "the target is neither a path nor an http or https URI")
+    end = min(at if at >= 0 else len(rest) for at in (rest.find(b"/"), rest.find(b"?"), rest.find(b"#")))
+    authority, tail = rest[:end].decode("latin-1"), rest[end:]
+    if method == "OPTIONS" and not tail:
+        return Target(authority, b"*", None)  # RFC 9112 section 3.2.4
+    return _with_query(authority, tail if tail[:1] == b"/" else b"/" + tail)
+
+
+def _with_query(authority: str | None, target: bytes) -> Target:
+    if b"#" in target:
+        raise Refused(Reason.AMBIGUOUS_PATH, "the target holds a fragment")
+    path, mark, query = target.partition(b"?")
+    if not mark:
+        return Target(authority, path, None)
+    text = query.decode("latin-1")
+    if not text.isprintable() or " " in text:
+        raise Refused(Reason.BAD_REQUEST, "the query holds a control byte or a space")
+    return Target(authority, path, text)

@@ -1,0 +1,40 @@
+"""W3C Trace Context: take over the caller's trace, or begin one.
+
+A traceparent that is not exactly as the standard writes it is replaced, and its tracestate dropped with it.
+Source: W3C Trace Context (Level 1) sections 3.2 and 3.3.
+"""
+
+from os import urandom
+
+from gateway.model.request import TraceContext
+
+_HEX = frozenset("0123456789abcdef")
+_LENGTH = 55  # version 00
+_LONGEST_STATE = 512
+
+
+def trace_context(traceparent: tuple[str, ...], tracestate: tuple[str, ...]) -> TraceContext:
+    """The trace of this request, with a span id of our own."""
+    if len(traceparent) == 1:
+        field = traceparent[0]
+        if _well_formed(field):
+            state = ",".join(tracestate) if tracestate else ""
+            if len(state) > _LONGEST_STATE or not (state.isascii() and state.isprintable()):
+                state = ""
+            return TraceContext(field[3:35], field[36:52], urandom(8).hex(), int(field[53:55], 16), state)
+    fresh = urandom(24).hex()
+    return TraceContext(fresh[:32], None, fresh[32:], 0, "")
+
+
+def _well_formed(field: str) -> bool:
+    version, trace_id, parent_id = field[:2], field[3:35], field[36:52]
+    if len(field) != _LENGTH and (version == "00" or field[_LENGTH : _LENGTH + 1] != "-"):
+        return False
+    return (
+        len(field) >= _LENGTH
+        and field[2] == field[35] == field[52] == "-"
+        and _HEX.issuperset(version + trace_id + parent_id + field[53:55])
+        and version != "ff"
+        and trace_id.strip("0") != ""
+        and parent_id.strip("0") != ""
+    )

@@ -1,0 +1,163 @@
+"""Authorize: DENY, then scopes, then ALLOW; there is no default allow. The only maker of permits.
+
+Pure: the same facts give the same answer, and nothing here reads a clock or does I/O.
+Shadow rules are judged and named and never decide.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from gateway.model.noun import noun
+from gateway.model.permit import Permit
+from gateway.model.place import Place
+from gateway.model.posture import Posture
+from gateway.model.principal import Principal
+from gateway.model.reason import Effect, Reason
+from gateway.model.refused import Challenge, Refused
+from gateway.model.request import RequestContext
+from gateway.model.route import Route
+from gateway.model.shadow import Shadow
+from gateway.stages.authorize.attributes import strings
+from gateway.stages.authorize.facts import Facts
+from gateway.stages.authorize.judge import Judged, judge
+from gateway.stages.authorize.rules import Action, Rule
+
+_EFFECT = {Action.ALLOW: Effect.ALLOW, Action.DENY: Effect.DENY}
+
+
+@noun
+class RouteRules:
+    """All rules that a request of one route and one listener meets, each tuple in the order of judging."""
+
+    listed: tuple[Rule, ...]  # all of them: those of policies, then the route's own, each in file order
+    deny: tuple[Rule, ...]  # those that decide, in the same order
+    allow: tuple[Rule, ...]
+    others: tuple[Rule, ...]  # AUDIT rules, and everything in shadow
+    scopes: tuple[str, ...]
+    open: bool  # public, and no enforced `allow` of its own
+
+
+def route_rules(policies: Iterable[Rule], own: Sequence[Rule], scopes: tuple[str, ...], *, public: bool) -> RouteRules:
+    """Sort the rules of the policies that apply, and of the route itself, by what they do."""
+    listed = (*policies, *own)
+    enforced = [rule for rule in listed if not rule.shadow]
+    return RouteRules(
+        listed,
+        tuple(rule for rule in enforced if rule.action is Action.DENY),
+        tuple(rule for rule in enforced if rule.action is Action.ALLOW),
+        tuple(rule for rule in listed if rule.shadow or rule.action is Action.AUDIT),
+        scopes,
+        public and not any(rule.action is Action.ALLOW and not rule.shadow for rule in own),
+    )
+
+
+class Authorize:
+    """The stage."""
+
+    def __init__(
+        self,
+        rules: Mapping[tuple[int, str], RouteRules],
+        origins: Mapping[int, frozenset[str]],
+        where: Mapping[int, Place | None],
+    ) -> None:
+        """`rules` by route index and listener; `origins` by route index where the route has `cors` (`*` is any).
+
+        `where`: of each route's `cors`, for the permit of a preflight.
+        """
+        self._rules = dict(rules)
+        self._origins = dict(origins)
+        self._where = dict(where)
+
+    def __call__(self, ctx: RequestContext, route: Route, principal: Principal, posture: Posture | None) -> Permit:
+        """Raises Refused(DENIED_BY_RULE | SCOPE_MISSING | NO_RULE_ALLOWS), naming the rule that decided."""
+        rules = self._rules[route.index, ctx.connection.listener]
+        facts = Facts(ctx, route, principal, posture)
+        audited: tuple[str, ...] = ()
+        shadows: tuple[Shadow, ...] = ()
+        if rules.others:
+            audited, shadows = _mark(rules.others, facts)
+        for rule in rules.deny:
+            if rule.matches(facts):
+                raise Refused(
+                    Reason.DENIED_BY_RULE,
+                    "" if rule.fault is None else f"the rule is invalid: {rule.fault}",
+                    rule=rule.name,
+                    where=rule.where,
+                    shadows=shadows,
+                    audited=audited,
+                )
+        missing = _missing_scope(rules.scopes, principal) if rules.scopes else None
+        if missing is not None:
+            raise Refused(
+                Reason.SCOPE_MISSING,
+                f"the scope {missing} is required",
+                where=route.where,
+                challenge=Challenge(scopes=rules.scopes),
+                shadows=shadows,
+                audited=audited,
+            )
+        expires = _expires(principal)
+        if rules.open:
+            return Permit(ctx, route, principal, None, route.where, audited, shadows, expires)
+        for rule in rules.allow:
+            if rule.matches(facts):
+                return Permit(ctx, route, principal, rule.name, rule.where, audited, shadows, expires)
+        raise Refused(
+            Reason.NO_RULE_ALLOWS, "no allow rule matches", where=route.where, shadows=shadows, audited=audited
+        )
+
+    def preflight(self, ctx: RequestContext, route: Route) -> Permit:
+        """A CORS preflight against the route's own `cors`. Raises Refused(CORS_REFUSED)."""
+        origins = self._origins.get(route.index)
+        if origins is None:
+            raise Refused(Reason.CORS_REFUSED, "the route has no cors", where=route.where)
+        where = self._where.get(route.index)
+        if "*" not in origins and (ctx.preflight is None or ctx.preflight.origin not in origins):
+            raise Refused(Reason.CORS_REFUSED, "the origin is not listed", where=where)
+        return Permit(ctx, route, Principal(None, None, ctx.client_ip), None, where, (), (), None)
+
+    def judge(self, ctx: RequestContext, route: Route, principal: Principal, posture: Posture | None) -> list[Judged]:
+        """Every rule that this request meets, with why; for explain, test and review."""
+        return judge(self._rules[route.index, ctx.connection.listener].listed, Facts(ctx, route, principal, posture))
+
+    def rules(self, route: Route, listener: str) -> tuple[Rule, ...]:
+        """The compiled rules of a route on a listener, in file order, those of policies first."""
+        return self._rules[route.index, listener].listed
+
+
+def _mark(rules: tuple[Rule, ...], facts: Facts) -> tuple[tuple[str, ...], tuple[Shadow, ...]]:
+    """What matches without deciding."""
+    audited: list[str] = []
+    shadows: list[Shadow] = []
+    for rule in rules:
+        if rule.matches(facts):
+            effect = _EFFECT.get(rule.action)
+            if effect is not None:
+                shadows.append(Shadow("rule", rule.name, effect, rule.where))
+            elif not rule.shadow:
+                audited.append(rule.name)
+    return tuple(audited), tuple(shadows)
+
+
+def _missing_scope(wanted: tuple[str, ...], principal: Principal) -> str | None:
+    granted = _scopes(principal)
+    return next((scope for scope in wanted if scope not in granted), None)
+
+
+def _scopes(principal: Principal) -> frozenset[str]:
+    """The exact words of `scope`, and of `scp` as some issuers write it (RFC 6749 section 3.3, J28)."""
+    if principal.user is None:
+        return frozenset()
+    claims = principal.user.claims
+    granted: set[str] = set()
+    for name in ("scope", "scp"):
+        for text in strings(claims.get(name)):
+            granted.update(text.split(" "))
+    return frozenset(granted)
+
+
+def _expires(principal: Principal) -> float | None:
+    """When the first proof ends: the stream that a permit opens lives no longer."""
+    user, workload = principal.user, principal.workload
+    if user is None:
+        return None if workload is None else workload.not_after
+    return user.expires if workload is None else min(user.expires, workload.not_after)

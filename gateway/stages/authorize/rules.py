@@ -1,0 +1,176 @@
+"""Rules: `from` AND `to` AND all of `when`, compiled once to a function of the facts.
+
+What serves and what explains share the same compiled clauses, so they cannot drift apart.
+A rule that does not compile becomes a deny that names itself: invalid never means open.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+from gateway.model.noun import noun
+from gateway.model.place import Place
+from gateway.stages.authorize.clauses import (
+    Clause,
+    SpaceDelimited,
+    compile_condition,
+    compile_operation,
+    compile_source,
+)
+from gateway.stages.authorize.facts import Facts, Test
+
+
+class Action(StrEnum):
+    """What a match does."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    AUDIT = "audit"
+
+
+@noun
+class ConditionSettings:
+    """One entry of `when`."""
+
+    key: str
+    values: tuple[str, ...] = ()
+    not_values: tuple[str, ...] = ()
+
+
+@noun
+class RuleSettings:
+    """One rule as the file writes it; keys of `from` and `to` with or without `not_`."""
+
+    name: str
+    action: Action
+    shadow: bool
+    where: Place | None
+    sources: tuple[Mapping[str, tuple[str, ...]], ...] = ()  # one of them must match; none: not asked
+    operations: tuple[Mapping[str, tuple[str, ...]], ...] = ()
+    conditions: tuple[ConditionSettings, ...] = ()
+
+
+@noun
+class Rule:
+    """One compiled rule."""
+
+    name: str
+    action: Action
+    shadow: bool
+    where: Place | None
+    matches: Test
+    groups: tuple[tuple[tuple[Clause, ...], ...], ...]  # each group: alternatives, of which one must hold whole
+    fault: str | None  # why it did not compile
+    headers: frozenset[str]  # names that it reads, for the record of its inputs
+    claims: frozenset[tuple[str, ...]]
+
+
+class _CompileKey(Protocol):
+    def __call__(self, key: str, values: Sequence[str], *, negated: bool, deny: bool, label: str) -> Clause: ...
+
+
+def compile_rule(settings: RuleSettings, space_delimited: SpaceDelimited) -> Rule:
+    """Never raises: see `Rule.fault`."""
+    try:
+        groups = _groups(settings, space_delimited)
+    except ValueError as error:
+        action = settings.action if settings.action is Action.AUDIT else Action.DENY
+        return Rule(
+            settings.name, action, settings.shadow, settings.where, _always, (), str(error), frozenset(), frozenset()
+        )
+    return Rule(
+        settings.name,
+        settings.action,
+        settings.shadow,
+        settings.where,
+        _all_of([_one_of([_all_of([clause.test for clause in each]) for each in group]) for group in groups]),
+        groups,
+        None,
+        frozenset(_named(settings.conditions, "request.headers[")),
+        frozenset(tuple(name.split("][")) for name in _named(settings.conditions, "request.auth.claims["))
+        | _standing_claims(settings.conditions),
+    )
+
+
+def check_rule(settings: RuleSettings) -> None:
+    """Raises ValueError for what would not compile, with what to write instead."""
+    _groups(settings, {})
+
+
+def _groups(settings: RuleSettings, space_delimited: SpaceDelimited) -> tuple[tuple[tuple[Clause, ...], ...], ...]:
+    deny = settings.action is not Action.ALLOW
+    groups = []
+    if settings.operations:
+        groups.append(tuple(_mapping("to", each, compile_operation, deny) for each in settings.operations))
+    if settings.sources:
+        groups.append(tuple(_mapping("from", each, compile_source, deny) for each in settings.sources))
+    for condition in settings.conditions:
+        clauses = [
+            compile_condition(condition.key, values, negated=negated, deny=deny, space_delimited=space_delimited)
+            for values, negated in ((condition.values, False), (condition.not_values, True))
+            if values
+        ]
+        if not clauses:
+            raise ValueError(f'"{condition.key}": write values or not_values')
+        groups.append((tuple(clauses),))
+    return tuple(groups)
+
+
+def _mapping(
+    side: str, keys: Mapping[str, tuple[str, ...]], compile_key: _CompileKey, deny: bool
+) -> tuple[Clause, ...]:
+    if not keys:
+        raise ValueError(f"{side}: {{}} asks nothing: remove it, or write what it should ask")
+    return tuple(
+        compile_key(key.removeprefix("not_"), values, negated=key.startswith("not_"), deny=deny, label=f"{side}.{key}")
+        for key, values in keys.items()
+    )
+
+
+def _named(conditions: Sequence[ConditionSettings], prefix: str) -> list[str]:
+    return [each.key[len(prefix) : -1] for each in conditions if each.key.startswith(prefix)]
+
+
+def _standing_claims(conditions: Sequence[ConditionSettings]) -> frozenset[tuple[str, ...]]:
+    standing = {"request.auth.audiences": ("aud",), "request.auth.presenter": ("azp",)}
+    return frozenset(standing[each.key] for each in conditions if each.key in standing)
+
+
+def _always(_: Facts) -> bool:
+    return True
+
+
+def _all_of(tests: Sequence[Test]) -> Test:
+    """All of `tests`; the short ones, which are nearly all, without a loop."""
+    match tests:
+        case []:
+            return _always
+        case [only]:
+            return only
+        case [first, second]:
+            return lambda facts: first(facts) and second(facts)
+        case [first, second, third]:
+            return lambda facts: first(facts) and second(facts) and third(facts)
+    rest = tuple(tests)
+
+    def test(facts: Facts) -> bool:
+        for each in rest:  # noqa: SIM110 - a generator costs more than the tests
+            if not each(facts):
+                return False
+        return True
+
+    return test
+
+
+def _one_of(tests: Sequence[Test]) -> Test:
+    if len(tests) == 1:
+        return tests[0]
+    alternatives = tuple(tests)
+
+    def test(facts: Facts) -> bool:
+        for each in alternatives:  # noqa: SIM110 - as above
+            if each(facts):
+                return True
+        return False
+
+    return test

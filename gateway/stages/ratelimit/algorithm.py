@@ -1,0 +1,63 @@
+"""What an algorithm is asked: pure functions of a bucket's state, the time, and its own settings.
+
+What decides is written twice, in Python for this process and in Lua for Redis; tests run both over the same times.
+A state survives a change of the rate: it holds times and counts, never something that only one rate can read.
+"""
+
+from typing import ClassVar, Protocol, TypeAlias
+
+State: TypeAlias = tuple[float, float, float]
+"""(a time in seconds since the epoch, requests, requests before): what exactly, each algorithm says."""
+
+
+class Algorithm(Protocol):
+    """One way to count. Equal settings make equal algorithms."""
+
+    name: ClassVar[str]
+    lua: ClassVar[str]
+    """`look` as the body of a Lua function over (since, count, before, now, quota, window, burst):
+    returns since, count, before, room."""
+
+    @property
+    def quota(self) -> int:
+        """Requests in a window."""
+        ...
+
+    @property
+    def window(self) -> int:
+        """Seconds."""
+        ...
+
+    @property
+    def burst(self) -> int:
+        """Requests that may come at once."""
+        ...
+
+    @property
+    def life(self) -> float:
+        """Seconds after which an untouched bucket is as good as none."""
+        ...
+
+    def look(self, state: State | None, now: float) -> tuple[State, int]:
+        """The state at `now`, and how many requests would be admitted then (never negative).
+
+        None: a bucket that was never used.
+        """
+        ...
+
+    def wait(self, state: State, now: float) -> float:
+        """Seconds until there is room for one, where `state` is that of `now`; asked where there is none."""
+        ...
+
+    def reset(self, state: State, now: float) -> float:
+        """Seconds until the quota is whole again, where `state` is that of `now`."""
+        ...
+
+    def share(self, processes: int) -> "Algorithm":
+        """The same for one of so many processes: rate and burst divided, rounded up."""
+        ...
+
+
+def spent(state: State) -> State:
+    """The state after one request more: every algorithm counts it in the second place."""
+    return state[0], state[1] + 1, state[2]

@@ -1,0 +1,76 @@
+"""Sliding window, as two counters: this window's requests, and those of the one before as far as they still weigh.
+
+Those before are taken as spread evenly from their window's start on, so a client at exactly the rate is never refused.
+Burst: the quota. It approximates: a burst late in a window and a steady stream after it can come to almost twice the
+quota in a time as long as the window, never at once.
+State: (window's start, requests in it, requests in the one before).
+"""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import ClassVar
+
+from gateway.stages.ratelimit.algorithm import State
+
+_ROUNDING = 1e-9  # of a count; what is left of a weight after floating point is not a request
+
+
+@dataclass(frozen=True, slots=True)
+class SlidingWindow:
+    """`quota` requests in `window` seconds; the first window begins with a bucket's first request."""
+
+    quota: int
+    window: int
+
+    name: ClassVar[str] = "sliding_window"
+    lua: ClassVar[str] = """
+  local elapsed = now - since
+  if elapsed >= 2 * window or elapsed < -window then
+    since, count, before, elapsed = now, 0, 0, 0
+  elseif elapsed >= window then
+    since, count, before, elapsed = since + window, 0, count, elapsed - window
+  end
+  local weight = 0
+  if before > 0 then
+    weight = math.max(0, math.ceil(math.min(before, before * (window - elapsed) / window) - 1e-9) - 1)
+  end
+  return since, count, before, quota - weight - count
+"""
+
+    @property
+    def burst(self) -> int:
+        return self.quota
+
+    @property
+    def life(self) -> float:
+        return 2.0 * self.window
+
+    def look(self, state: State | None, now: float) -> tuple[State, int]:
+        if state is None:
+            return (now, 0.0, 0.0), self.quota
+        since, count, before = state
+        window, elapsed = self.window, now - since
+        if elapsed >= 2 * window or elapsed < -window:
+            return (now, 0.0, 0.0), self.quota
+        if elapsed >= window:
+            since, count, before, elapsed = since + window, 0.0, count, elapsed - window
+            state = since, count, before
+        if before > 0:
+            left = min(before, before * (window - elapsed) / window)
+            count += max(0, ceil(left - _ROUNDING) - 1)
+        return state, max(0, self.quota - int(count))
+
+    def wait(self, state: State, now: float) -> float:
+        since, count, before = state
+        if count < self.quota:  # those before fill the rest: until enough of them are out
+            return since + self.window * (1 - (self.quota - count) / before) - now
+        return since + self.window * (2 - self.quota / count) - now  # until the next window, in which these weigh
+
+    def reset(self, state: State, now: float) -> float:
+        since, count, before = state
+        if count:
+            return min(since + self.window * (2 - 1 / count) - now, float(self.window))
+        return max(0.0, since + self.window * (1 - 1 / before) - now) if before else 0.0
+
+    def share(self, processes: int) -> "SlidingWindow":
+        return SlidingWindow(-(-self.quota // processes), self.window)

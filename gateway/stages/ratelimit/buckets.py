@@ -1,0 +1,46 @@
+"""What the stage asks of whoever keeps the buckets: to judge some limits together, all or nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from gateway.stages.ratelimit.keys import Keyed
+from gateway.stages.ratelimit.limit import Limit
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A limit at a gate."""
+
+    limit: Limit
+    keyed: Keyed
+    cost: int = 1  # 0: it has to have room, and nothing is spent
+
+
+Reading: TypeAlias = tuple[int, int, float, float]
+"""What came of one limit: room before this request (0: it refuses), remaining after it, seconds until it admits one
+(0.0 when it admitted this), seconds until the quota is whole. A bare tuple: one is made per limit and request."""
+
+
+class Check(Protocol):
+    """Judges a fixed set of charges."""
+
+    async def __call__(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None]:
+        """One reading for each charge, in order; None for one that was not judged because the store failed.
+
+        `names`: their buckets; `now`: wall clock, for buckets that are kept here. Raises Refused(STORE_UNAVAILABLE).
+        """
+        ...
+
+
+class BucketKeeper(Protocol):
+    """Where buckets are kept."""
+
+    @property
+    def secret(self) -> bytes:
+        """What buckets' names are keyed with."""
+        ...
+
+    def check(self, charges: Sequence[Charge]) -> Check:
+        """Prepare for these charges; called when a snapshot is built."""
+        ...

@@ -1,0 +1,57 @@
+"""A gate: the limits that one request meets at one place, judged together."""
+
+from collections.abc import Sequence
+from math import ceil
+
+from gateway.model.limit import LimitStatus
+from gateway.model.principal import Principal
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
+from gateway.model.request import RequestContext
+from gateway.stages.ratelimit.buckets import BucketKeeper, Charge
+
+
+class Gate:
+    """A fixed set of charges; without any it admits everything."""
+
+    __slots__ = ("_charges", "_check")
+
+    def __init__(self, keeper: BucketKeeper, charges: Sequence[Charge]) -> None:
+        self._charges = tuple(charges)
+        self._check = keeper.check(self._charges) if self._charges else None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The limits that are charged here, for explain."""
+        return tuple(charge.limit.name for charge in self._charges if charge.cost)
+
+    async def enter(self, ctx: RequestContext, principal: Principal | None) -> list[LimitStatus]:
+        """Charge all, or none and raise Refused(RATE_LIMITED | STORE_UNAVAILABLE)."""
+        if self._check is None:
+            return []
+        charges = self._charges
+        readings = await self._check([charge.keyed.name(ctx, principal) for charge in charges], ctx.time)
+        statuses, refusing, longest = [], None, 0.0
+        for charge, reading in zip(charges, readings, strict=False):
+            if reading is None:
+                continue
+            limit, (room, remaining, wait, reset) = charge.limit, reading
+            if room:
+                if not charge.cost:
+                    continue
+                limit.decisions.admitted.inc()
+            else:
+                limit.decisions.refused.inc()
+                if refusing is None or wait > longest:
+                    refusing, longest = limit, wait
+            if charge.keyed.own(principal):
+                quota, window = limit.algorithm.quota, limit.algorithm.window
+                statuses.append(LimitStatus(limit.name, quota, window, remaining, max(0, ceil(reset))))
+        if refusing is not None:
+            raise Refused(
+                Reason.RATE_LIMITED,
+                f"limit {refusing.name}",
+                retry_after=max(1, ceil(longest)),
+                limits=tuple(statuses),
+            )
+        return statuses

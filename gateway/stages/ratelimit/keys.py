@@ -1,0 +1,133 @@
+"""Which bucket: the parts of a limit's key, made of one request.
+
+Each part is a tag and its values, each value with its length before it: no two callers can write the same bytes, and a
+user cannot be named like a workload or an address. What is absent has a tag of its own. The digest is what leaves here.
+"""
+
+import json
+from collections.abc import Callable
+from hashlib import blake2b
+from struct import Struct
+from typing import TypeAlias
+
+from gateway.model.connection import IPAddress
+from gateway.model.principal import Principal
+from gateway.model.request import RequestContext
+
+Part: TypeAlias = Callable[[RequestContext, Principal | None], bytes]
+
+ABSENT = b"-"
+DIGEST = 16  # bytes: half of 2^128 buckets before two of them meet by chance
+NAME_LENGTH = 2 * DIGEST
+_length = Struct(">I").pack
+
+
+class Keyed:
+    """The key of one limit on one route: what is known beforehand is joined beforehand."""
+
+    __slots__ = ("_by_workload", "_dynamic", "_known", "_own", "_secret")
+
+    def __init__(
+        self, identity: bytes, parts: tuple[str, ...], *, route: str, upstream: str | None, secret: bytes = b""
+    ) -> None:
+        """`secret`: makes the digest one that nobody else can make (at most 64 bytes)."""
+        self._secret = secret
+        known = [_sized(identity)]
+        dynamic: list[Part] = []
+        for part in parts:
+            if part == "route":
+                known.append(b"r" + _sized(route.encode()))
+            elif part == "upstream":
+                known.append(ABSENT if upstream is None else b"t" + _sized(upstream.encode()))
+            else:
+                dynamic.append(_part(part))
+        self._known = b"".join(known)
+        self._dynamic = tuple(dynamic)
+        self._own = "principal" in parts or "client_ip" in parts
+        self._by_workload = "workload" in parts
+
+    def name(self, ctx: RequestContext, principal: Principal | None) -> bytes:
+        """The bucket's name: a keyed digest, in hex."""
+        data = self._known
+        for part in self._dynamic:
+            data += part(ctx, principal)
+        return blake2b(data, digest_size=DIGEST, key=self._secret).hexdigest().encode()
+
+    def own(self, principal: Principal | None) -> bool:
+        """True when the bucket is the caller's alone, so that its numbers are nobody else's."""
+        return self._own or (self._by_workload and principal is not None and principal.workload is not None)
+
+
+def network(address: IPAddress) -> bytes:
+    """An address as limits see it: IPv4 whole (mapped into IPv6 too), IPv6 by /64, what one client is given."""
+    if address.version == 4:
+        return b"4" + address.packed
+    mapped = address.ipv4_mapped
+    return b"6" + address.packed[:8] if mapped is None else b"4" + mapped.packed
+
+
+def _sized(value: bytes) -> bytes:
+    return _length(len(value)) + value
+
+
+def _client_ip(ctx: RequestContext, _: Principal | None) -> bytes:
+    return network(ctx.client_ip)
+
+
+def _principal(ctx: RequestContext, principal: Principal | None) -> bytes:
+    if principal is None or principal.anonymous:
+        return b"a" + network(ctx.client_ip)
+    user = principal.user
+    if user is None:
+        return _workload(ctx, principal)
+    issuer, subject = user.issuer.encode(), user.subject.encode()
+    return b"u" + _length(len(issuer)) + issuer + _length(len(subject)) + subject
+
+
+def _issuer(_: RequestContext, principal: Principal | None) -> bytes:
+    if principal is None or principal.user is None:
+        return ABSENT
+    return b"i" + _sized(principal.user.issuer.encode())
+
+
+def _workload(_: RequestContext, principal: Principal | None) -> bytes:
+    if principal is None or principal.workload is None:
+        return ABSENT
+    return b"w" + _sized(principal.workload.id.encode())
+
+
+def _header(name: str) -> Part:
+    def part(ctx: RequestContext, _: Principal | None) -> bytes:
+        values = ctx.header(name)
+        return b"h%d:" % len(values) + b"".join(_sized(value.encode()) for value in values) if values else ABSENT
+
+    return part
+
+
+def _claim(name: str) -> Part:
+    def part(_: RequestContext, principal: Principal | None) -> bytes:
+        if principal is None or principal.user is None or name not in principal.user.claims:
+            return ABSENT
+        value = principal.user.claims[name]
+        if isinstance(value, str):
+            return b"s" + _sized(value.encode("utf-8", "surrogatepass"))
+        return b"j" + _sized(json.dumps(value, sort_keys=True).encode())
+
+    return part
+
+
+_PARTS: dict[str, Part] = {
+    "principal": _principal,
+    "issuer": _issuer,
+    "workload": _workload,
+    "client_ip": _client_ip,
+}
+
+
+def _part(text: str) -> Part:
+    kind, _, name = text.partition(":")
+    if kind == "header":
+        return _header(name.lower())
+    if kind == "claim":
+        return _claim(name)
+    return _PARTS[text]

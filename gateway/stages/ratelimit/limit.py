@@ -1,0 +1,41 @@
+"""A limit as the stage knows it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.kernel.cells import Counter
+from gateway.stages.ratelimit.algorithm import Algorithm
+
+
+class OnStoreFailure(StrEnum):
+    """What a limit means while the store cannot answer."""
+
+    LOCAL = "local"  # this process judges its share by itself
+    ALLOW = "allow"  # the limit is not judged
+    DENY = "deny"  # 503 store_unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """The cells of one limit."""
+
+    admitted: Counter
+    refused: Counter
+    error: Counter  # asked, and the store did not answer
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One entry of `rate_limits`."""
+
+    name: str
+    algorithm: Algorithm
+    key: tuple[str, ...]  # parts, as routes.yaml writes them; () is one bucket for all
+    on_store_failure: OnStoreFailure
+    decisions: Decisions
+
+    @property
+    def identity(self) -> bytes:
+        """What a bucket's meaning hangs on: with a new rate it is still the same bucket, with a new key it is not."""
+        parts = (self.name, self.algorithm.name, *self.key)
+        return b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)

@@ -1,0 +1,66 @@
+"""Buckets in this process. Nothing waits, and each of N workers admits its share: the rate divided by N, rounded up."""
+
+from collections.abc import Callable, Sequence
+
+from gateway.kernel.store import MemoryStore
+from gateway.stages.ratelimit.algorithm import Algorithm, State, spent
+from gateway.stages.ratelimit.buckets import Charge, Reading
+
+
+class LocalBuckets:
+    """Keeps buckets in `store`; `processes` tells how many share each limit, at every request anew."""
+
+    secret = b""  # names do not leave the process
+
+    def __init__(self, store: MemoryStore[State], processes: Callable[[], int]) -> None:
+        self._store = store
+        self._processes = processes
+
+    def check(self, charges: Sequence[Charge]) -> "LocalCheck":
+        """Prepare for these charges."""
+        return LocalCheck(charges, self._store, self._processes)
+
+
+class LocalCheck:
+    """Judges a fixed set of charges by the tables of this process."""
+
+    __slots__ = ("_algorithms", "_charges", "_divided", "_processes", "_tables")
+
+    def __init__(self, charges: Sequence[Charge], store: MemoryStore[State], processes: Callable[[], int]) -> None:
+        self._charges = charges
+        self._processes = processes
+        self._tables = tuple(store.table(c.limit.identity, c.limit.algorithm.life) for c in charges)
+        self._divided = 1
+        self._algorithms: tuple[Algorithm, ...] = tuple(c.limit.algorithm for c in charges)
+
+    async def __call__(self, names: Sequence[bytes], now: float) -> Sequence[Reading]:
+        """Never suspends."""
+        return self.judge(names, now)
+
+    def judge(self, names: Sequence[bytes], now: float) -> Sequence[Reading]:
+        """All or nothing. `now`: seconds since the epoch."""
+        processes = self._processes()
+        if processes != self._divided:
+            self._divided = processes
+            self._algorithms = tuple(c.limit.algorithm.share(processes) for c in self._charges)
+        looks, admitted, tables, algorithms = [], True, self._tables, self._algorithms
+        for index, name in enumerate(names):
+            look = algorithms[index].look(tables[index].get(name, now), now)
+            if not look[1]:
+                admitted = False
+            looks.append(look)
+        readings = []
+        for index, (state, room) in enumerate(looks):
+            cost = self._charges[index].cost if admitted else 0
+            after = spent(state) if cost else state
+            if cost:
+                tables[index].put(names[index], after, now)
+            readings.append(reading(algorithms[index], after, now, room, cost))
+        return readings
+
+
+def reading(algorithm: Algorithm, state: State, now: float, room: int, cost: int) -> Reading:
+    """What `state`, after spending `cost`, says to a caller."""
+    if room:
+        return room, room - cost, 0.0, algorithm.reset(state, now)
+    return 0, 0, algorithm.wait(state, now), algorithm.reset(state, now)

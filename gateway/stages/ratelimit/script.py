@@ -1,0 +1,75 @@
+"""The one Lua script: all limits of a request at one gate, judged together, spent together or not at all.
+
+It reads Redis' own clock, so replicas whose clocks differ count alike. It is put together from the algorithms' own Lua.
+A state is three doubles; each write renews the bucket's life, so none outlives its use.
+"""
+
+import struct
+from collections.abc import Sequence
+
+from gateway.kernel.store import Script
+from gateway.stages.ratelimit.algorithm import Algorithm, State
+from gateway.stages.ratelimit.algorithms import ALGORITHMS
+
+CLOCK = "local t = redis.call('TIME'); local now = t[1] + t[2] / 1000000"
+_PER_LIMIT = 6  # arguments: algorithm, quota, window, burst, cost, life in milliseconds
+_FRAME = """
+local algorithms = {%(algorithms)s}
+%(clock)s
+local reply, states, admitted = struct.pack('<d', now), {}, true
+for i, key in ipairs(KEYS) do
+  local at = (i - 1) * 6
+  local since, count, before = 0, 0, 0
+  local kept = redis.call('GET', key)
+  if kept then since, count, before = struct.unpack('<ddd', kept) end
+  local room
+  since, count, before, room = algorithms[ARGV[at + 1]](since, count, before, now,
+    tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]))
+  if room < 1 then admitted = false end
+  states[i] = {since, count, before}
+  reply = reply .. struct.pack('<dddd', room, since, count, before)
+end
+if admitted then
+  for i, key in ipairs(KEYS) do
+    local at = (i - 1) * 6
+    local cost = tonumber(ARGV[at + 5])
+    if cost > 0 then
+      local state = states[i]
+      redis.call('SET', key, struct.pack('<ddd', state[1], state[2] + cost, state[3]), 'PX', ARGV[at + 6])
+    end
+  end
+end
+return reply
+"""
+
+
+def compose(clock: str = CLOCK) -> Script:
+    """The script; `clock` is a Lua statement that defines `now`, in seconds since the epoch."""
+    parts = "\n".join(
+        f"['{a.name}'] = function(since, count, before, now, quota, window, burst){a.lua}end," for a in ALGORITHMS
+    )
+    return Script(_FRAME % {"algorithms": parts, "clock": clock})
+
+
+def arguments(algorithm: Algorithm, cost: int) -> list[bytes]:
+    """What the script is told of one limit: `cost` 1, or 0 to only look."""
+    numbers = (algorithm.quota, algorithm.window, algorithm.burst, cost, max(1, round(algorithm.life * 1000)))
+    return [algorithm.name.encode(), *(b"%d" % number for number in numbers)]
+
+
+class Answer:
+    """The script's reply for a fixed number of limits, unpacked."""
+
+    __slots__ = ("_format", "_limits")
+
+    def __init__(self, limits: int) -> None:
+        self._limits = limits
+        self._format = struct.Struct(f"<{1 + 4 * limits}d")
+
+    def read(self, reply: bytes) -> tuple[float, Sequence[tuple[int, State]]]:
+        """Redis' time, and for each limit its room before this request and its state. Raises struct.error."""
+        numbers = self._format.unpack(reply)
+        return numbers[0], [
+            (max(0, int(numbers[i])), (numbers[i + 1], numbers[i + 2], numbers[i + 3]))
+            for i in range(1, 1 + 4 * self._limits, 4)
+        ]

@@ -1,0 +1,84 @@
+"""Buckets in Redis, shared by all workers and replicas: one script call a gate.
+
+While the store cannot answer, each limit does as it says: `deny` refuses before anything is spent, `allow` is not
+judged, `local` ones are judged together by this process, each for its share.
+"""
+
+from collections.abc import Sequence
+from struct import error as StructError  # noqa: N812 - an exception, in its own case
+
+from gateway.kernel.store import Call, RedisStore, StoreUnavailable
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
+from gateway.stages.ratelimit.algorithm import spent
+from gateway.stages.ratelimit.buckets import Charge, Reading
+from gateway.stages.ratelimit.keys import NAME_LENGTH
+from gateway.stages.ratelimit.limit import OnStoreFailure
+from gateway.stages.ratelimit.local import LocalBuckets, reading
+from gateway.stages.ratelimit.script import Answer, arguments, compose
+
+_SCRIPT = compose()
+_RETRY_AFTER = 1  # seconds: a store that is back is noticed within two
+
+
+class SharedBuckets:
+    """Keeps buckets in `store`, and in `fallback` while that is down."""
+
+    def __init__(self, store: RedisStore, fallback: LocalBuckets, secret: bytes) -> None:
+        """`secret`: the same for all that share the store; keeps identities out of its dumps."""
+        self.secret = secret
+        self._store = store
+        self._fallback = fallback
+
+    def check(self, charges: Sequence[Charge]) -> "SharedCheck":
+        """Prepare for these charges."""
+        return SharedCheck(charges, self._store, self._fallback)
+
+
+class SharedCheck:
+    """Judges a fixed set of charges by one script call."""
+
+    __slots__ = ("_answer", "_call", "_charges", "_denies", "_fallback", "_locals", "_store")
+
+    def __init__(self, charges: Sequence[Charge], store: RedisStore, fallback: LocalBuckets) -> None:
+        self._charges = charges
+        self._store = store
+        told = [argument for c in charges for argument in arguments(c.limit.algorithm, c.cost)]
+        self._call = Call(_SCRIPT, prefix=store.prefix, keys=len(charges), length=NAME_LENGTH, arguments=told)
+        self._answer = Answer(len(charges))
+        modes = [c.limit.on_store_failure for c in charges]
+        self._denies = next((c for c in charges if c.limit.on_store_failure is OnStoreFailure.DENY), None)
+        self._locals = [index for index, mode in enumerate(modes) if mode is OnStoreFailure.LOCAL]
+        self._fallback = fallback.check([charges[index] for index in self._locals])
+
+    async def __call__(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None]:
+        """Waits for Redis, for as long as the store's timeout at most. Raises Refused(STORE_UNAVAILABLE)."""
+        try:
+            reply = await self._store.run(self._call, names)
+            if isinstance(reply, bytes):
+                return self._readings(reply)
+        except (StoreUnavailable, StructError):
+            pass
+        return self._without_store(names, now)
+
+    def _readings(self, reply: bytes) -> Sequence[Reading]:
+        now, found = self._answer.read(reply)
+        admitted = all(room for room, _ in found)
+        readings = []
+        for charge, (room, state) in zip(self._charges, found, strict=True):
+            cost = charge.cost if admitted else 0
+            readings.append(reading(charge.limit.algorithm, spent(state) if cost else state, now, room, cost))
+        return readings
+
+    def _without_store(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None]:
+        for charge in self._charges:
+            charge.limit.decisions.error.inc()
+        if self._denies is not None:
+            raise Refused(
+                Reason.STORE_UNAVAILABLE, f"limit {self._denies.limit.name}: {self._store}", retry_after=_RETRY_AFTER
+            )
+        readings: list[Reading | None] = [None] * len(self._charges)
+        judged = self._fallback.judge([names[index] for index in self._locals], now)
+        for index, one in zip(self._locals, judged, strict=True):
+            readings[index] = one
+        return readings

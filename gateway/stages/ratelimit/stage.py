@@ -1,0 +1,64 @@
+"""The gates ahead of and behind authentication.
+
+Where a limit is judged hangs on its key alone (contract section 4). A failed credential is charged to the address;
+while that budget is empty, whatever presents a credential from there is refused before anything is verified.
+"""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from gateway.model.limit import LimitStatus
+from gateway.model.principal import Principal
+from gateway.model.refused import Refused
+from gateway.model.request import RequestContext
+from gateway.model.route import Route
+from gateway.stages.ratelimit.gate import Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """What a request of one listener meets on one route."""
+
+    address: Gate
+    address_with_credential: Gate  # the same, and the budget of failed credentials must not be empty
+    caller: Gate
+    failed: Gate
+
+
+class RateLimit:
+    """Fulfils `RateLimitStage`. With buckets in this process nothing here suspends."""
+
+    def __init__(self, gates: Mapping[str, Sequence[Gates]]) -> None:
+        """`gates`: by listener; first those of a request without a route, then by `route.index`."""
+        self._gates = gates
+
+    def by_address(self, ctx: RequestContext, route: Route) -> Awaitable[list[LimitStatus]]:
+        gates = self._of(ctx, route)
+        gate = gates.address_with_credential if presents_credential(ctx) else gates.address
+        return gate.enter(ctx, None)
+
+    async def failed_credential(self, ctx: RequestContext, route: Route) -> None:
+        with suppress(Refused):  # an empty budget cannot be charged; the refusal of the credential stands
+            await self._of(ctx, route).failed.enter(ctx, None)
+
+    def by_caller(self, ctx: RequestContext, route: Route, principal: Principal) -> Awaitable[list[LimitStatus]]:
+        return self._of(ctx, route).caller.enter(ctx, principal)
+
+    def named(self, ctx: RequestContext, route: Route) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The names of the limits by address and by caller, for explain, which counts none."""
+        gates = self._of(ctx, route)
+        return gates.address.names, gates.caller.names
+
+    def _of(self, ctx: RequestContext, route: Route) -> Gates:
+        return self._gates[ctx.connection.listener][route.index + 1]
+
+
+def presents_credential(ctx: RequestContext) -> bool:
+    """True when `authenticate` would have something to verify: a client certificate, a Bearer or a DPoP token."""
+    if ctx.preflight is not None:
+        return False
+    tls = ctx.connection.tls
+    if tls is not None and tls.chain:
+        return True
+    return any(value[:7].lower() == "bearer " or value[:5].lower() == "dpop " for value in ctx.header("authorization"))
