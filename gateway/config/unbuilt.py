@@ -62,7 +62,7 @@ UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("upstreams.*.circuit_breaker", True, _key("circuit_breaker")),
     ("upstreams.*.dns", True, _key("dns")),
     ("policies.*.rules.*.when.*", False, _shape(str, "CEL")),
-    ("routes.*.upstream", False, _shape(list, "upstream as a list of weights")),
+    ("routes.*.upstream", False, _shape(list, "weights")),
     ("routes.*.requires.acr", True, _key("acr")),
     ("routes.*.requires.max_auth_age", True, _key("max_auth_age")),
     ("routes.*.requires.posture", True, _key("posture")),

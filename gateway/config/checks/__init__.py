@@ -1,4 +1,4 @@
-"""What the schema cannot say: what parts of a file mean together, and whether the files that it names hold what they should.
+"""What the schema cannot say: what parts of a file mean together, and what the files that it names hold.
 
 Each check sees the whole configuration and reports every fault with its place; none stops at the first.
 A check never judges what was taken out for an error of its own.

@@ -29,7 +29,9 @@ def _unreachable(routes: Sequence[Route], report: Report) -> None:
         for earlier in sorted(set.intersection(*by_pattern)) if by_pattern else ():
             if _takes_all(routes[earlier], route):
                 name = routes[earlier].name
-                report.warn(("routes", index), f"the route {route.name} is never reached: {name} takes its requests first")
+                report.warn(
+                    ("routes", index), f"the route {route.name} is never reached: {name} takes its requests first"
+                )
                 break
         _add(above, route, index)
 

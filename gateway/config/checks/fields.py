@@ -4,10 +4,8 @@ Framing and connection fields are the gateway's own: setting one by hand would l
 """
 
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_OWN = frozenset(
-    ("connection", "content-length", "expect", "host", "keep-alive", "proxy-authenticate", "proxy-authorization")
-    + ("proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "via", "x-request-id")
-)
+_OWN = frozenset({"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection"})
+_OWN |= {"content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade", "via", "x-request-id"}
 
 
 def judge_field_name(name: str) -> None:

@@ -37,12 +37,16 @@ class Expiry:
 def check(config: Config, report: Report, now: float) -> None:
     """Every file, and the dates of every certificate."""
     for path, certificate, key in _pairs(config):
-        if _readable(report, (*path, "certificate"), certificate) and _readable(report, (*path, "key"), key):
+        both = [_readable(report, (*path, "certificate"), certificate), _readable(report, (*path, "key"), key)]
+        if all(both):
             _fits(report, path, certificate, key)
-    for section, authorities in (("trust_domains", config.trust_domains), ("client_authorities", config.client_authorities)):
+    for section, authorities in (
+        ("trust_domains", config.trust_domains),
+        ("client_authorities", config.client_authorities),
+    ):
         for name, authority in authorities.items():
             _authority(report, (section, name), name, authority.bundle, authority.crl)
-    for name, domain in config.trust_domains.items():
+    for name in config.trust_domains:
         _named(report, ("trust_domains", name), name)
     for name, client in config.client_authorities.items():
         report.each(("client_authorities", name, "names"), client.names, _dns_pattern)
@@ -60,7 +64,9 @@ def check(config: Config, report: Report, now: float) -> None:
         elif expiry.not_before > now:
             report.warn(expiry.path, f"{expiry.file.name}: the certificate is not valid yet", "check the clock")
         elif expiry.near(now):
-            report.warn(expiry.path, f"{expiry.file.name}: the certificate expires in {_roughly(expiry.not_after - now)}")
+            report.warn(
+                expiry.path, f"{expiry.file.name}: the certificate expires in {_roughly(expiry.not_after - now)}"
+            )
 
 
 def _roughly(seconds: float) -> str:
@@ -136,7 +142,7 @@ def _judged(report: Report, path: Path, judge: Callable[[], object]) -> None:
 
 
 def _fits(report: Report, path: Path, certificate: FilePath, key: FilePath) -> None:
-    from gateway.kernel.x509.peer import check_key_pair
+    from gateway.kernel.x509.keypair import check_key_pair
     from gateway.kernel.x509.trust import parse_certificates
 
     try:
@@ -150,6 +156,7 @@ def _fits(report: Report, path: Path, certificate: FilePath, key: FilePath) -> N
 def _authority(report: Report, path: Path, name: str, bundle: FilePath, crl: FilePath | None) -> None:
     from gateway.kernel.x509.trust import make_authority, parse_certificates
 
+    listed = crl is not None and _readable(report, (*path, "crl"), crl)
     if not _readable(report, (*path, "bundle"), bundle):
         return
     try:
@@ -157,7 +164,7 @@ def _authority(report: Report, path: Path, name: str, bundle: FilePath, crl: Fil
     except ValueError as error:
         report.error((*path, "bundle"), f"{bundle}: {error}")
         return
-    if crl is None or not _readable(report, (*path, "crl"), crl):
+    if crl is None or not listed:
         return
     try:
         make_authority(name, bundle.read_bytes(), crl.read_bytes())

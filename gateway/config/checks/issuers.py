@@ -19,21 +19,27 @@ def check(config: Config, report: Report) -> None:
         seen.append((name, issuer))
         _urls(report, path, issuer)
         if len(set(issuer.audiences)) > 1 and "*" in issuer.audiences:
-            report.error((*path, "audiences"), '"*" says any audience: the others mean nothing', "write one or the other")
+            report.error(
+                (*path, "audiences"), '"*" says any audience: the others mean nothing', "write one or the other"
+            )
 
 
 def _distinct(report: Report, path: Path, url: str, other: str, known: str) -> None:
     if url.rstrip("/") == known.rstrip("/"):
         report.error(path, f"the issuer {other} has this URL already", "two issuers never share one")
     elif url.startswith(known.rstrip("/") + "/") or known.startswith(url.rstrip("/") + "/"):
-        report.error(path, f"one of this URL and that of the issuer {other} begins with the other", "a rule could confuse them")
+        report.error(
+            path, f"one of this URL and that of the issuer {other} begins with the other", "a rule could confuse them"
+        )
 
 
 def _urls(report: Report, path: Path, issuer: Issuer) -> None:
     given = issuer.jwks.file is not None or issuer.jwks_uri is not None or report.lost(issuer.where, "jwks", "jwks_uri")
-    if "://" in issuer.issuer or not given:
-        if report.one((*path, "issuer"), issuer.issuer, judge_secure_url) and ("?" in issuer.issuer or "*" in issuer.issuer):
-            report.error((*path, "issuer"), f"{issuer.issuer!r}: an issuer has no query and no *")
+    where = (*path, "issuer")
+    if "?" in issuer.issuer or "*" in issuer.issuer:
+        report.error(where, f"{issuer.issuer!r}: an issuer has no query and no *")
+    elif "://" in issuer.issuer or not given:
+        report.one(where, issuer.issuer, judge_secure_url)
     if issuer.jwks_uri is not None:
         report.one((*path, "jwks_uri"), issuer.jwks_uri, judge_secure_url)
         if issuer.jwks.file is not None:

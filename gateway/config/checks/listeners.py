@@ -61,7 +61,9 @@ def _tls(report: Report, path: Path, tls: ListenerTls) -> None:
     if report.lost(tls.where, "certificate", "key", "certificates"):
         return
     if tls.certificates and (tls.certificate or tls.key):
-        report.error_at_key((*path, "certificates"), "certificate and key stand beside certificates", "write one of both")
+        report.error_at_key(
+            (*path, "certificates"), "certificate and key stand beside certificates", "write one of both"
+        )
     elif tls.certificate is None and tls.key is None and not tls.certificates:
         report.error(path, "tls needs certificate and key")
     elif tls.key is None and not tls.certificates:

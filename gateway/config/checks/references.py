@@ -81,7 +81,9 @@ def _unique(report: Report, what: str, names: Iterable[tuple[str, Path]]) -> Non
     first: dict[str, Path] = {}
     for name, path in names:
         if name in first:
-            report.error(path, f"two {what}s are named {name!r}".replace("policys", "policies"), _line(report, first[name]))
+            report.error(
+                path, f"two {what}s are named {name!r}".replace("policys", "policies"), _line(report, first[name])
+            )
         else:
             first[name] = path
 

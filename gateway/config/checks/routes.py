@@ -71,7 +71,9 @@ def _access(report: Report, path: Path, route: Route) -> None:
             report.error_at_key(requires, "a public route asks for no credential, so it can require nothing of one")
         report.each((*requires, "scopes"), route.requires.scopes, _judge_scope)
     if route.ignore_credentials and not route.public and not report.lost(route.where, "public"):
-        report.error_at_key((*path, "ignore_credentials"), "only a public route can ignore credentials", "add public: true")
+        report.error_at_key(
+            (*path, "ignore_credentials"), "only a public route can ignore credentials", "add public: true"
+        )
 
 
 def _judge_scope(text: str) -> None:
@@ -94,7 +96,9 @@ def _rewrite(report: Report, path: Path, route: Route) -> None:
     if rewrite.prefix is not None:
         for pattern in route.match.paths:
             if not pattern.endswith("/*") or "{" in pattern:
-                report.error((*base, "prefix"), f"{pattern!r} has no prefix to replace: each path of this route must be X/*")
+                report.error(
+                    (*base, "prefix"), f"{pattern!r} has no prefix to replace: each path of this route must be X/*"
+                )
     if rewrite.host is not None:
         report.one((*base, "host"), rewrite.host, parse_authority)
 
@@ -109,11 +113,18 @@ def _cors(report: Report, path: Path, cors: Cors) -> None:
     for index, origin in enumerate(cors.origins):
         if origin == "*":
             if cors.credentials:
-                report.error((*path, "origins", index), 'origins "*" with credentials lets every page act for its visitor')
+                report.error(
+                    (*path, "origins", index), 'origins "*" with credentials lets every page act for its visitor'
+                )
         else:
             report.one((*path, "origins", index), origin, _judge_origin)
-    report.each((*path, "headers"), cors.headers, lambda name: name == "*" or judge_field_name(name))
-    report.each((*path, "expose"), cors.expose, lambda name: name == "*" or judge_field_name(name))
+    report.each((*path, "headers"), cors.headers, _judge_field_name_or_star)
+    report.each((*path, "expose"), cors.expose, _judge_field_name_or_star)
+
+
+def _judge_field_name_or_star(name: str) -> None:
+    if name != "*":
+        judge_field_name(name)
 
 
 def _judge_origin(text: str) -> None:

@@ -4,11 +4,18 @@ Judged by what compiles them for serving, value by value, so that each fault has
 """
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Protocol
 
 from gateway.config.checks.report import Report
 from gateway.config.schema import Condition, Config, Operation, Rule, Source
 from gateway.config.tree import Path
 from gateway.stages.authorize.clauses import compile_condition, compile_operation, compile_source
+
+
+class _CompileKey(Protocol):
+    def __call__(self, key: str, values: Sequence[str], *, negated: bool, deny: bool, label: str) -> object: ...
+
 
 _NETWORKS = ("ip_blocks", "not_ip_blocks", "remote_ip_blocks", "not_remote_ip_blocks")
 _NOT_BESIDE_ACCOUNTS = ("principals", "not_principals", "namespaces", "not_namespaces")
@@ -41,11 +48,10 @@ def _source(report: Report, path: Path, source: Source, *, deny: bool) -> None:
     for key in asked:
         if key in _NETWORKS:
             continue
-        plain = key.removeprefix("not_")
         report.each(
             (*path, key),
             getattr(source, key),
-            lambda value, key=key, plain=plain: compile_source(plain, [value], negated=key != plain, deny=deny, label=key),
+            partial(_compiled, compile_source, key, deny),
         )
     if source.service_accounts or source.not_service_accounts:
         for key in _NOT_BESIDE_ACCOUNTS:
@@ -53,18 +59,20 @@ def _source(report: Report, path: Path, source: Source, *, deny: bool) -> None:
                 report.error_at_key((*path, key), f"{key} stands beside service_accounts, which says both already")
 
 
+def _compiled(compile_key: _CompileKey, key: str, deny: bool, value: str) -> None:
+    plain = key.removeprefix("not_")
+    compile_key(plain, [value], negated=key != plain, deny=deny, label=key)
+
+
 def _operation(report: Report, path: Path, operation: Operation, *, deny: bool) -> None:
     asked = [key for key, values in operation if key != "where" and values]
     if not asked and not report.lost(operation.where, *type(operation).model_fields):
         report.error(path, "to: {} asks nothing", "remove it, or write what it should ask")
     for key in ("hosts", "not_hosts", "paths", "not_paths"):
-        plain = key.removeprefix("not_")
         report.each(
             (*path, key),
             getattr(operation, key),
-            lambda value, key=key, plain=plain: compile_operation(
-                plain, [value], negated=key != plain, deny=deny, label=key
-            ),
+            partial(_compiled, compile_operation, key, deny),
         )
 
 

@@ -1,5 +1,4 @@
-"""What is allowed and unwise: each a warning that says what would be better.
-"""
+"""What is allowed and unwise: each a warning that says what would be better."""
 
 from collections.abc import Sequence
 
@@ -21,7 +20,9 @@ def check(config: Config, report: Report) -> None:
         for position, rule in enumerate(policy.rules):
             path: Path = ("policies", index, "rules", position)
             _everything(report, path, rule, policy.action)
-            if sound and _never(config, rule, _routes_of(config, policy)):
+            # A DENY over paths that no route has (yet) is a safeguard, not a mistake.
+            routes = _routes_of(config, policy) if policy.action == "allow" else ()
+            if sound and _never(config, rule, routes):
                 report.warn(path, f"the rule {rule.name} can never match")
     for index, route in enumerate(config.routes):
         _public(config, report, index, route)
@@ -62,19 +63,22 @@ def _trust(config: Config, report: Report) -> None:
                 )
     for name, issuer in config.issuers.items():
         if "*" in issuer.audiences:
-            report.warn(("issuers", name, "audiences"), "a token for any audience is accepted, also for another service")
+            report.warn(
+                ("issuers", name, "audiences"), "a token for any audience is accepted, also for another service"
+            )
         if issuer.binding.mtls == "off":
             path: Path = ("issuers", name, "binding", "mtls")
             report.warn(path, "binding is off: a stolen token that is bound to a certificate works without it")
+    if config.trust_domains or config.client_authorities:
+        return
     for name, listener in config.listeners.items():
-        tls = listener.tls
-        if tls is not None and tls.client_certificate == "optional" and not (config.trust_domains or config.client_authorities):
-            if report.stands(("listeners", name, "tls", "client_certificate")):
-                report.warn(
-                    ("listeners", name, "tls", "client_certificate"),
-                    "nothing says whose client certificates are believed: none ever is",
-                    "add trust_domains or client_authorities",
-                )
+        path = ("listeners", name, "tls", "client_certificate")
+        if listener.tls is not None and listener.tls.client_certificate == "optional" and report.stands(path):
+            report.warn(
+                path,
+                "nothing says whose client certificates are believed: none ever is",
+                "add trust_domains or client_authorities",
+            )
 
 
 def _public(config: Config, report: Report, index: int, route: Route) -> None:
@@ -143,14 +147,16 @@ def _impossible(config: Config, source: Source) -> bool:
 def _foreign(config: Config, principal: str) -> bool:
     """True for an id of a trust domain that the file does not know."""
     domain, slash, _ = principal.removeprefix("spiffe://").partition("/")
-    return principal.startswith("spiffe://") and bool(slash) and "*" not in domain and domain not in config.trust_domains
+    return (
+        principal.startswith("spiffe://") and bool(slash) and "*" not in domain and domain not in config.trust_domains
+    )
 
 
 def _elsewhere(operation: Operation, route: Route) -> bool:
     match = route.match
-    if operation.methods and match.methods and "*" not in (*operation.methods, *match.methods):
-        if not set(operation.methods) & set(match.methods):
-            return True
+    both = operation.methods and match.methods and "*" not in (*operation.methods, *match.methods)
+    if both and not set(operation.methods) & set(match.methods):
+        return True
     if operation.methods and set(operation.methods) <= set(operation.not_methods):
         return True
     if operation.paths and all(disjoint(one, other) for one in operation.paths for other in match.paths):

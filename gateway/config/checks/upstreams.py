@@ -1,5 +1,4 @@
-"""Backends: addresses that may be connected to, and something to verify each with.
-"""
+"""Backends: addresses that may be connected to, and something to verify each with."""
 
 from gateway.config.checks.report import Report
 from gateway.config.checks.urls import judge_host, judge_url
@@ -26,7 +25,9 @@ def _endpoints(report: Report, path: Path, upstream: Upstream) -> None:
             report.error(where, f"{endpoint.url} stands twice", "weight: 2 sends it twice as much")
         seen[endpoint.url] = index
         if not endpoint.tls and upstream.tls.server_identity is not None:
-            report.error(where, f"{endpoint.url} proves no identity: tls.server_identity cannot be verified", "write https://")
+            report.error(
+                where, f"{endpoint.url} proves no identity: tls.server_identity cannot be verified", "write https://"
+            )
 
 
 def _verified(config: Config, report: Report, path: Path, upstream: Upstream) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, WithJsonSchema
+from pydantic.fields import FieldInfo
 
 from gateway.config.document import Number, Text
 from gateway.config.schema import units
@@ -181,3 +182,8 @@ Cidr: TypeAlias = Annotated[Network, _parsed(parse_block), WithJsonSchema(_STRIN
 
 Some = Annotated[tuple[_T, ...], Field(min_length=1)]  # a list that may be absent, never empty
 OneOrSome = Annotated[tuple[_T, ...], BeforeValidator(_one), Field(min_length=1)]  # a single value stands for a list
+
+
+def is_size(field: FieldInfo) -> bool:
+    """True for a field that holds bytes."""
+    return any(getattr(each, "func", None) in (_size, _body_size) for each in field.metadata)
