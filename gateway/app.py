@@ -6,13 +6,14 @@ Invariant: what the pipeline is given never changes behind its back (a server ma
 
 import asyncio
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, ip_address
 from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.types import Lifespan, Message, Receive, Scope, Send
 
 from gateway.kernel.framing import judge
+from gateway.kernel.patterns.blocks import unmapped
 from gateway.model.connection import Connection, IPAddress
 from gateway.model.exchange import ClientGone
 from gateway.model.request import RawHeaders, RequestHead
@@ -183,7 +184,6 @@ class AnyServer:
 def plain_address(text: str) -> IPAddress:
     """One spelling for an address: IPv4 out of `::ffff:a.b.c.d`, no zone. What is none is 0.0.0.0, which nobody has."""
     try:
-        address = ip_address(text.partition("%")[0])
+        return unmapped(ip_address(text.partition("%")[0]))
     except ValueError:
         return IPv4Address(0)
-    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address

@@ -1,18 +1,15 @@
-"""What a request's head says about framing, target and host, judged before anything else reads it.
+"""What a request's head says about where the message ends and what becomes of the connection.
 
 Rule: what two parsers could read differently is refused, never repaired (RFC 9112 sections 3.2, 6.1 and 6.3).
-Invariant: pure; the verdict is the same whichever server carried the head.
+Invariant: pure; the verdict is the same whichever server carried the head. Host's and the target's grammar are judged
+by `accept`, which reads them.
 """
-
-from functools import lru_cache
-from ipaddress import IPv6Address
 
 from gateway.model.noun import noun
 from gateway.model.reason import Reason
 from gateway.model.request import RawHeaders, RequestHead
 
 _JUDGED = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"))
-_HOST_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
 _LENGTH_DIGITS = 18  # below 2**63: no backend can wrap it round
 
 
@@ -26,18 +23,16 @@ class Framing:
 
 
 def judge(method: str, target: bytes, version: str, headers: RawHeaders) -> Framing:
-    """Judge one head; `headers` have lower-case names. A fault stands in the head, the first that was found."""
+    """Judge one head; `headers` have lower-case names. A fault stands in the head, the gravest that was found."""
     length: int | None = None
     ambiguous = chunked = upgrade = expects = False
     persistent = version != "1.0"
     hosts = 0
-    host = b""
     for name, value in headers:
         if name not in _JUDGED:
             continue
         if name == b"host":
             hosts += 1
-            host = value
         elif name == b"content-length":
             if length is not None or not value.isdigit() or len(value) > _LENGTH_DIGITS:
                 ambiguous = True
@@ -48,7 +43,7 @@ def judge(method: str, target: bytes, version: str, headers: RawHeaders) -> Fram
             ambiguous = ambiguous or chunked or version != "1.1" or value.lower() != b"chunked"
             chunked = True
         elif name == b"connection":
-            persistent = persistent and not _names(value, b"close")
+            persistent = persistent and not names_token(value, b"close")
         elif name == b"expect":
             expects = version != "1.0" and value.lower() == b"100-continue"
         else:
@@ -57,64 +52,17 @@ def judge(method: str, target: bytes, version: str, headers: RawHeaders) -> Fram
     if ambiguous or (chunked and length is not None):
         fault = Reason.AMBIGUOUS_FRAMING
     elif method == "CONNECT":
-        fault = Reason.METHOD_NOT_ALLOWED
-    elif not _names_host(hosts, host, version) or (target[:1] != b"/" and not _is_other_target(method, target)):
-        fault = Reason.BAD_REQUEST
+        fault = Reason.METHOD_NOT_ALLOWED  # what follows would be a tunnel's bytes, no request
+    elif hosts != 1 and (hosts or version != "1.0"):
+        fault = Reason.BAD_REQUEST  # two hosts: two parsers would serve two sites
     elif upgrade:
-        # RFC 9110 section 7.8 lets us ignore it; a front proxy may not, and would read our answer's body as a tunnel
+        # RFC 9110 section 7.8 lets us ignore it; a front proxy may not, and would take what follows for a tunnel
         fault = Reason.UPGRADE_REFUSED
     has_body = chunked or bool(length) or (length is None and version not in ("1.0", "1.1"))
     head = RequestHead(method, target, version, headers, None if chunked else length, has_body, fault)
     return Framing(head, persistent, expects)
 
 
-@lru_cache(maxsize=1024)
-def is_authority(value: bytes) -> bool:
-    """`host[:port]` as Host and absolute-form carry it: a name, an IPv4 address or an IPv6 address in brackets.
-
-    Stricter than RFC 3986 section 3.2: no userinfo, no percent-encoding, no sub-delimiters, no empty port.
-    """
-    if value[:1] == b"[":
-        address, bracket, after = value[1:].partition(b"]")
-        if not bracket or not _is_ipv6(address) or after[:1] not in (b"", b":"):
-            return False
-        colon, port = after[:1], after[1:]
-    else:
-        name, colon, port = value.partition(b":")
-        if not 0 < len(name) <= 255 or name.strip(_HOST_BYTES) or b".." in name or name[:1] == b".":
-            return False
-    return not colon or (port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65535)
-
-
-def authority_of(target: bytes) -> bytes:
-    """The authority of an absolute-form target; b"" for the other forms."""
-    scheme, separator, rest = target.partition(b"://")
-    if not separator or scheme.lower() not in (b"http", b"https"):
-        return b""
-    for end in (b"/", b"?", b"#"):
-        rest = rest.partition(end)[0]
-    return rest
-
-
-def _names_host(hosts: int, host: bytes, version: str) -> bool:
-    """RFC 9112 section 3.2: exactly one Host; HTTP/1.0 may go without."""
-    return is_authority(host) if hosts == 1 else not hosts and version == "1.0"
-
-
-def _is_other_target(method: str, target: bytes) -> bool:
-    """RFC 9112 section 3.2: `*` for OPTIONS, or absolute-form; authority-form belongs to CONNECT alone."""
-    if target == b"*":
-        return method == "OPTIONS"
-    return is_authority(authority_of(target))
-
-
-def _is_ipv6(address: bytes) -> bool:
-    try:
-        return b"%" not in address and bool(IPv6Address(address.decode("ascii")).packed)
-    except ValueError:
-        return False
-
-
-def _names(value: bytes, token: bytes) -> bool:
-    """Whether a comma-separated field names the token."""
+def names_token(value: bytes, token: bytes) -> bool:
+    """Whether a comma-separated field names the token (lower case)."""
     return any(part.strip() == token for part in value.lower().split(b","))

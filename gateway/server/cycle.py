@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 from starlette.types import ASGIApp, Message, Scope
 
 from gateway.app import EXTENSION
-from gateway.kernel.framing import Framing
+from gateway.kernel.framing import Framing, names_token
 from gateway.model.connection import Connection
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
@@ -195,7 +195,7 @@ class Cycle:
                 if name == b"date":
                     dated = True
                 else:
-                    self.persistent = self.persistent and not (name == b"connection" and b"close" in value.lower())
+                    self.persistent = self.persistent and not (name == b"connection" and names_token(value, b"close"))
                     continue
             lines.append(b"%b: %b\r\n" % pair)
         if not dated:

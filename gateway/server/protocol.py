@@ -72,8 +72,7 @@ class HttpProtocol(asyncio.Protocol):
 
     # asyncio.Protocol
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker; streams only
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # streams only
         self.transport = transport
         (peer_ip, peer_port), (local_ip, local_port) = self.client, self.server
         self._connection = Connection(

@@ -11,7 +11,7 @@ from pathlib import Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.app import EXTENSION
-from gateway.kernel.framing import authority_of
+from gateway.kernel.patterns.hosts import parse_authority
 from gateway.model.reason import Reason
 from gateway.model.request import RequestHead
 from gateway.server.cycle import Cycle
@@ -42,30 +42,27 @@ class RedirectApp:
             return
         status, headers, body = 308, [(b"location", location)], b""
         if self._acme is not None and head.target.startswith(_CHALLENGE):
-            challenge = await asyncio.to_thread(_challenge, self._acme, head.target[len(_CHALLENGE) :])
-            status, headers = (
-                (404, []) if challenge is None else (200, [(b"content-type", b"application/octet-stream")])
-            )
-            body = challenge or b""
+            body = await asyncio.to_thread(_challenge, self._acme, head.target[len(_CHALLENGE) :])
+            status, headers = (200 if body else 404), [(b"content-type", b"application/octet-stream")]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     def _location(self, head: RequestHead) -> bytes | None:
-        """None for what has no https twin: a request without a host, or for the server as a whole."""
-        if head.fault is not None:
-            return None
-        authority = authority_of(head.target)
+        """None for what has no https twin: a faulty head, no valid host, `*`."""
         path = head.target
-        if authority:  # absolute-form outranks Host (RFC 9112 section 3.2.2)
-            path = path.partition(b"://")[2][len(authority) :]
-            path = path if path.startswith(b"/") else b"/" + path
+        scheme, separator, rest = path.partition(b"://")
+        if separator and scheme.lower() == b"http":  # absolute-form outranks Host (RFC 9112 section 3.2.2)
+            authority, _, path = rest.partition(b"/")
+            path = b"/" + path
         else:
             authority = next((value for name, value in head.headers if name == b"host"), b"")
-        if not authority or not path.startswith(b"/") or not path.isascii() or b"\\" in path:
+        if head.fault is not None or not path.startswith(b"/") or not path.isascii() or b"\\" in path:
             return None
-        host = authority[: authority.index(b"]") + 1] if authority.startswith(b"[") else authority.partition(b":")[0]
-        port = b"" if self._port == 443 else b":%d" % self._port
-        return b"https://" + host + port + path
+        try:
+            host, _ = parse_authority(authority.decode("ascii"))
+        except ValueError:
+            return None
+        return b"https://%b%b%b" % (host.encode("ascii"), b"" if self._port == 443 else b":%d" % self._port, path)
 
 
 def _challenge(directory: Path, token: bytes) -> bytes:

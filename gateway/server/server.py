@@ -56,6 +56,7 @@ class Server(uvicorn.Server):
         )
         self.listeners = tuple(listener for listener, _ in listeners)
         self.interrupted = False  # SIGINT rather than SIGTERM
+        self.accepting = False
         self._bound = listeners
         self._acceptors: list[Acceptor] = []
         self._on_hangup = on_hangup
@@ -78,6 +79,7 @@ class Server(uvicorn.Server):
             acceptor = Acceptor(bound, listener, self._factory(served))
             acceptor.start()
             self._acceptors.append(acceptor)
+        self.accepting = True
 
     async def main_loop(self) -> None:
         await self._stop.wait()
@@ -86,6 +88,7 @@ class Server(uvicorn.Server):
         log.info("draining")
         if self._on_drain is not None:
             self._on_drain()
+        self.accepting = False
         for acceptor in self._acceptors:
             acceptor.close()
         for listener in self.listeners:

@@ -28,6 +28,7 @@ class CertificateFiles:
 
     certificate: Path
     key: Path
+    names: tuple[str, ...] = ()  # DNS names of the certificate, lower case, wildcards too: SNI chooses by them
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,6 @@ There is no need for an SSLContext that delegates to another: our acceptor asks 
 """
 
 import ssl
-from collections.abc import Sequence
-from pathlib import Path
-
-from cryptography import x509
 
 from gateway.server.settings import CertificateFiles, TlsSettings
 
@@ -39,10 +35,8 @@ class Contexts:
         """Raises TlsUnusable."""
         self.settings = settings
         self._contexts = [_context(settings, files) for files in settings.certificates]
-        names = [certificate_names(files.certificate) for files in settings.certificates]
-        self.names: Sequence[frozenset[str]] = names
-        """The DNS names of each entry of `certificates`: what policy needs to tell a misdirected request (421)."""
-        self._by_name = {name: index for index in reversed(range(len(names))) for name in names[index]}
+        entries = [(name, index) for index, files in enumerate(settings.certificates) for name in files.names]
+        self._by_name = dict(reversed(entries))  # of two entries with one name the first counts
         self.base = self._contexts[0]
         self.base.sslobject_class = ServerSide
         self.base.sni_callback = self._choose
@@ -61,20 +55,6 @@ class Contexts:
         session.served = index = self.entry(name)
         if index:
             session.context = self._contexts[index]
-
-
-def certificate_names(path: Path) -> frozenset[str]:
-    """The DNS names of a certificate file's leaf, lower case; its common name never counts. Raises TlsUnusable."""
-    try:
-        leaf = x509.load_pem_x509_certificate(path.read_bytes())
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return frozenset()
-    except OSError as error:
-        raise TlsUnusable(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise TlsUnusable(f"{path}: not a PEM certificate") from error
-    return frozenset(name.lower().removesuffix(".") for name in names.get_values_for_type(x509.DNSName))
 
 
 def _context(settings: TlsSettings, files: CertificateFiles) -> ssl.SSLContext:

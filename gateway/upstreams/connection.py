@@ -48,6 +48,7 @@ class Connection(asyncio.Protocol):
         "_armed",
         "_deadline",
         "_drained",
+        "_end",
         "_idle",
         "_loop",
         "_owner",
@@ -64,6 +65,7 @@ class Connection(asyncio.Protocol):
         "busy",
         "closed",
         "failure",
+        "generation",
         "on_failure",
         "served",
     )
@@ -82,7 +84,9 @@ class Connection(asyncio.Protocol):
         self._deadline = _NEVER  # when it should: it is moved lazily, so a request costs no timer of its own
         self._response = self._idle = self._total = _NEVER
         self.answer = ResponseReader()
+        self._end: Exception | None = None  # what the transport ended with
         self.born = loop.time()
+        self.generation = 0  # of the certificates that it was opened with
         self.served = 0  # requests begun
         self.busy = False
         self.closed = False
@@ -116,15 +120,21 @@ class Connection(asyncio.Protocol):
         self._response = response
         self._idle = idle
         self._total = total
+        if self.closed:
+            self.failure = self._lost(self._end)
 
     def write(self, data: bytes) -> None:
         """Hand bytes of the request to the transport."""
         if self._transport is not None and self.failure is None:
             self._transport.write(data)
 
+    def touch(self) -> None:
+        """A byte moved: idleness begins anew."""
+        self.expect(min(self._loop.time() + self._idle, self._total))
+
     async def drain(self) -> None:
         """Wait while the backend does not take what was written. Raises what ended the connection."""
-        self._touch()
+        self.touch()
         if not self._writable and self.failure is None:
             self._drained = self._loop.create_future()
             await self._drained
@@ -160,7 +170,7 @@ class Connection(asyncio.Protocol):
             self._stopped = False
             if self._transport is not None:
                 self._transport.resume_reading()
-        self._touch()
+        self.touch()
         return data
 
     def fail(self, failure: Exception) -> None:
@@ -203,7 +213,7 @@ class Connection(asyncio.Protocol):
         if answer.fault is not None:
             self.fail(Refused(_reset_or(Reason.UPSTREAM_PROTOCOL, answer), answer.fault))
         elif answer.head_done:
-            self._touch()
+            self.touch()
             if not answer.complete:
                 self._unread += len(data)
                 if self._unread > _HIGH_WATER and not self._stopped and self._transport is not None:
@@ -218,6 +228,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._end = exc
         if not self.answer.complete:
             self.fail(self._lost(exc))
         self._drop()
@@ -252,10 +263,6 @@ class Connection(asyncio.Protocol):
             return not tls.read(1)  # b"" after close_notify; OpenSSL calls a bare FIN a violation
         except ssl.SSLError:
             return False
-
-    def _touch(self) -> None:
-        """A byte moved: idleness begins anew."""
-        self.expect(min(self._loop.time() + self._idle, self._total))
 
     def _arm(self, when: float) -> None:
         if self._timer is not None:
@@ -304,4 +311,3 @@ class Connection(asyncio.Protocol):
 
 def _reset_or(reason: Reason, answer: ResponseReader) -> Reason:
     return Reason.UPSTREAM_RESET if answer.head_done else reason
-

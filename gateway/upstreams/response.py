@@ -1,6 +1,6 @@
 """A backend's answer, from bytes to head and body: no I/O.
 
-Rule: what can be read in two ways is a fault (502), not repaired; what merely does not belong (1xx, trailers) is dropped.
+Rule: what can be read in two ways is a fault (502), not repaired; what does not belong (1xx, trailers) is dropped.
 Invariant: bytes behind an answer never become part of the next one: they make the connection unfit.
 """
 
@@ -17,7 +17,7 @@ _BODYLESS = frozenset({204, 304})
 class ResponseReader:
     """Reads one answer after the other from a connection; `begin` goes before each.
 
-    It is httptools' callback object. `fault` is set instead of raising: an exception out of a callback would be wrapped.
+    It is httptools' callback object: `fault` is set instead of raising, for exceptions out of a callback get wrapped.
     """
 
     __slots__ = (
@@ -75,10 +75,7 @@ class ResponseReader:
         except httptools.HttpParserUpgrade:
             self.fault = self.fault or "an upgrade that nobody asked for"
         except httptools.HttpParserError as error:
-            if self.complete:
-                self._surplus()
-            else:
-                self.fault = self.fault or f"not HTTP/1.1: {error}"
+            self._garbage(error)
         if not self.head_done and self._head_bytes > 2 * MAX_HEAD_BYTES:
             self.fault = self.fault or "a head without end"
 
@@ -95,6 +92,12 @@ class ResponseReader:
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
         return data
+
+    def _garbage(self, error: httptools.HttpParserError) -> None:
+        if self.complete:
+            self._surplus()
+        else:
+            self.fault = self.fault or f"not HTTP/1.1: {error}"
 
     def _surplus(self) -> None:
         """Bytes that belong to no answer: whoever got this one keeps it, the connection is done."""
