@@ -20,11 +20,6 @@ class Gate:
         self._charges = tuple(charges)
         self._check = keeper.check(self._charges) if self._charges else None
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The limits that are charged here, for explain."""
-        return tuple(charge.limit.name for charge in self._charges if charge.cost)
-
     async def enter(self, ctx: RequestContext, principal: Principal | None) -> list[LimitStatus]:
         """Charge all, or none and raise Refused(RATE_LIMITED | STORE_UNAVAILABLE)."""
         if self._check is None:
