@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.kernel.cells import Metrics
 from gateway.model.connection import Connection
+from gateway.model.json import Claims
 from gateway.model.permit import Permit
 from gateway.model.principal import Principal, User, Workload
 from gateway.model.reason import Reason
@@ -31,13 +32,15 @@ from gateway.testing.clock import Clock
 
 NOW = 1_800_000_000.25
 CONNECTION = Connection("edge", ip_address("203.0.113.7"), 5555, ip_address("10.0.0.1"), 8443, None)
-CLAIMS = {"sub": "alice", "scope": "read write", "groups": ["a", "b"], "org": {"unit": "x"}}
+CLAIMS: Claims = {"sub": "alice", "scope": "read write", "groups": ["a", "b"], "org": {"unit": "x"}}
 
 
 class Asked:
     """An exchange of which only the head is looked at."""
 
-    def __init__(self, method: str = "GET", target: bytes = b"/x?token=secret", headers: RawHeaders | None = None) -> None:
+    def __init__(
+        self, method: str = "GET", target: bytes = b"/x?token=secret", headers: RawHeaders | None = None
+    ) -> None:
         self.connection = CONNECTION
         self.head = RequestHead(method, target, "1.1", headers or [], None, has_body=False)
         self.started = False
@@ -128,7 +131,15 @@ def context(trace: Trace, **values: Any) -> RequestContext:
 
 PRINCIPAL = Principal(
     Workload(
-        "spiffe://cluster.local/ns/default/sa/web", "cluster.local", "default", "web", "ab", "cd", NOW + 60, "CN=web", ()
+        "spiffe://cluster.local/ns/default/sa/web",
+        "cluster.local",
+        "default",
+        "web",
+        "ab",
+        "cd",
+        NOW + 60,
+        "CN=web",
+        (),
     ),
     User("https://auth.example.com", "corp", "alice", CLAIMS, NOW + 60),
     ip_address("198.51.100.9"),
