@@ -4,7 +4,7 @@ Rule: the nouns are made as `accept` would make them; what a test does not name 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
@@ -125,7 +125,7 @@ class Recorder:
     ended: bool = False
     aborted: bool = False
     gone: bool = False
-    slow: asyncio.Event | None = None  # while it is not set the client takes nothing
+    slow: bool = False  # the client takes nothing until `take` or it is gone
     _on_gone: Callable[[], None] | None = None
     _unblocked: "asyncio.Future[None] | None" = None
 
@@ -154,18 +154,14 @@ class Recorder:
         await self.send(body, end=end)
 
     async def send(self, data: bytes, *, end: bool) -> None:
-        if self.gone or self.aborted:
-            raise ClientGone
+        self._still_there()
         self.body += data
         self.writes += 1
         self.ended = end
-        if self.slow is not None and not self.slow.is_set():
+        if self.slow:
             self._unblocked = asyncio.get_running_loop().create_future()
-            waiter = asyncio.ensure_future(self.slow.wait())
-            await asyncio.wait({self._unblocked, waiter}, return_when=asyncio.FIRST_COMPLETED)
-            waiter.cancel()
-            if self.gone or self.aborted:
-                raise ClientGone
+            await self._unblocked
+            self._still_there()
 
     def abort(self) -> None:
         self.aborted = True
@@ -182,6 +178,15 @@ class Recorder:
         if self._on_gone is not None:
             self._on_gone()
 
+    def take(self) -> None:
+        """The slow client takes what waits for it."""
+        self._unblock()
+
+    @property
+    def blocked(self) -> bool:
+        """True while a send waits for the slow client."""
+        return self._unblocked is not None and not self._unblocked.done()
+
     def values(self, name: str) -> list[str]:
         """Every value of an answer's header."""
         return [value.decode("latin-1") for key, value in self.headers if key == name.encode()]
@@ -192,15 +197,19 @@ class Recorder:
         assert len(values) < 2, f"{name} stands {len(values)} times"
         return values[0] if values else None
 
+    def _still_there(self) -> None:
+        if self.gone or self.aborted:
+            raise ClientGone
+
     def _unblock(self) -> None:
         if self._unblocked is not None and not self._unblocked.done():
             self._unblocked.set_result(None)
 
 
-async def refusal(awaitable: "asyncio.Future[object] | object") -> Refused:
+async def refusal(awaitable: Awaitable[object]) -> Refused:
     """What an awaitable is refused with."""
     try:
-        await awaitable  # type: ignore[misc]
+        await awaitable
     except Refused as refused:
         return refused
     raise AssertionError("not refused")

@@ -41,7 +41,7 @@ class Lost(Refused):
 class Connection(asyncio.Protocol):
     """Speaks HTTP/1.1 to one endpoint.
 
-    A request: `begin`, `write`…, `sent`, then `head` and `read` until b"", then `finish`, whatever happened.
+    A request: `begin`, `write`…, `sent`, `more` until the head is there, `read` until b"", `finish` in any case.
     """
 
     __slots__ = (
@@ -116,10 +116,10 @@ class Connection(asyncio.Protocol):
         self.busy = True
         self.served += 1
         self._unread = 0
-        self.answer.begin(method)
-        self._response = response
+        self._response = min(idle, response)
         self._idle = idle
         self._total = total
+        self.answer.begin(method)
         if self.closed:
             self.failure = self._lost(self._end)
 
@@ -130,7 +130,8 @@ class Connection(asyncio.Protocol):
 
     def touch(self) -> None:
         """A byte moved: idleness begins anew."""
-        self.expect(min(self._loop.time() + self._idle, self._total))
+        deadline = self._loop.time() + self._idle
+        self.expect(min(self._total, deadline))
 
     async def drain(self) -> None:
         """Wait while the backend does not take what was written. Raises what ended the connection."""
@@ -144,16 +145,15 @@ class Connection(asyncio.Protocol):
     def sent(self) -> None:
         """The last byte of the request was handed over: the answer is due."""
         if not self.answer.head_done:
-            self.expect(min(self._loop.time() + min(self._response, self._idle), self._total))
+            deadline = self._loop.time() + self._response
+            self.expect(min(self._total, deadline))
 
-    async def head(self) -> ResponseReader:
-        """Wait for the final head. Raises Refused, or ClientGone."""
-        answer = self.answer
-        while not answer.head_done:
-            if self.failure is not None:
-                raise self.failure
-            await self._wait()
-        return answer
+    def more(self) -> "asyncio.Future[None]":
+        """Done when more of the answer is there: its head, then each piece. Fails with what ended the connection."""
+        waiter = self._waiter = self._loop.create_future()
+        if self.failure is not None:
+            self._wake()
+        return waiter
 
     async def read(self) -> bytes:
         """More of the body, b"" at its end. Raises what ended the connection before the body was whole."""
@@ -161,9 +161,7 @@ class Connection(asyncio.Protocol):
         while not answer.chunks:
             if answer.complete:
                 return b""
-            if self.failure is not None:
-                raise self.failure
-            await self._wait()
+            await self.more()
         data = answer.take()
         self._unread = 0
         if self._stopped:
@@ -211,10 +209,11 @@ class Connection(asyncio.Protocol):
         answer = self.answer
         answer.feed(data)
         if answer.fault is not None:
-            self.fail(Refused(_reset_or(Reason.UPSTREAM_PROTOCOL, answer), answer.fault))
+            reason = Reason.UPSTREAM_RESET if answer.head_done else Reason.UPSTREAM_PROTOCOL
+            self.fail(Refused(reason, answer.fault))
         elif answer.head_done:
-            self.touch()
             if not answer.complete:
+                self.touch()
                 self._unread += len(data)
                 if self._unread > _HIGH_WATER and not self._stopped and self._transport is not None:
                     self._stopped = True
@@ -290,16 +289,16 @@ class Connection(asyncio.Protocol):
                 self._timer = None
             self._owner.dropped(self)
 
-    async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
-        await self._waiter
-
     def _wake(self) -> None:
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
-            if not waiter.done():
+            if waiter.done():
+                return
+            if self.failure is None:
                 waiter.set_result(None)
+            else:
+                waiter.set_exception(self.failure)
 
     def _wake_writer(self) -> None:
         drained = self._drained
@@ -307,7 +306,3 @@ class Connection(asyncio.Protocol):
             self._drained = None
             if not drained.done():
                 drained.set_result(None)
-
-
-def _reset_or(reason: Reason, answer: ResponseReader) -> Reason:
-    return Reason.UPSTREAM_RESET if answer.head_done else reason

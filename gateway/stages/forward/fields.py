@@ -23,6 +23,7 @@ OVERRIDES = frozenset(
 _CREDENTIALS = frozenset([b"authorization", b"dpop"])
 _NOT_NOMINATED = _CREDENTIALS | {b"cookie"}  # end to end, whatever a Connection field says of them (H13)
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
+_USUAL_CONNECTION = frozenset([b"keep-alive", b"close", b"Keep-Alive", b"Close"])
 _REMEMBERED = 1024  # names; beyond it a flood of made-up names is judged again each time
 
 
@@ -92,19 +93,26 @@ class AnswerFields:
         self._dropped = _HOP_BY_HOP | {b"x-request-id"} | self._own | {name.lower() for name in remove}
         self._known: dict[bytes, bool] = {}
 
-    def __call__(self, fields: RawHeaders, nominated: frozenset[bytes] | None, ours: RawHeaders) -> RawHeaders:
+    def __call__(self, fields: RawHeaders, ours: RawHeaders) -> RawHeaders:
         """A new list: the backend's fields that pass, then `ours`, then what the route sets."""
         known = self._known
         passed = []
+        nominating = False
         for field in fields:
             name = field[0]
             passes = known.get(name)
             if passes is None:
                 passes = self._learn(name)
-            if passes and (nominated is None or name not in nominated):
+            if passes:
                 passed.append(field)
+            elif name == b"connection" and field[1] not in _USUAL_CONNECTION:
+                nominating = True
+        if nominating:
+            passed = _without_nominated(passed, fields)
         if len(ours) > 1:
-            passed = _without_doubles(passed, ours)
+            names = {name for name, _ in ours}
+            names.discard(b"vary")  # a list that both add to
+            passed = [field for field in passed if field[0] not in names]
         passed += ours
         if self._set:
             passed = [field for field in passed if field[0] not in self._own] + self._set
@@ -117,7 +125,6 @@ class AnswerFields:
         return passes
 
 
-def _without_doubles(passed: RawHeaders, ours: RawHeaders) -> RawHeaders:
-    """Ours replace the backend's of the same name; Vary is a list that both add to."""
-    names = {name for name, _ in ours if name != b"vary"}
-    return [field for field in passed if field[0] not in names]
+def _without_nominated(passed: RawHeaders, fields: RawHeaders) -> RawHeaders:
+    nominated = nominated_by(value.decode("latin-1") for name, value in fields if name == b"connection")
+    return [field for field in passed if nominated is None or field[0] not in nominated]

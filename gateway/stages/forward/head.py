@@ -14,7 +14,7 @@ from gateway.model.request import RequestContext
 from gateway.stages.forward.claims import FieldValue
 from gateway.stages.forward.fields import RequestFields, nominated_by
 from gateway.stages.forward.rewrite import Rewrite
-from gateway.stages.forward.xfcc import client_cert
+from gateway.stages.forward.xfcc import ClientCert
 
 _USUAL_CONNECTION = frozenset([("keep-alive",), ("close",), ("Keep-Alive",)])
 
@@ -34,7 +34,7 @@ class RequestHead:
     ) -> None:
         """`via`: this gateway's pseudonym; `own_id`: its SPIFFE id; `constant`, `claims`: what the route sets."""
         self._fields = fields
-        self._own_id = own_id
+        self._client_cert = ClientCert(own_id)
         self._rewrite = rewrite
         self._claims = tuple(claims)
         lines = [b"via: 1.1 " + via.encode("ascii"), *(name + b": " + value for name, value in constant)]
@@ -58,7 +58,7 @@ class RequestHead:
             lines.append(b"transfer-encoding: chunked")
         workload = permit.principal.workload
         if workload is not None:
-            lines.append(b"x-forwarded-client-cert: " + client_cert(workload, self._own_id).encode("latin-1"))
+            lines.append(b"x-forwarded-client-cert: " + self._client_cert(workload))
         if self._claims:
             user = permit.principal.user
             for name, value_of in self._claims:

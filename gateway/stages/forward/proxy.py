@@ -13,7 +13,7 @@ from gateway.model.permit import Permit
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders
-from gateway.stages.forward.fields import AnswerFields, nominated_by
+from gateway.stages.forward.fields import AnswerFields
 from gateway.stages.forward.head import RequestHead
 from gateway.stages.forward.upload import Upload
 from gateway.upstreams.cluster import Cluster
@@ -32,110 +32,94 @@ class Proxy:
     ) -> None:
         """`timeout`: seconds, to the end of the answer; `max_body`: bytes."""
         self.cluster = cluster
+        self.max_body = max_body
+        self.fields = fields
         self._head = head
-        self._fields = fields
         self._timeout = timeout
-        self._max_body = max_body
 
     async def __call__(self, permit: Permit, exchange: Exchange, answer_headers: RawHeaders) -> Outcome:
         """Raises Refused while no head was sent."""
         head = self._head(permit, exchange)
-        total = asyncio.get_running_loop().time() + self._timeout if self._timeout is not None else _NEVER
-        endpoint = self.cluster.pick()
-        transfer = _Transfer(self, exchange, endpoint, total)
+        total = _NEVER if self._timeout is None else asyncio.get_running_loop().time() + self._timeout
+        transfer = _Transfer(self, exchange, self.cluster.pick(), total)
         try:
-            return await transfer.run(head, answer_headers)
+            await transfer.ask(head)
+            await transfer.answer(answer_headers)
         except ClientGone:
             return transfer.outcome(Reason.CLIENT_GONE)
         except Refused as refused:
             if not exchange.started:
-                transfer.count(refused.reason)
-                refused.upstream, refused.endpoint = self.cluster.name, endpoint.url
+                transfer.endpoint.count(refused.reason)
+                refused.upstream, refused.endpoint = self.cluster.name, transfer.endpoint.url
                 raise
             exchange.abort()
             return transfer.outcome(refused.reason)
-
-    def answer_fields(self, connection: Connection, ours: RawHeaders) -> RawHeaders:
-        """The fields of a backend's answer as the client gets them."""
-        nominated = None
-        for name, value in connection.answer.headers:
-            if name == b"connection" and value not in (b"keep-alive", b"close"):
-                nominated = nominated_by([value.decode("latin-1")])
-        return self._fields(connection.answer.headers, nominated, ours)
-
-    @property
-    def max_body(self) -> int:
-        """Bytes of request body that the route takes."""
-        return self._max_body
+        finally:
+            transfer.give_back()
+        return transfer.outcome(None)
 
 
 class _Transfer:
     """One request and its answer."""
 
-    __slots__ = ("_connection", "_exchange", "_proxy", "_total", "_upload", "bytes_out", "endpoint", "status")
+    __slots__ = ("_bytes_out", "_connection", "_exchange", "_proxy", "_status", "_total", "_upload", "endpoint")
 
     def __init__(self, proxy: Proxy, exchange: Exchange, endpoint: Endpoint, total: float) -> None:
+        self.endpoint = endpoint
         self._proxy = proxy
         self._exchange = exchange
         self._total = total  # loop time
         self._upload: Upload | None = None
         self._connection: Connection | None = None
-        self.endpoint = endpoint
-        self.status = 0  # that the client was sent
-        self.bytes_out = 0
+        self._status = 0  # that the client was sent
+        self._bytes_out = 0
 
-    async def run(self, head: bytes, ours: RawHeaders) -> Outcome:
-        try:
-            connection = await self._ask(head)
-            await self._answer(connection, ours)
-        finally:
-            if self._connection is not None:  # not given back: something ended it early
-                self._give_back()
-        return self.outcome(None)
-
-    async def _ask(self, head: bytes) -> Connection:
+    async def ask(self, head: bytes) -> None:
         """Send the request, wait for the head of the answer; once more where that is safe."""
-        connection = await self._send(head, fresh=False)
-        try:
-            await connection.head()
-        except Lost as lost:
-            if not lost.untouched or connection.served == 1 or not self._repeatable:
+        fresh = False
+        while True:
+            connection = None if fresh else self.endpoint.checkout()
+            if connection is None:
+                connection = await self._connect(fresh=fresh)
+            self._send(connection, head)
+            try:
+                while not connection.answer.head_done:
+                    await connection.more()
+            except Lost as lost:
+                if fresh or not self._repeatable(lost, connection):
+                    raise
+                self.give_back()
+                fresh = True
+            except Refused as refused:
+                if self._upload is not None and self._upload.reading and refused.reason is Reason.UPSTREAM_TIMEOUT:
+                    raise Refused(Reason.REQUEST_TIMEOUT, "the body did not arrive") from None
                 raise
-            self._give_back()
-            connection = await self._send(head, fresh=True)
-            await connection.head()
-        except Refused as refused:
-            if self._upload is not None and self._upload.reading and refused.reason is Reason.UPSTREAM_TIMEOUT:
-                raise Refused(Reason.REQUEST_TIMEOUT, "the body did not arrive") from None
-            raise
-        return connection
+            else:
+                return
 
-    @property
-    def _repeatable(self) -> bool:
+    def _repeatable(self, lost: Lost, connection: Connection) -> bool:
+        """A connection of the pool that was dying when it was used: RFC 9110 section 9.2.2 allows another try."""
         head = self._exchange.head
-        return not head.has_body and head.method in _IDEMPOTENT
+        return connection.served > 1 and lost.untouched and not head.has_body and head.method in _IDEMPOTENT
 
-    async def _send(self, head: bytes, *, fresh: bool) -> Connection:
-        connection = None if fresh else self.endpoint.checkout()
-        if connection is None:
-            connection = await self._connect(fresh)
+    def _send(self, connection: Connection, head: bytes) -> None:
         self._connection = connection
-        exchange, cluster = self._exchange, self._proxy.cluster
+        proxy, exchange = self._proxy, self._exchange
+        cluster = proxy.cluster
         connection.begin(exchange.head.method, cluster.response_timeout, cluster.idle_timeout, self._total)
         exchange.on_gone(connection.client_gone)
         if exchange.head.has_body:
-            self._upload = Upload(exchange, connection, head, self._proxy.max_body)
+            self._upload = Upload(exchange, connection, head, proxy.max_body)
             self._upload.start()
         else:
             connection.write(head)
             connection.sent()
-        return connection
 
-    async def _connect(self, fresh: bool) -> Connection:
+    async def _connect(self, *, fresh: bool) -> Connection:
         """Wait for a connection, as long as the client does. Raises Refused, ClientGone."""
         promise = self.endpoint.request(fresh=fresh)
         loop = asyncio.get_running_loop()
-        late = loop.call_at(self._total, _settle, promise, _late()) if self._total != _NEVER else None
+        late = loop.call_at(self._total, _settle, promise, _out_of_time()) if self._total != _NEVER else None
         self._exchange.on_gone(lambda: _settle(promise, ClientGone()))
         try:
             return await promise
@@ -147,59 +131,63 @@ class _Transfer:
             if late is not None:
                 late.cancel()
 
-    async def _answer(self, connection: Connection, ours: RawHeaders) -> None:
-        exchange, answer, upload = self._exchange, connection.answer, self._upload
-        self.status = status = answer.status
-        headers = self._proxy.answer_fields(connection, ours)
-        if status == 204:
+    async def answer(self, ours: RawHeaders) -> None:
+        """The answer to the client. Raises Refused, also after the head was sent; ClientGone."""
+        connection, exchange, upload = self._connection, self._exchange, self._upload
+        if connection is None:
+            raise Refused(Reason.INTERNAL, "nothing was asked")
+        answer = connection.answer
+        self._status = answer.status
+        headers = self._proxy.fields(answer.headers, ours)
+        if answer.status == 204:
             headers = [field for field in headers if field[0] != b"content-length"]
         body = answer.take()
-        self.bytes_out += len(body)
+        self._bytes_out = len(body)
         if answer.complete:
             if upload is not None and not upload.done:
                 headers.append((b"connection", b"close"))  # the rest of the client's body is never read
-            self._give_back()
-            await exchange.send_head(status, headers, body, end=True)
+            self.give_back()
+            await exchange.send_head(self._status, headers, body, end=True)
             return
         connection.on_failure = exchange.abort  # also while a slow client holds us up
         try:
-            await self._stream(connection, status, headers, body)
+            await exchange.send_head(self._status, headers, body, end=False)
+            await self._stream(connection)
         except ClientGone:
             if isinstance(connection.failure, Refused):
                 raise connection.failure from None  # it was we who broke it off
             raise
 
-    async def _stream(self, connection: Connection, status: int, headers: RawHeaders, body: bytes) -> None:
+    async def _stream(self, connection: Connection) -> None:
         exchange, answer = self._exchange, connection.answer
-        await exchange.send_head(status, headers, body, end=False)
         ended = False
         while not ended:
             data = await connection.read()
-            self.bytes_out += len(data)
+            self._bytes_out += len(data)
             ended = answer.complete and not answer.chunks
             if ended:
-                self._give_back()
+                self.give_back()
             await exchange.send(data, end=ended)
 
-    def _give_back(self) -> None:
-        upload, connection = self._upload, self._connection
-        self._exchange.on_gone(None)
+    def give_back(self) -> None:
+        """Done with the connection: to the pool if the exchange on it was whole, else closed."""
+        connection, upload = self._connection, self._upload
+        if connection is None:
+            return
         self._connection = None
+        self._exchange.on_gone(None)
         if upload is not None:
             upload.stop()
-        if connection is not None:
-            connection.finish(whole=upload is None or upload.done)
-
-    def count(self, reason: Reason | None) -> None:
-        self.endpoint.count(reason)
+        connection.finish(whole=upload is None or upload.done)
 
     def outcome(self, reason: Reason | None) -> Outcome:
-        self.count(reason)
+        """Count it, and say what became of it."""
+        self.endpoint.count(reason)
         bytes_in = self._upload.bytes_in if self._upload is not None else 0
-        return Outcome(self.status, self._proxy.cluster.name, self.endpoint.url, bytes_in, self.bytes_out, reason)
+        return Outcome(self._status, self._proxy.cluster.name, self.endpoint.url, bytes_in, self._bytes_out, reason)
 
 
-def _late() -> Refused:
+def _out_of_time() -> Refused:
     return Refused(Reason.UPSTREAM_TIMEOUT, "the route's time ran out before there was a connection")
 
 

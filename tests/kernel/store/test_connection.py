@@ -7,6 +7,7 @@ import pytest
 
 from gateway.kernel.store import Call, Script, StoreUnavailable
 from gateway.kernel.store.connection import RedisConnection
+from gateway.testing.wait import until
 from tests.kernel.store.conftest import scripted
 from tests.redis_server import RedisServer
 
@@ -53,9 +54,7 @@ async def test_R8_a_server_that_hangs_costs_one_timeout_and_the_connection(tmp_p
     async with scripted(tmp_path / "s", lambda _: None) as url:
         connection, lost = await connect(url, timeout=0.05)
         began = time.monotonic()
-        results = await asyncio.gather(
-            *(connection.call(ECHO, (b"aa",)) for _ in range(10)), return_exceptions=True
-        )
+        results = await asyncio.gather(*(connection.call(ECHO, (b"aa",)) for _ in range(10)), return_exceptions=True)
         took = time.monotonic() - began
     assert all(isinstance(result, StoreUnavailable) for result in results)
     assert "within 50 ms" in str(results[0])
@@ -111,6 +110,5 @@ async def test_what_does_not_speak_the_protocol_is_left(tmp_path: Path, answer: 
     async with scripted(tmp_path / "s", answer) as url:
         connection, lost = await connect(url)
         await asyncio.gather(connection.command(b"PING"), return_exceptions=True)
-        while not lost:
-            await asyncio.sleep(0.01)
+        await until(lambda: lost, what="the connection to be given up")
     assert str(lost[0]) == "what answers is not Redis"
