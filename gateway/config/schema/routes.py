@@ -6,11 +6,18 @@ A route that is not public answers 401 without a credential, whatever its rules 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.schema.base import Node
 from gateway.config.schema.rules import Rule, name_rules
 from gateway.config.schema.scalars import AnyText, BodySize, Boolean, Duration, Integer, Method, Name, NonEmpty, Some
+
+
+def _by_lower_case(fields: dict[str, str]) -> dict[str, str]:
+    lower = {name.lower(): pattern for name, pattern in fields.items()}
+    if len(lower) < len(fields):
+        raise ValueError("two names differ only in their case: they are one header")
+    return lower
 
 
 class Match(Node):
@@ -22,8 +29,8 @@ class Match(Node):
     paths: Some[NonEmpty]
     """Value patterns or path templates."""
     methods: Some[Method] = ()
-    headers: dict[NonEmpty, NonEmpty] = Field(default_factory=dict)
-    """Value patterns by field name; all must match."""
+    headers: Annotated[dict[NonEmpty, NonEmpty], AfterValidator(_by_lower_case)] = Field(default_factory=dict)
+    """Value patterns by field name (lower case); all must match."""
 
 
 class Rewrite(Node):
