@@ -31,7 +31,7 @@ def call(config_path: Path, method: str, path: str) -> tuple[int, Any]:
         answer = connection.getresponse()
         body = answer.read()
     except (OSError, http.client.HTTPException) as error:
-        raise CannotTell(f"no gateway answers at {admin.address}: {error or type(error).__name__}") from None
+        raise CannotTell(f"no gateway answers at {admin.address}: {str(error) or type(error).__name__}") from None
     finally:
         connection.close()
     try:
