@@ -53,9 +53,7 @@ async def test_R8_a_server_that_hangs_costs_one_timeout_and_the_connection(tmp_p
     async with scripted(tmp_path / "s", lambda _: None) as url:
         connection, lost = await connect(url, timeout=0.05)
         began = time.monotonic()
-        results = await asyncio.gather(
-            *(connection.call(ECHO, (b"aa",)) for _ in range(10)), return_exceptions=True
-        )
+        results = await asyncio.gather(*(connection.call(ECHO, (b"aa",)) for _ in range(10)), return_exceptions=True)
         took = time.monotonic() - began
     assert all(isinstance(result, StoreUnavailable) for result in results)
     assert "within 50 ms" in str(results[0])
