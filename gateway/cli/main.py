@@ -20,6 +20,7 @@ from gateway.config.problem import ConfigInvalid, ConfigUnreadable
 # name: (module, what it does). A line here is all that a new command needs.
 COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("gateway.cli.check", "validate the file without starting"),
+    "explain": ("gateway.cli.explain", "what would become of one request, and why"),
     "schema": ("gateway.cli.schema", "JSON Schema of routes.yaml, for editors"),
     "pki": ("gateway.cli.pki", "a throwaway CA and certificates for trying things"),
     "demo": ("gateway.cli.demo", "everything on this machine, with requests to try"),

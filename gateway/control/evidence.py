@@ -11,16 +11,19 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.config.schema import Config, Issuer, Route
-from gateway.control.build.authenticate import build_issuers, credential_sources
+from gateway.control.build.authenticate import CredentialSources, build_issuers, credential_sources
 from gateway.control.feeds.feed import FeedError
 from gateway.kernel.strict import NotStrict, decode_base64url, parse_object
+from gateway.kernel.x509.chain import judge_chain
+from gateway.kernel.x509.fault import CertificateFault
 from gateway.kernel.x509.identity import spiffe_workload
+from gateway.kernel.x509.leaf import read_leaf
 from gateway.kernel.x509.spiffe import parse_leaf_id
-from gateway.kernel.x509.trust import parse_certificates
+from gateway.kernel.x509.trust import Trust, parse_certificates
 from gateway.model.json import JSON, Claims
 from gateway.model.principal import User, Workload
+from gateway.model.reason import Reason
 from gateway.stages.authenticate.assumed import FOREVER, AssumedCertificate, AssumedToken, FixedKeys
-from gateway.stages.authenticate.authenticators.certificate import CertificateAuthenticator
 from gateway.stages.authenticate.authenticators.jwt import JwtVerifier
 from gateway.stages.authenticate.evidence import CertificateJudge, TokenVerifier
 from gateway.stages.authenticate.keys import KeySet, parse_key_set
@@ -49,6 +52,7 @@ class CertificateEvidence:
     judge: CertificateJudge
     sent: tuple[bytes, ...] = ()
     presented: Workload | None = None
+    closed: bool = False  # the handshake would refuse it: no configured authority signed it, or its dates do not hold
 
 
 def no_token(config: Config) -> TokenEvidence:
@@ -98,7 +102,9 @@ def assumed_certificate(config: Config, spiffe_id: str) -> CertificateEvidence:
         presented = spiffe_workload(parse_leaf_id(spiffe_id), not_after=FOREVER)
     except ValueError:
         presented = None  # the judge says why
-    return CertificateEvidence(AssumedCertificate(spiffe_id, config.trust_domains), (b"assumed",), presented)
+    unsigned = presented is not None and presented.trust_domain not in config.trust_domains
+    judge = AssumedCertificate(spiffe_id, config.trust_domains)
+    return CertificateEvidence(judge, (b"assumed",), presented, unsigned)
 
 
 def real_certificate(config: Config, file: Path, now: float) -> CertificateEvidence:
@@ -109,17 +115,29 @@ def real_certificate(config: Config, file: Path, now: float) -> CertificateEvide
         raise CannotJudge(f"cannot read {file}: {(error.strerror or str(error)).lower()}") from None
     except ValueError as error:
         raise CannotJudge(f"{file}: {error}") from None
-    return CertificateEvidence(
-        certificates_of(config, now), tuple(certificate.public_bytes(Encoding.DER) for certificate in chain)
-    )
+    sources = _sources(config, now)
+    sent = tuple(certificate.public_bytes(Encoding.DER) for certificate in chain)
+    return CertificateEvidence(sources.certificates, sent, None, _closed(sent, sources.trust.current, now))
 
 
-def certificates_of(config: Config, now: float) -> CertificateAuthenticator:
-    """The judge that serves, over the bundles in the files. Raises CannotJudge."""
+def _sources(config: Config, now: float) -> CredentialSources:
     try:
-        return credential_sources(config, None, clock=lambda: now).certificates
+        return credential_sources(config, None, clock=lambda: now)
     except FeedError as error:
         raise CannotJudge(str(error)) from None
+
+
+def _closed(chain: tuple[bytes, ...], trust: Trust, now: float) -> bool:
+    """Would OpenSSL, which pools every configured authority, refuse this chain? Revocation is judged later."""
+    authorities = [*trust.domains.values(), *(each.authority for each in trust.client_authorities)]
+    for authority in authorities:
+        try:
+            judge_chain(read_leaf(chain[0]), chain[1:], authority, now)
+        except CertificateFault as fault:
+            if fault.reason is not Reason.CERTIFICATE_REVOKED:
+                continue
+        return False
+    return True
 
 
 def _verifier(config: Config, issuer: str | None, file: Path | None) -> JwtVerifier:

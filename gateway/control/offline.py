@@ -30,7 +30,7 @@ from gateway.model.shadow import Shadow
 from gateway.model.trace import Stage, Trace
 from gateway.pipeline import decide
 from gateway.snapshot import Snapshot
-from gateway.stages.authorize import Judged
+from gateway.stages.authorize import Action, Judged
 
 DECIDING = tuple(stage for stage in Stage if stage not in (Stage.RECORD, Stage.FORWARD))
 
@@ -49,6 +49,7 @@ class Verdict:
     judged: tuple[Judged, ...]  # every rule that stands over the route
     shadows: tuple[Shadow, ...]
     audited: tuple[str, ...]
+    at_handshake: bool = False  # a client sees a closed connection, and no answer
 
     @property
     def reason(self) -> Reason | None:
@@ -60,11 +61,13 @@ class Verdict:
         """On a deny, the ALLOW rules that failed in the fewest clauses."""
         if self.effect is not Effect.DENY:
             return []
-        misses = [
-            judged for judged in self.judged if not judged.matched and judged.rule.action == "allow" and judged.missing
-        ]
+        misses = [judged for judged in self.judged if _grants(judged) and judged.missing]
         fewest = min((len(judged.missing) for judged in misses), default=0)
         return [judged for judged in misses if len(judged.missing) == fewest]
+
+
+def _grants(judged: Judged) -> bool:
+    return judged.rule.action is Action.ALLOW and not judged.rule.shadow
 
 
 class Offline:
@@ -97,11 +100,16 @@ class Offline:
         """Decide as serving would; then judge the rules, whether they were reached or not."""
         trace = Trace(connection, head, request_id="offline", time=now, began=0.0)
         snapshot = self._snapshot(token, certificate)
+        closed = self._handshake(connection, certificate, now)
         try:
             trace.ctx = snapshot.accept(trace)
-            trace.permit = await decide(trace.ctx, snapshot, trace)
+            if closed is None:
+                trace.permit = await decide(trace.ctx, snapshot, trace)
+            else:
+                trace.route = snapshot.route(trace.ctx)  # for the rules, which are judged all the same
         except Refused as refused:
             trace.refused = refused
+        trace.refused = closed or trace.refused
         principal = trace.principal
         judged: list[Judged] = []
         ctx, route = trace.ctx, trace.route
@@ -109,15 +117,33 @@ class Offline:
             principal = principal or Principal(certificate.presented, token.presented, ctx.client_ip)
             if ctx.preflight is None:
                 judged = self._authorize.judge(ctx, route, principal, trace.posture)
-        return self._verdict(trace, principal, tuple(judged))
+        return self._verdict(trace, principal, tuple(judged), at_handshake=closed is not None)
 
-    def _verdict(self, trace: Trace, principal: Principal | None, judged: tuple[Judged, ...]) -> Verdict:
+    def _handshake(self, connection: Connection, certificate: CertificateEvidence, now: float) -> Refused | None:
+        """What TLS itself refuses, before there is a request (contract section 5)."""
+        tls, settings = connection.tls, self.config.listeners[connection.listener].tls
+        if tls is None or settings is None:
+            return None
+        if not tls.chain:
+            if settings.client_certificate != "required":
+                return None
+            return Refused(Reason.CERTIFICATE_REQUIRED, "the listener requires a client certificate")
+        if certificate.closed:
+            try:
+                certificate.judge.judge(tls.chain, now)
+            except Refused as refused:
+                return refused
+        return None
+
+    def _verdict(
+        self, trace: Trace, principal: Principal | None, judged: tuple[Judged, ...], *, at_handshake: bool
+    ) -> Verdict:
         refused, permit = trace.refused, trace.permit
         if refused is not None:
             where = refused.where or (trace.route.where if trace.route is not None else None)
             return Verdict(
                 refused.reason.effect, refused.reason.status, refused, trace, principal, refused.rule, where, judged,
-                refused.shadows, refused.audited,
+                refused.shadows, refused.audited, at_handshake,
             )  # fmt: skip
         assert permit is not None  # noqa: S101 - decide gives one or refuses
         return Verdict(
