@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code (0 yes, 1 no, 2 cannot tell, 130 interrupted)."""
     argv = sys.argv[1:] if argv is None else list(argv)
     as_json = "--json" in argv
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # what other packages hook into every schema
     try:
         code = _run(argv)
         sys.stdout.flush()

@@ -105,14 +105,14 @@ class Route(Node):
     requires: Requires | None = None
     deny: Some[Rule] = ()
     allow: Some[Rule] = ()
-    forward: Forward = Forward()
+    forward: Forward = Field(default_factory=Forward)
     cors: Cors | None = None
     timeout: Annotated[Duration, Field(gt=0)] | None = None
     """Total, to the end of the answer."""
     max_body: BodySize | None = None
     """Overrides the listener's `limits.body`; UNLIMITED for `unlimited`."""
-    request_headers: HeaderEdit = HeaderEdit()
-    response_headers: HeaderEdit = HeaderEdit()
+    request_headers: HeaderEdit = Field(default_factory=HeaderEdit)
+    response_headers: HeaderEdit = Field(default_factory=HeaderEdit)
 
     @model_validator(mode="before")
     @classmethod
