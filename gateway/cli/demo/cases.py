@@ -139,7 +139,7 @@ CASES: tuple[Case, ...] = (
         401,
         "credentials_missing",
         bearer=None,
-        why="the route asks for scopes, which only a token has",
+        why="the route requires an audience, which only a token has",
     ),
     Case(
         "rate-limit",
