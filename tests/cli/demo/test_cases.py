@@ -1,15 +1,13 @@
 """The demo's requests: what is printed is what is sent, and a wrong answer is seen."""
 
 import json
-import os
 import shlex
 from pathlib import Path
 
 import pytest
 
 from gateway.cli.demo.cases import CASES, Case
-from gateway.cli.demo.checks import try_case
-from gateway.cli.demo.place import PREFIX, Place, find
+from gateway.cli.demo.place import Place
 from gateway.model.reason import Reason
 from gateway.testing.client import Answer
 
@@ -76,21 +74,3 @@ def test_a_wrong_answer_is_named(wrong: Answer, says: str) -> None:
 def test_another_reason_for_the_same_status_is_wrong() -> None:
     expired = next(case for case in CASES if case.name == "expired-token")
     assert expired.judge(problem(401, "token_signature")) == "401 token_signature"
-
-
-async def test_no_answer_at_all_is_a_failed_check(tmp_path: Path) -> None:
-    finding = await try_case(READ, Place(tmp_path, 1, 1, 1, 1, "", ""))
-    assert not finding.passed
-    assert "no answer" in finding.actual
-
-
-def test_only_a_demo_that_runs_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert find() is None
-    for name, pid in (("gone", 2**22 + 1), ("runs", os.getpid())):
-        folder = tmp_path / f"{PREFIX}{name}"
-        folder.mkdir()
-        Place(folder, pid, 1, 2, 3, "http://127.0.0.1:4", "http://127.0.0.1:5").write()
-    found = find()
-    assert found is not None
-    assert (found.folder.name, found.edge, found.app) == (f"{PREFIX}runs", 1, "http://127.0.0.1:5")
