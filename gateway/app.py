@@ -1,1 +1,189 @@
-"""TODO(owner)."""
+"""The Starlette application: one raw ASGI callable around the pipeline, complete under any ASGI server.
+
+Rule: on the data path there is no middleware, no routing and no request object; Starlette keeps lifespan and the rest.
+Invariant: what the pipeline is given never changes behind its back (a server may append trailers to its header list).
+"""
+
+import asyncio
+from collections.abc import Callable
+from ipaddress import IPv4Address, ip_address
+from typing import Protocol
+
+from starlette.applications import Starlette
+from starlette.types import Lifespan, Message, Receive, Scope, Send
+
+from gateway.kernel.framing import judge
+from gateway.kernel.patterns.blocks import unmapped
+from gateway.model.connection import Connection, IPAddress
+from gateway.model.exchange import ClientGone
+from gateway.model.request import RawHeaders, RequestHead
+from gateway.pipeline import handle
+from gateway.snapshot import Snapshot
+
+EXTENSION = "gateway"  # scope["extensions"][EXTENSION] is a Wire where our own protocol class serves
+
+
+class Wire(Protocol):
+    """What a server knows of a request beyond ASGI."""
+
+    @property
+    def connection(self) -> Connection: ...
+
+    @property
+    def head(self) -> RequestHead: ...
+
+    def abort(self) -> None:
+        """Break the answer off so that the client cannot take it for whole."""
+        ...
+
+    def on_gone(self, callback: Callable[[], None] | None) -> None:
+        """Call back once when the client goes away; None takes it back."""
+        ...
+
+
+class GatewayApp(Starlette):
+    """`current` is asked once a request: the snapshot that it began with is the one that it ends with."""
+
+    def __init__(
+        self,
+        current: Callable[[], Snapshot],
+        *,
+        listener: str = "asgi",
+        lifespan: "Lifespan[GatewayApp] | None" = None,
+    ) -> None:
+        """`listener`: whose settings hold where the server does not say on which listener a request came."""
+        super().__init__(lifespan=lifespan)
+        self._current = current
+        self._listener = listener
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. Under our own server this never raises."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        extensions = scope.get("extensions")
+        wire = extensions.get(EXTENSION) if extensions else None
+        if wire is not None:
+            await handle(AsgiExchange(wire, receive, send), self._current())
+            return
+        other = AnyServer(scope, receive, self._listener)
+        try:
+            await handle(AsgiExchange(other, other.receive, send), self._current())
+        finally:
+            other.close()
+        if other.broken:
+            raise ConnectionAbortedError("the answer is broken off")  # ASGI knows no other way to say so
+
+
+class AsgiExchange:
+    """The pipeline's `Exchange` over ASGI messages."""
+
+    __slots__ = ("_read_all", "_receive", "_send", "_wire", "connection", "head", "started")
+
+    def __init__(self, wire: Wire, receive: Receive, send: Send) -> None:
+        self._wire = wire
+        self._receive = receive
+        self._send = send
+        self.connection = wire.connection
+        self.head = wire.head
+        self.started = False
+        self._read_all = not self.head.has_body
+
+    async def read(self) -> bytes:
+        while not self._read_all:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            self._read_all = not message.get("more_body", False)
+            piece: bytes = message.get("body", b"")
+            if piece:
+                return piece
+        return b""
+
+    async def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> None:
+        self.started = True
+        try:
+            await self._send({"type": "http.response.start", "status": status, "headers": headers})
+            await self._send({"type": "http.response.body", "body": body, "more_body": not end})
+        except OSError as gone:
+            raise ClientGone from gone
+
+    async def send(self, data: bytes, *, end: bool) -> None:
+        try:
+            await self._send({"type": "http.response.body", "body": data, "more_body": not end})
+        except OSError as gone:
+            raise ClientGone from gone
+
+    def abort(self) -> None:
+        self._wire.abort()
+
+    def on_gone(self, callback: Callable[[], None] | None) -> None:
+        self._wire.on_gone(callback)
+
+
+class AnyServer:
+    """A `Wire` made of an ASGI scope alone, for servers that are not ours. Knows no TLS facts."""
+
+    def __init__(self, scope: Scope, receive: Receive, listener: str) -> None:
+        # copied before the first receive(): uvicorn with httptools appends trailers to this very list
+        headers = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
+        target: bytes = scope.get("raw_path") or scope["path"].encode()
+        if scope["query_string"]:
+            target += b"?" + scope["query_string"]
+        self.head = judge(scope["method"], target, scope["http_version"], headers).head
+        peer, local = scope.get("client"), scope.get("server")
+        self.connection = Connection(
+            listener,
+            plain_address(peer[0] if peer else ""),
+            (peer[1] or 0) if peer else 0,
+            plain_address(local[0] if local else ""),
+            (local[1] or 0) if local else 0,
+            None,
+        )
+        self.broken = False
+        self._receive = receive
+        self._callback: Callable[[], None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._read_all = not self.head.has_body
+
+    async def receive(self) -> Message:
+        """The next message; a disconnect calls back too."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._gone()
+        elif not message.get("more_body", False):
+            self._read_all = True
+            self.on_gone(self._callback)
+        return message
+
+    def abort(self) -> None:
+        self.broken = True
+
+    def on_gone(self, callback: Callable[[], None] | None) -> None:
+        """A watch reads on for the disconnect once the body is read: before that it would swallow the body."""
+        self._callback = callback
+        if callback is not None and self._read_all and self._watch is None:
+            self._watch = asyncio.create_task(self._until_gone())
+
+    def close(self) -> None:
+        """The request is over."""
+        if self._watch is not None:
+            self._watch.cancel()
+
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone()
+
+    def _gone(self) -> None:
+        if self._callback is not None:
+            callback, self._callback = self._callback, None
+            callback()
+
+
+def plain_address(text: str) -> IPAddress:
+    """One spelling for an address: IPv4 out of `::ffff:a.b.c.d`, no zone. What is none is 0.0.0.0, which nobody has."""
+    try:
+        return unmapped(ip_address(text.partition("%")[0]))
+    except ValueError:
+        return IPv4Address(0)

@@ -1,0 +1,104 @@
+"""A request head out of its bytes: llhttp splits it, `kernel.framing` judges it.
+
+Rule: the request line is exactly `METHOD SP TARGET SP HTTP/1.x CRLF` (llhttp also takes two spaces, RTSP and more).
+Invariant: every refusal is a head with a fault, made of what could be read; None only where no request line was there.
+"""
+
+import httptools
+
+from gateway.kernel.framing import Framing, judge
+from gateway.model.reason import Reason
+from gateway.model.request import RawHeaders, RequestHead
+
+MAX_TARGET = 8192  # bytes; RFC 9110 section 4.1 asks for 8000 at least
+_LINE_END = {b" HTTP/1.1\r\n": "1.1", b" HTTP/1.0\r\n": "1.0"}
+_TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_SALVAGED_HEADERS = 100
+
+
+class HeadParser:
+    """Parses the heads of one connection, one after the other."""
+
+    __slots__ = ("_complete", "_headers", "_parser", "_target")
+
+    def __init__(self) -> None:
+        self._target = b""
+        self._headers: RawHeaders = []
+        self._complete = False
+        self._parser = httptools.HttpRequestParser(self)
+
+    def parse(self, raw: bytes, max_headers: int) -> Framing | None:
+        """The head that `raw` holds from its first byte to the empty line; None where no request line can be made out.
+
+        Whatever is wrong with it is its `fault`.
+        """
+        self._target = b""
+        headers: RawHeaders = []
+        self._headers = headers
+        self._complete = False
+        try:
+            self._parser.feed_data(raw)
+        except httptools.HttpParserUpgrade:
+            pass  # an upgrade or CONNECT: `judge` refuses it, and nothing behind it is read
+        except httptools.HttpParserError:
+            return salvage(raw, Reason.BAD_REQUEST)
+        method, target = self._parser.get_method(), self._target
+        line = method + b" " + target
+        end = len(line) + 11
+        version = _LINE_END.get(raw[end - 11 : end])
+        if not self._complete or version is None or not raw.startswith(line):
+            return salvage(raw, Reason.BAD_REQUEST)
+        framing = judge(method.decode("ascii"), target, version, headers)
+        head = framing.head
+        if head.has_body:
+            self._parser = httptools.HttpRequestParser(self)  # this one waits for the body, which we read ourselves
+        if len(target) > MAX_TARGET:
+            return _faulty(head, Reason.TARGET_TOO_LONG)
+        if len(headers) > max_headers:
+            return _faulty(head, Reason.HEADERS_TOO_LARGE)
+        return framing
+
+    def close(self) -> None:
+        """Part from llhttp's parser, which holds on to this object; nothing can be parsed any more."""
+        del self._parser
+
+    # llhttp's callbacks
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request target."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One field."""
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """The empty line was read."""
+        self._complete = True
+
+
+def salvage(raw: bytes, fault: Reason) -> Framing | None:
+    """A head of what stands in `raw`, for the record of its refusal; None where no request line can be made out.
+
+    A length or coding that cannot be believed outranks the fault that was found.
+    """
+    line, _, rest = raw.partition(b"\r\n")
+    words = line.split()
+    if len(words) < 2 or len(words[0]) > 32 or words[0].strip(_TOKEN):
+        return None
+    headers: RawHeaders = []
+    for field in rest.split(b"\r\n", _SALVAGED_HEADERS)[:_SALVAGED_HEADERS]:
+        name, colon, value = field.partition(b":")
+        if colon and name and not name.strip(_TOKEN):
+            headers.append((name.lower(), value.strip(b" \t")))
+    version = "1.0" if words[-1] == b"HTTP/1.0" else "1.1"
+    head = judge(words[0].decode("ascii"), words[1][: MAX_TARGET + 1], version, headers).head
+    if head.fault is Reason.AMBIGUOUS_FRAMING and fault is Reason.BAD_REQUEST:
+        fault = head.fault
+    return _faulty(head, fault)
+
+
+def _faulty(head: RequestHead, fault: Reason) -> Framing:
+    """The same head, refused, without a body that anyone could want to read."""
+    refused = RequestHead(head.method, head.target, head.version, head.headers, None, False, fault)
+    return Framing(refused, persistent=False, expects=False)

@@ -1,0 +1,61 @@
+"""A listener at work: its settings, its certificates and its connections.
+
+Rule: a reload replaces `limits` and `contexts` whole; connections that are open go on with the new limits.
+Invariant: `connections` holds exactly those that were made and not yet lost.
+"""
+
+from typing import TYPE_CHECKING
+
+from gateway.server.settings import Limits, Observer, Redirect
+from gateway.server.tls import Contexts
+
+if TYPE_CHECKING:
+    from gateway.server.protocol import HttpProtocol
+
+
+class Listener:
+    """One address on which requests are taken, in one process."""
+
+    def __init__(
+        self,
+        name: str,
+        limits: Limits,
+        observer: Observer,
+        *,
+        contexts: Contexts | None = None,
+        redirect: Redirect | None = None,
+    ) -> None:
+        """`contexts` is None for a listener without TLS."""
+        self.name = name
+        self.limits = limits
+        self.observer = observer
+        self.contexts = contexts
+        self.redirect = redirect
+        self.connections: set[HttpProtocol] = set()
+        self.arriving: set[HttpProtocol] = set()  # accepted, in their handshake
+        self.draining = False
+
+    def __repr__(self) -> str:
+        return f"Listener({self.name}, {len(self.connections)} connections{', draining' if self.draining else ''})"
+
+    @property
+    def full(self) -> bool:
+        """True when it may take no more connections."""
+        return len(self.connections) + len(self.arriving) >= self.limits.connections
+
+    def opened(self, connection: "HttpProtocol") -> None:
+        """A connection was made: its handshake, if any, is done."""
+        self.arriving.discard(connection)
+        self.connections.add(connection)
+        self.observer.connections(self.name, 1)
+
+    def closed(self, connection: "HttpProtocol") -> None:
+        """A connection was lost."""
+        self.connections.discard(connection)
+        self.observer.connections(self.name, -1)
+
+    def drain(self) -> None:
+        """Let every connection end after the request that it is answering."""
+        self.draining = True
+        for connection in tuple(self.connections):
+            connection.shutdown()

@@ -1,0 +1,321 @@
+"""HTTP/1.1 on one connection, given to uvicorn as `http=`.
+
+Rule: one message at a time. A head is cut out of the bytes before it is parsed, a body is read by its own framing, and
+what lies behind them waits unread until the answer is out (RFC 9112 section 9.3.2).
+Invariant: after a fault, an upgrade or an answer that closes, no byte of this connection is parsed again.
+
+It is a class of its own and no subclass of uvicorn's HttpToolsProtocol: that one merges trailers into the header list,
+parses an Upgrade's body as the next request and parses ahead, and nothing of it would be left.
+"""
+
+import asyncio
+
+from starlette.types import ASGIApp
+
+from gateway.app import plain_address
+from gateway.kernel.framing import Framing
+from gateway.model.connection import Connection
+from gateway.model.reason import Reason
+from gateway.server.body import BadFraming, BodyReader, ChunkedBody, LengthBody
+from gateway.server.cycle import HIGH_WATER, Cycle
+from gateway.server.deadline import Deadline
+from gateway.server.facts import tls_facts
+from gateway.server.head import MAX_TARGET, HeadParser, salvage
+from gateway.server.listener import Listener
+
+_DRAINABLE = 65536  # bytes of an unwanted body that are read for the sake of the connection
+_LINGER_BYTES = 1 << 20  # bytes that are discarded after an answer that closes, so that the client can read it
+_LINGER = 1.0  # seconds of that
+_LAST_CHANCE = 1.0  # seconds that a client may still send its next request when the gateway drains
+_BARE = {
+    Reason.BAD_REQUEST: b"400 Bad Request",
+    Reason.REQUEST_TIMEOUT: b"408 Request Timeout",
+    Reason.TARGET_TOO_LONG: b"414 URI Too Long",
+    Reason.HEADERS_TOO_LARGE: b"431 Request Header Fields Too Large",
+}
+
+
+class HttpProtocol(asyncio.Protocol):
+    """One client connection of a listener."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: Listener,
+        peer: tuple[str, int],
+        local: tuple[str, int],
+        tasks: set["asyncio.Task[None]"],
+    ) -> None:
+        """`peer` and `local` are known from accept(): a client that is gone again has no peer name any more.
+
+        `tasks`: the requests at work in this process, which the server waits for when it drains.
+        """
+        self.app = app
+        self.listener = listener
+        self.client = peer
+        self.server = local
+        self.tasks = tasks
+        self.loop = asyncio.get_running_loop()
+        self.transport: asyncio.Transport
+        self.write_paused = False
+        self._connection: Connection | None = None
+        self._deadline = Deadline(self.loop)
+        self._parser = HeadParser()
+        self._cycle: Cycle | None = None  # the request that is being answered
+        self._reader: BodyReader | None = None  # the body that is being read, its request's answer whole or not
+        self._rest = b""  # bytes behind the message that is being read, or the begin of a head
+        self._head_begun = True  # its deadline runs: for the first head from the end of the handshake
+        self._deaf = False  # nothing that comes is parsed any more
+        self._discarded = 0
+        self._read_paused = False
+        self._drain: asyncio.Future[None] | None = None
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # streams only
+        self.transport = transport
+        (peer_ip, peer_port), (local_ip, local_port) = self.client, self.server
+        self._connection = Connection(
+            self.listener.name,
+            plain_address(peer_ip),
+            peer_port,
+            plain_address(local_ip),
+            local_port,
+            tls_facts(transport.get_extra_info("ssl_object")),
+        )
+        self.listener.opened(self)
+        limits = self.listener.limits
+        self._deadline.arm(_LAST_CHANCE if self.listener.draining else limits.header_timeout, self._late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.listener.closed(self)
+        self._deadline.close()
+        self._parser.close()
+        self._deaf = True
+        self._rest = b""
+        self.resume_writing()
+        if self._cycle is not None:
+            cycle, self._cycle = self._cycle, None
+            cycle.lost()
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            self._discarded += len(data)
+            if self._discarded > _LINGER_BYTES:
+                self._close()
+            return
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        self._consume(data)
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self._drain is not None and not self._drain.done():
+            self._drain.set_result(None)
+
+    # What comes in
+
+    def _consume(self, data: bytes) -> None:
+        while data and not self._deaf:
+            if self._reader is not None:
+                data = self._take_body(self._reader, data)
+            elif self._cycle is None:
+                data = self._take_head(data)
+            else:
+                self._rest = data
+                if len(data) > HIGH_WATER:
+                    self._pause()
+                return
+
+    def _take_head(self, data: bytes) -> bytes:
+        """Begin the request whose head stands in `data`; returns what lies behind it."""
+        if data.startswith(b"\r\n"):
+            data = data[2:]  # RFC 9112 section 2.2: one empty line before a request line
+        limit = self.listener.limits.header_bytes
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4 or end > limit:
+            self._take_part(data[:limit], over=len(data) > limit)
+            return b""
+        framing = self._parser.parse(data[:end], self.listener.limits.headers)
+        if framing is None:
+            self._refuse_bare(Reason.BAD_REQUEST)
+            return b""
+        self._deadline.disarm()
+        self._begin(framing)
+        return data[end:]
+
+    def _take_part(self, data: bytes, *, over: bool) -> None:
+        """The begin of a head: wait for more of it, or refuse it."""
+        if over or len(data) > MAX_TARGET:
+            if len(data.partition(b"\r\n")[0]) > MAX_TARGET:
+                self._fault(Reason.TARGET_TOO_LONG, data)
+                return
+            if over:
+                self._fault(Reason.HEADERS_TOO_LARGE, data)
+                return
+        self._rest = data
+        if data and not self._head_begun:
+            self._head_begun = True
+            self._deadline.arm(self.listener.limits.header_timeout, self._late)
+
+    def _begin(self, framing: Framing) -> None:
+        assert self._connection is not None  # noqa: S101 - for the type checker; set in connection_made
+        head = framing.head
+        self._cycle = cycle = Cycle(self, self._connection, framing)
+        if head.fault is not None:
+            cycle.persistent = False
+            cycle.reading = False
+            self._deaf = True
+        elif head.has_body:
+            self._reader = ChunkedBody() if head.content_length is None else LengthBody(head.content_length)
+        cycle.task = self.loop.create_task(cycle.run(self.app))
+        self.tasks.add(cycle.task)
+
+    def _take_body(self, reader: BodyReader, data: bytes) -> bytes:
+        cycle = self._cycle
+        pieces: list[bytes] = [] if cycle is None else cycle.pieces
+        try:
+            used = reader.feed(data, pieces)
+        except BadFraming:
+            self._body_failed(Reason.AMBIGUOUS_FRAMING)
+            return b""
+        if reader.done:
+            self._reader = None
+        if cycle is None:
+            self._discarded += used
+            if reader.done:
+                self._await_request()
+            elif self._discarded > _DRAINABLE:
+                self._close()
+            return data[used:]
+        self._deadline.disarm()
+        cycle.reading = not reader.done
+        cycle.buffered += used
+        if cycle.buffered > HIGH_WATER:
+            self._pause()
+        cycle.wake()
+        return data[used:]
+
+    def _body_failed(self, reason: Reason) -> None:
+        self._deaf = True
+        self._reader = None
+        if self._cycle is None:
+            self._close()
+        else:
+            self._cycle.fail(reason)
+
+    def _fault(self, reason: Reason, data: bytes) -> None:
+        """Refuse a head that did not come whole."""
+        framing = salvage(data, reason)
+        if framing is None:
+            self._refuse_bare(reason)
+        else:
+            self._rest = b""
+            self._begin(framing)
+
+    def _refuse_bare(self, reason: Reason) -> None:
+        """Refuse what is no HTTP: there is no request that could be recorded or told more."""
+        self._rest = b""
+        self._deaf = True
+        self.transport.write(b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % _BARE[reason])
+        self._finish()
+
+    # Deadlines
+
+    def _late(self) -> None:
+        """No request came, or not the whole of its head."""
+        if self._rest:
+            self._fault(Reason.REQUEST_TIMEOUT, self._rest)
+        else:
+            self._close()
+
+    def await_body(self) -> None:
+        """The application waits for a piece of the body."""
+        self._deadline.arm(self.listener.limits.idle_timeout, self._body_late)
+
+    def _body_late(self) -> None:
+        self._body_failed(Reason.REQUEST_TIMEOUT)
+
+    async def drained(self) -> None:
+        """Wait until the client has read enough of the answer; one that reads nothing for too long is cut off."""
+        while self.write_paused:
+            waiter = self._drain = self.loop.create_future()
+            size = self.transport.get_write_buffer_size()
+            timer = self.loop.call_later(self.listener.limits.idle_timeout, self._stalled, size)
+            try:
+                await waiter
+            finally:
+                timer.cancel()
+
+    def _stalled(self, size: int) -> None:
+        if self.transport.get_write_buffer_size() >= size:
+            self.transport.abort()
+        elif self._drain is not None and not self._drain.done():
+            self._drain.set_result(None)  # slow, not stalled: `drained` looks again
+
+    # What goes out, and the end
+
+    def may_drain(self, cycle: Cycle) -> bool:
+        """Whether the rest of an unwanted body is read to keep the connection: a small one that is on its way."""
+        reader = self._reader
+        return isinstance(reader, LengthBody) and reader.left <= _DRAINABLE and not cycle.expects
+
+    def answered(self, cycle: Cycle) -> None:
+        """The answer is whole: go on with the next request, or close."""
+        self._cycle = None
+        self._discarded = 0
+        if not cycle.persistent or (self._reader is not None and not self.may_drain(cycle)):
+            self._finish()
+        elif self._reader is None:
+            self._await_request()
+        else:
+            self._deadline.arm(_LINGER, self._close)
+            self.resume()
+
+    def shutdown(self) -> None:
+        """The gateway drains: end after this request, or after a last chance to send the one that is on its way."""
+        if self._cycle is not None:
+            self._cycle.persistent = False
+        elif self._reader is None and not self._rest and not self._deaf:
+            self._deadline.arm(_LAST_CHANCE, self._late)
+
+    def _await_request(self) -> None:
+        self._head_begun = False
+        seconds = _LAST_CHANCE if self.listener.draining else self.listener.limits.idle_timeout
+        self._deadline.arm(seconds, self._late)
+        self.resume()
+        if self._rest:
+            data, self._rest = self._rest, b""
+            self._consume(data)
+
+    def _finish(self) -> None:
+        """Close. Where more may be on its way, read on for a while: a reset could take the answer from the client."""
+        if self._reader is None and not self._deaf:
+            self._close()
+            return
+        self._deaf = True
+        self._reader = None
+        self.resume()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._deadline.arm(_LINGER, self._close)
+
+    def _close(self) -> None:
+        self._deaf = True
+        self.transport.close()
+
+    def _pause(self) -> None:
+        if not self._read_paused and not self.transport.is_closing():
+            self._read_paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on from the socket."""
+        if self._read_paused:
+            self._read_paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()

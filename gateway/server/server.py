@@ -1,0 +1,140 @@
+"""The server of one process: several listeners in one event loop.
+
+Rule: uvicorn owns the life cycle (lifespan, startup, main loop, shutdown); sockets, protocol and signals are ours:
+uvicorn re-raises SIGTERM after a clean end, dies of SIGHUP and knows one listener.
+Invariant: after SIGTERM nothing that was accepted is lost: what waits is accepted, what runs is finished up to the
+deadline, clients with open connections may send the request that is on its way and are told to close.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from gateway.server.acceptor import Acceptor, Address
+from gateway.server.listener import Listener
+from gateway.server.protocol import HttpProtocol
+from gateway.server.redirect import RedirectApp
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 25.0  # Kubernetes kills after 30
+_LOOK = 0.02  # seconds between two looks while draining
+
+
+class Server(uvicorn.Server):
+    """Serves `app` on every listener. The callbacks run on the loop, quickly."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        listeners: Sequence[tuple[Listener, socket.socket]],
+        *,
+        on_hangup: Callable[[], None] | None = None,
+        on_drain: Callable[[], None] | None = None,
+        drain_seconds: float = DRAIN_SECONDS,
+    ) -> None:
+        """`on_hangup`: SIGHUP came. `on_drain`: from now on the process is not ready."""
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=HttpProtocol,
+                ws="none",
+                interface="asgi3",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                workers=1,
+            )
+        )
+        self.listeners = tuple(listener for listener, _ in listeners)
+        self.interrupted = False  # SIGINT rather than SIGTERM
+        self.accepting = False
+        self._bound = listeners
+        self._acceptors: list[Acceptor] = []
+        self._on_hangup = on_hangup
+        self._on_drain = on_drain
+        self._drain_seconds = drain_seconds
+        self._stop = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def stop(self) -> None:
+        """Begin to drain, then end `serve()`. A second call cuts it short."""
+        self.force_exit = self._stop.is_set()
+        self.should_exit = True
+        self._stop.set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])  # the lifespan; no listener of uvicorn's own
+        app = self.config.loaded_app
+        for listener, bound in self._bound:
+            served = app if listener.redirect is None else RedirectApp(listener.redirect, app)
+            acceptor = Acceptor(bound, listener, self._factory(served))
+            acceptor.start()
+            self._acceptors.append(acceptor)
+        self.accepting = True
+
+    async def main_loop(self) -> None:
+        await self._stop.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        log.info("draining")
+        if self._on_drain is not None:
+            self._on_drain()
+        self.accepting = False
+        for acceptor in self._acceptors:
+            acceptor.close()
+        for listener in self.listeners:
+            listener.drain()
+        end = self._loop_time() + self._drain_seconds
+        while self._busy() and not self.force_exit and self._loop_time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK)  # two sets that only a drain looks at
+        if self._busy():
+            log.warning("%d requests were cut off by the end of the drain", len(self._tasks))
+            await self._cut()
+        await self.lifespan.shutdown()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        handlers: dict[signal.Signals, Callable[[], None]] = {signal.SIGTERM: self.stop, signal.SIGINT: self._interrupt}
+        if self._on_hangup is not None:
+            handlers[signal.SIGHUP] = self._on_hangup
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            yield
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+
+    def _interrupt(self) -> None:
+        self.interrupted = True
+        self.stop()
+
+    def _factory(self, app: ASGIApp) -> Callable[[Listener, Address, Address], HttpProtocol]:
+        return lambda listener, peer, local: HttpProtocol(app, listener, peer, local, self._tasks)
+
+    def _busy(self) -> bool:
+        return bool(self._tasks) or any(listener.connections for listener in self.listeners)
+
+    async def _cut(self) -> None:
+        for listener in self.listeners:
+            for connection in tuple(listener.connections):
+                connection.transport.abort()
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+
+    @staticmethod
+    def _loop_time() -> float:
+        return asyncio.get_running_loop().time()

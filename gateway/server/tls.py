@@ -1,0 +1,93 @@
+"""The TLS contexts of a listener: one for each certificate, chosen by SNI.
+
+Rule: contexts are built and checked as a whole and never changed afterwards; a reload puts new ones in their place.
+Invariant: no session tickets, so that TLS 1.3 never resumes; what TLS 1.2 resumes from OpenSSL's cache is told by
+`TlsFacts.resumed` and judged like any other connection.
+
+There is no need for an SSLContext that delegates to another: our acceptor asks for the context at each connection.
+"""
+
+import ssl
+
+from gateway.server.settings import CertificateFiles, TlsSettings
+
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+_VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+# TLS 1.2 only with forward secrecy and AEAD (RFC 9325 section 4.2); the level refuses SHA-1 and RSA below 2048 bits
+_CIPHERS = "@SECLEVEL=2:ECDHE+AESGCM:ECDHE+CHACHA20"
+
+
+class TlsUnusable(Exception):  # noqa: N818 - what became of the files
+    """Certificates, keys or roots that no listener can be built of. The message names the file and the cause."""
+
+
+class ServerSide(ssl.SSLObject):
+    """One TLS session, with what its handshake told us: OpenSSL gives the SNI to the callback alone."""
+
+    sni: str | None = None
+    served: int = 0
+
+
+class Contexts:
+    """The contexts of one listener. `base` is the one that a connection begins with."""
+
+    def __init__(self, settings: TlsSettings) -> None:
+        """Raises TlsUnusable."""
+        self.settings = settings
+        self._contexts = [_context(settings, files) for files in settings.certificates]
+        entries = [(name, index) for index, files in enumerate(settings.certificates) for name in files.names]
+        self._by_name = dict(reversed(entries))  # of two entries with one name the first counts
+        self.base = self._contexts[0]
+        self.base.sslobject_class = ServerSide
+        self.base.sni_callback = self._choose
+
+    def entry(self, name: str) -> int:
+        """Which entry of `certificates` a server name is answered with: exact before wildcard, else the first."""
+        index = self._by_name.get(name)
+        if index is None:
+            index = self._by_name.get("*." + name.partition(".")[2], 0)
+        return index
+
+    def _choose(self, session: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        if name is None or not isinstance(session, ServerSide):
+            return
+        session.sni = name = name.lower()
+        session.served = index = self.entry(name)
+        if index:
+            session.context = self._contexts[index]
+
+
+def _context(settings: TlsSettings, files: CertificateFiles) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = _VERSIONS[settings.min_version]
+    context.set_ciphers(_CIPHERS)
+    context.options |= (
+        ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    )
+    context.num_tickets = 0  # OP_NO_TICKET alone leaves TLS 1.3's stateful tickets
+    context.set_alpn_protocols(["http/1.1"])
+    _load_pair(context, files)
+    context.verify_mode = _VERIFY[settings.client_certificate]
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    if settings.client_certificate != "none" and settings.roots:
+        try:
+            context.load_verify_locations(cadata=b"".join(settings.roots))
+        except ssl.SSLError as error:
+            raise TlsUnusable(f"the authorities of client certificates cannot be loaded: {error.reason}") from error
+    return context
+
+
+def _load_pair(context: ssl.SSLContext, files: CertificateFiles) -> None:
+    """Raises TlsUnusable, in one line that says which file is at fault."""
+    for path in (files.certificate, files.key):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise TlsUnusable(f"{path}: {error.strerror}") from error
+    try:
+        context.load_cert_chain(files.certificate, files.key, password="")  # never ask a terminal for one
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise TlsUnusable(f"{files.key}: not the key of {files.certificate}") from error
+        why = error.reason or "no usable certificate or key in PEM"
+        raise TlsUnusable(f"{files.certificate}, {files.key}: {why.lower().replace('_', ' ')}") from error
