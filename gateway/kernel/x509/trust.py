@@ -48,9 +48,6 @@ class Trust:
     client_authorities: tuple[ClientAuthority, ...]
 
 
-NO_TRUST = Trust({}, ())
-
-
 def make_authority(name: str, bundle: bytes, lists: bytes | None) -> Authority:
     """An authority from its files' bytes: PEM certificates, and PEM or DER revocation lists. Raises ValueError.
 
