@@ -321,25 +321,3 @@ async def test_status_tells_where_the_chain_stands(tmp_path: Path) -> None:
         "failure": None,
     }
     await log.close()
-
-
-async def test_a_sink_gets_the_lines_as_they_were_written(tmp_path: Path) -> None:
-    class Kept:
-        def __init__(self) -> None:
-            self.lines = b""
-            self.closed = False
-
-        def put(self, lines: bytes) -> None:
-            self.lines += lines
-
-        def close(self) -> None:
-            self.closed = True
-
-    sink = Kept()
-    log = open_log(tmp_path, sinks=(sink,))
-    log.start()
-    assert await log.write("decision", "", keep=False)
-    await log.close()
-    assert sink.closed
-    assert (tmp_path / "here-w0-000001.jsonl").read_bytes().endswith(sink.lines)
-    assert sink.lines.count(b"\n") == 2
