@@ -53,9 +53,8 @@ def service_account(facts: Facts) -> tuple[str, ...] | None:
 
 
 def request_principal(facts: Facts) -> tuple[str, ...] | None:
-    """`iss/sub` of the token; absent unless both are there and not empty (Z6)."""
-    user = facts.principal.user
-    return None if user is None or not user.issuer or not user.subject else (user.id,)
+    """`iss/sub` of the token."""
+    return facts.request_principal
 
 
 def issuer(facts: Facts) -> tuple[str, ...] | None:
@@ -71,12 +70,12 @@ def host(facts: Facts) -> tuple[str, ...] | None:
 
 def path(facts: Facts) -> tuple[str, ...] | None:
     """The normalised path, without the query."""
-    return (facts.ctx.path,)
+    return (facts.path,)
 
 
 def method(facts: Facts) -> tuple[str, ...] | None:
     """The method that is judged."""
-    return (facts.ctx.judged_method,)
+    return (facts.method,)
 
 
 def sni(facts: Facts) -> tuple[str, ...] | None:

@@ -98,10 +98,10 @@ def compile_operation(key: str, values: Sequence[str], *, negated: bool, deny: b
         return _port(label, values, negated)
     if not negated and key == "methods" and "*" not in values:
         methods = frozenset(values)
-        return Clause(label, tuple(values), lambda facts: facts.ctx.judged_method in methods, OPERATION[key].read)
+        return Clause(label, tuple(values), lambda facts: facts.method in methods, OPERATION[key].read)
     if not negated and key == "paths":
         match = OPERATION[key].compile(values)
-        return Clause(label, tuple(values), lambda facts: match(facts.ctx.path), OPERATION[key].read)
+        return Clause(label, tuple(values), lambda facts: match(facts.path), OPERATION[key].read)
     return compile_clause(label, OPERATION[key], values, negated=negated, deny=deny)
 
 
