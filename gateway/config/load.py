@@ -44,7 +44,7 @@ def load(path: Path, *, env: Mapping[str, str] = os.environ, now: float | None =
         config = _validate(root, path, errors, gone)
         if config is not None:
             config = complete(config)
-            report = Report(root, gone)
+            report = Report(root, gone, sound=not errors)
             judge(config, report, time.time() if now is None else now)
             errors += report.errors
             warnings += report.warnings

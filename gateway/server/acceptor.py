@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from gateway.server.handshake import reason_of
 from gateway.server.listener import Listener
+from gateway.server.protocol import HttpProtocol
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ _FULL_PAUSE = 0.1  # seconds
 _TLS_CLOSE = 2.0  # seconds that a client has to answer our close_notify
 
 Address = tuple[str, int]
-MakeProtocol = Callable[[Listener, Address, Address], asyncio.Protocol]
+MakeProtocol = Callable[[Listener, Address, Address], HttpProtocol]
 
 
 class Acceptor:
@@ -76,25 +77,27 @@ class Acceptor:
             self._admit(accepted, (peer[0], peer[1]))
 
     def _admit(self, accepted: socket.socket, peer: Address) -> None:
-        accepted.setblocking(False)
-        if len(self.listener.connections) + len(self._tasks) >= self.listener.limits.connections:
+        if self.listener.full:
             accepted.close()
             self.listener.observer.handshake(self.listener.name, peer[0], "overloaded", "too many connections")
             return
+        accepted.setblocking(False)
         if len(self._tasks) >= _HANDSHAKES:
             next(iter(self._tasks)).cancel()
-        task = self._loop.create_task(self._connect(accepted, peer))
+        local = accepted.getsockname()
+        protocol = self._make(self.listener, peer, (local[0], local[1]))
+        self.listener.arriving.add(protocol)
+        task = self._loop.create_task(self._connect(accepted, protocol))
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
 
-    async def _connect(self, accepted: socket.socket, peer: Address) -> None:
+    async def _connect(self, accepted: socket.socket, protocol: HttpProtocol) -> None:
         listener = self.listener
         contexts = listener.contexts
         reason = detail = ""
         try:
-            local = accepted.getsockname()
             await self._loop.connect_accepted_socket(
-                lambda: self._make(listener, peer, (local[0], local[1])),
+                lambda: protocol,
                 accepted,
                 ssl=contexts.base if contexts is not None else None,
                 ssl_handshake_timeout=listener.limits.header_timeout if contexts is not None else None,
@@ -104,8 +107,10 @@ class Acceptor:
             reason, detail = "overloaded", "gave way to newer handshakes"
         except (ssl.SSLError, OSError) as error:
             reason, detail = reason_of(error)
+        finally:
+            listener.arriving.discard(protocol)
         if contexts is not None:
-            listener.observer.handshake(listener.name, peer[0], reason, detail)
+            listener.observer.handshake(listener.name, protocol.client[0], reason, detail)
 
     def _pause(self, error: OSError) -> None:
         """Out of file descriptors: the socket stays readable, so look away for a while instead of spinning."""

@@ -32,13 +32,20 @@ class Listener:
         self.contexts = contexts
         self.redirect = redirect
         self.connections: set[HttpProtocol] = set()
+        self.arriving: set[HttpProtocol] = set()  # accepted, in their handshake
         self.draining = False
 
     def __repr__(self) -> str:
         return f"Listener({self.name}, {len(self.connections)} connections{', draining' if self.draining else ''})"
 
+    @property
+    def full(self) -> bool:
+        """True when it may take no more connections."""
+        return len(self.connections) + len(self.arriving) >= self.limits.connections
+
     def opened(self, connection: "HttpProtocol") -> None:
         """A connection was made: its handshake, if any, is done."""
+        self.arriving.discard(connection)
         self.connections.add(connection)
         self.observer.connections(self.name, 1)
 

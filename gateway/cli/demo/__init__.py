@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _shipped_config() -> Path:
-    """routes.yaml of the repository, or its copy in the installed package. Raises CannotTell."""
-    for path in (Path(__file__).parents[3] / "routes.yaml", Path(__file__).with_name("routes.yaml")):
+    """routes.yaml of the repository, or the copy that came with the package. Raises CannotTell."""
+    for path in (Path(__file__).parents[3] / "routes.yaml", Path(sys.prefix, "share", "gateway", "routes.yaml")):
         if path.exists():
             return path
     raise CannotTell("the demo's routes.yaml is not part of this installation: name it with --config")

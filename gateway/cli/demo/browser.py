@@ -12,8 +12,8 @@ from gateway.cli.demo.cases import INVENTORY
 from gateway.cli.demo.place import Place
 from gateway.testing.client import Answer, send
 from gateway.testing.issuer import base64url
+from gateway.testing.scenario import BROWSER_APP
 
-CLIENT_ID = "browser-app"
 _FORM = ("Content-Type", "application/x-www-form-urlencoded")
 
 
@@ -46,7 +46,7 @@ async def _log_in(place: Place) -> str:
     query = urlencode(
         {
             "response_type": "code",
-            "client_id": CLIENT_ID,
+            "client_id": BROWSER_APP,
             "redirect_uri": f"{place.app}/",
             "scope": "openid inventory:read",
             "state": state,
@@ -64,7 +64,7 @@ async def _log_in(place: Place) -> str:
         raise Wrong(f"the provider sent the browser to {location}")
     form = {
         "grant_type": "authorization_code",
-        "client_id": CLIENT_ID,
+        "client_id": BROWSER_APP,
         "redirect_uri": f"{place.app}/",
         "code": answer["code"][0],
         "code_verifier": verifier,

@@ -14,27 +14,21 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 
-from gateway.cli.demo.browser import CLIENT_ID
 from gateway.cli.demo.page import application
 from gateway.cli.demo.place import PREFIX, Place
 from gateway.testing.client import send
-from gateway.testing.issuer import Issuer, User, tampered
+from gateway.testing.issuer import Issuer, tampered
 from gateway.testing.keys import write_private
 from gateway.testing.pki import Folder
 from gateway.testing.process import Process, free_ports, running
-from gateway.testing.provider import Client, Provider, live_provider
+from gateway.testing.provider import Provider, live_provider
+from gateway.testing.scenario import BACKENDS, BROWSER_APP, USERS, WORKLOADS, clients, secret
 from gateway.testing.serve import serving
 from gateway.testing.tls import server_context
 from gateway.testing.upstream import Upstream, echo
 
 _START_LIMIT = 20.0  # seconds that the gateway has to become ready
 _TOKEN_LIFETIME = 3600.0  # seconds: of the tokens in files, which are made anew at half of it
-_DOMAIN = "spiffe://cluster.local/ns/default/sa/"
-_CLIENTS = {"web": ("inventory:read", "payments:write"), "batch": ("payments:write",)}  # services with a token
-_USERS = (
-    User("alice", frozenset({"inventory:read"}), {}),
-    User("bob", frozenset(), {"employment": "contractor"}),
-)
 Progress = Callable[[str], None]
 
 
@@ -55,17 +49,17 @@ async def world(config: Path, progress: Progress) -> AsyncGenerator[Place]:
         edge, browser, admin, app = free_ports(4)
         app_origin = f"http://127.0.0.1:{app}"
         provider = await stack.enter_async_context(
-            live_provider(clients=_clients(app_origin), users=_USERS, token_lifetime=_TOKEN_LIFETIME)
+            live_provider(clients=clients(app_origin), users=USERS, token_lifetime=_TOKEN_LIFETIME)
         )
         progress(f"OpenID provider at {provider.issuer.url}")
 
         backends = {}
-        for name in ("inventory", "payments"):
+        for name in BACKENDS:
             backends[name] = await stack.enter_async_context(Upstream(echo(name), tls=_backend_tls(certs, name)))
             progress(f"backend {name} at {backends[name].url}: answers nobody without a certificate")
 
         place = Place(folder, os.getpid(), edge, browser, admin, provider.issuer.url, app_origin)
-        settings = {"issuer": place.issuer, "client_id": CLIENT_ID, "gateway": f"https://localhost:{browser}"}
+        settings = {"issuer": place.issuer, "client_id": BROWSER_APP, "gateway": f"https://localhost:{browser}"}
         await stack.enter_async_context(serving(lambda _: application(settings), port=app))
         progress(f"browser application at {app_origin}")
 
@@ -85,20 +79,15 @@ def _client_certificates(folder: Path, certs: Folder) -> None:
     cluster, partners = certs.authority("cluster-ca"), certs.authority("partners-ca")
     cluster.write(folder, "ca")
     for name in ("web", "checkout", "batch"):
-        issued = cluster.issue(uri=f"{_DOMAIN}{name}")
+        issued = cluster.issue(uri=f"{WORKLOADS}{name}")
         write_private(folder / f"{name}.pem", issued.pem() + issued.key_pem())
-    impostor = partners.issue(uri=f"{_DOMAIN}web")  # a partner that says it is one of us
+    impostor = partners.issue(uri=f"{WORKLOADS}web")  # a partner that says it is one of us
     write_private(folder / "impostor.pem", impostor.pem() + impostor.key_pem())
 
 
 def _backend_tls(certs: Folder, name: str) -> ssl.SSLContext:
     cluster = certs.authority("cluster-ca")
-    return server_context(cluster.issue(uri=f"{_DOMAIN}{name}"), [cluster])
-
-
-def _clients(app_origin: str) -> list[Client]:
-    services = [Client(name, f"{name}-secret", (), frozenset(scopes)) for name, scopes in _CLIENTS.items()]
-    return [*services, Client(CLIENT_ID, None, (f"{app_origin}/",), frozenset({"inventory:read"}), app_origin)]
+    return server_context(cluster.issue(uri=f"{WORKLOADS}{name}"), [cluster])
 
 
 async def _renew_tokens(folder: Path, provider: Provider) -> None:
@@ -124,7 +113,7 @@ async def _write_tokens(folder: Path, provider: Provider) -> None:
 
 
 async def _client_credentials(issuer: Issuer, client: str) -> str:
-    form = f"grant_type=client_credentials&client_id={client}&client_secret={client}-secret".encode()
+    form = f"grant_type=client_credentials&client_id={client}&client_secret={secret(client)}".encode()
     headers = [("Content-Type", "application/x-www-form-urlencoded")]
     answer = await send(int(issuer.url.rpartition(":")[2]), "POST", "/token", headers=headers, body=form)
     return str(answer.json()["access_token"])

@@ -80,7 +80,7 @@ def _principal(ctx: RequestContext, principal: Principal | None) -> bytes:
     user = principal.user
     if user is None:
         return _workload(ctx, principal)
-    issuer, subject = user.issuer.encode(), user.subject.encode()
+    issuer, subject = user.issuer.encode(), user.subject.encode("utf-8", "surrogatepass")
     return b"u" + _length(len(issuer)) + issuer + _length(len(subject)) + subject
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.kernel.store import Call, Script, StoreUnavailable
 from gateway.kernel.store.connection import RedisConnection
+from gateway.testing.wait import until
 from tests.kernel.store.conftest import scripted
 from tests.redis_server import RedisServer
 
@@ -109,6 +110,5 @@ async def test_what_does_not_speak_the_protocol_is_left(tmp_path: Path, answer: 
     async with scripted(tmp_path / "s", answer) as url:
         connection, lost = await connect(url)
         await asyncio.gather(connection.command(b"PING"), return_exceptions=True)
-        while not lost:
-            await asyncio.sleep(0.01)
+        await until(lambda: lost, what="the connection to be given up")
     assert str(lost[0]) == "what answers is not Redis"
