@@ -112,5 +112,5 @@ class Runtime:
             raise AuditError("audit: where and how the log is kept changes only with a restart")
         return at_work
 
-    def _refreshed(self, issuer: str, good: bool) -> None:
+    def _refreshed(self, issuer: str, good: bool) -> None:  # noqa: FBT001 - the shape of the feeds' callback
         self.metrics.jwks_refresh.labels(issuer, "success" if good else "failure").inc()
