@@ -95,6 +95,8 @@ def test_every_line_that_is_printed_does_what_it_says(started: Process, tmp_path
     tried = demo(tmp_path / "t", "--try", "allowed-read")
     assert tried.returncode == 0, tried.stderr
     assert "No demo is running" not in tried.stderr
+    assert tried.stdout.startswith("HTTP/1.1 200\n")
+    assert '"backend": "inventory"' in tried.stdout
 
 
 def test_ctrl_c_ends_it_and_leaves_nothing_behind(started: Process, tmp_path: Path) -> None:
