@@ -103,7 +103,7 @@ def forward(
         constant=list(constant),
         claims=list(claims),
     )
-    return Forward([Proxy(to, head, answer or AnswerFields(), timeout=timeout, max_body=max_body)])
+    return Forward([Proxy(to, head, answer or AnswerFields(), timeout=timeout, max_body={"edge": max_body})])
 
 
 @asynccontextmanager

@@ -22,6 +22,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("gateway.cli.check", "validate the file without starting"),
     "explain": ("gateway.cli.explain", "what would become of one request, and why"),
     "schema": ("gateway.cli.schema", "JSON Schema of routes.yaml, for editors"),
+    "audit": ("gateway.cli.audit", "verify DIR: is the audit log what the gateway wrote?"),
+    "status": ("gateway.cli.status", "what a running gateway is doing"),
+    "reload": ("gateway.cli.reload", "let a running gateway read its file again"),
+    "drain": ("gateway.cli.drain", "let a running gateway finish and end"),
     "pki": ("gateway.cli.pki", "a throwaway CA and certificates for trying things"),
     "demo": ("gateway.cli.demo", "everything on this machine, with requests to try"),
 }

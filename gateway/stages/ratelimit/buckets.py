@@ -23,13 +23,18 @@ Reading: TypeAlias = tuple[int, int, float, float]
 
 
 class Check(Protocol):
-    """Judges a fixed set of charges."""
+    """Judges a fixed set of charges.
 
-    async def __call__(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None]:
-        """One reading for each charge, in order; None for one that was not judged because the store failed.
+    One reading for each charge, in order; None for one that was not judged because the store failed.
+    `names`: their buckets; `now`: wall clock, for buckets that are kept here. Raises Refused(STORE_UNAVAILABLE).
+    """
 
-        `names`: their buckets; `now`: wall clock, for buckets that are kept here. Raises Refused(STORE_UNAVAILABLE).
-        """
+    def judge(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None] | None:
+        """The readings when nothing has to be waited for; None: await `ask` instead."""
+        ...
+
+    async def ask(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None]:
+        """The readings, from the store."""
         ...
 
 

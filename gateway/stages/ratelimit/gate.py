@@ -20,17 +20,16 @@ class Gate:
         self._charges = tuple(charges)
         self._check = keeper.check(self._charges) if self._charges else None
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The limits that are charged here, for explain."""
-        return tuple(charge.limit.name for charge in self._charges if charge.cost)
-
     async def enter(self, ctx: RequestContext, principal: Principal | None) -> list[LimitStatus]:
         """Charge all, or none and raise Refused(RATE_LIMITED | STORE_UNAVAILABLE)."""
-        if self._check is None:
+        check = self._check
+        if check is None:
             return []
         charges = self._charges
-        readings = await self._check([charge.keyed.name(ctx, principal) for charge in charges], ctx.time)
+        names = [charge.keyed.name(ctx, principal) for charge in charges]
+        readings = check.judge(names, ctx.time)
+        if readings is None:
+            readings = await check.ask(names, ctx.time)
         statuses, refusing, longest = [], None, 0.0
         for charge, reading in zip(charges, readings, strict=False):
             if reading is None:

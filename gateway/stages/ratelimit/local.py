@@ -33,8 +33,8 @@ class LocalCheck:
         self._divided = 1
         self._algorithms: tuple[Algorithm, ...] = tuple(c.limit.algorithm for c in charges)
 
-    async def __call__(self, names: Sequence[bytes], now: float) -> Sequence[Reading]:
-        """Never suspends."""
+    async def ask(self, names: Sequence[bytes], now: float) -> Sequence[Reading]:
+        """As `judge`."""
         return self.judge(names, now)
 
     def judge(self, names: Sequence[bytes], now: float) -> Sequence[Reading]:

@@ -45,11 +45,6 @@ class RateLimit:
     def by_caller(self, ctx: RequestContext, route: Route, principal: Principal) -> Awaitable[list[LimitStatus]]:
         return self._of(ctx, route).caller.enter(ctx, principal)
 
-    def named(self, ctx: RequestContext, route: Route) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The names of the limits by address and by caller, for explain, which counts none."""
-        gates = self._of(ctx, route)
-        return gates.address.names, gates.caller.names
-
     def _of(self, ctx: RequestContext, route: Route) -> Gates:
         return self._gates[ctx.connection.listener][route.index + 1]
 

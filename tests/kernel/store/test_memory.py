@@ -31,8 +31,8 @@ def test_R9_what_is_over_leaves_as_the_table_is_used() -> None:
     for number in range(100):
         buckets.put(b"%d" % number, 1, now=0)
     for number in range(100):
-        buckets.put(b"later", 1, now=20 + number / 100)
-    assert len(buckets) == 1
+        buckets.put(b"later%d" % number, 1, now=20 + number / 100)
+    assert len(buckets) == 100
 
 
 @given(

@@ -161,10 +161,9 @@ async def test_R8_a_store_that_hangs_delays_no_request_longer_than_its_timeout(t
 
     async with scripted(tmp_path / "s", answer) as url, shared(url, timeout=0.05) as (keeper, store):
         one, loop = gate(keeper, limit("l", 3)), asyncio.get_running_loop()
-        assert store.up
         began = loop.time()
         assert await passed(one, 20) == 3
-        assert loop.time() - began < 0.5
+        assert 0.04 < loop.time() - began < 0.5  # they did wait for it
         assert not store.up
         began = loop.time()
         for _ in range(20):
