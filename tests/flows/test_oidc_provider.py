@@ -96,7 +96,7 @@ def served(issuer: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[S
     tls = server_context(ca.issue(uri=BACKEND), [ca])
     with in_thread(lambda: Upstream(echo("inventory"), tls=tls)) as backend:
         rest = REST.format(issuer=issuer, backend=backend.url, identity=BACKEND)
-        with serving(folder, rest) as gateway:
+        with serving(folder, rest, issuer="certified") as gateway:
             yield gateway
 
 
