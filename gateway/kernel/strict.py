@@ -16,7 +16,6 @@ _MAX_DEPTH = 24
 _MAX_MEMBERS = 4096  # of all objects and arrays together
 _MAX_DIGITS = 20  # 64 bits; a longer number overflows somewhere behind us
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
-_NOT_URLSAFE = b"+/="
 _PAD = (b"", b"", b"==", b"=")
 
 
@@ -35,7 +34,7 @@ def decode_base64url(data: bytes) -> bytes:
         octets = binascii.a2b_base64(standard, strict_mode=True)
     except binascii.Error:
         raise NotStrict("not base64url") from None
-    if b64encode(octets) != standard or any(byte in data for byte in _NOT_URLSAFE):
+    if b64encode(octets) != standard or b"+" in data or b"/" in data or b"=" in data:
         raise NotStrict("base64url with padding, the wrong alphabet or stray bits")
     return octets
 
@@ -48,13 +47,7 @@ def parse_json(data: bytes) -> JSON:
     """
     try:
         text = data.decode("utf-8")
-        value: JSON = json.loads(
-            text,
-            object_pairs_hook=_members,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-            parse_int=_bounded,
-        )
+        value: JSON = _DECODER.decode(text)
     except NotStrict:
         raise
     except (ValueError, RecursionError):
@@ -125,3 +118,8 @@ def _encodes(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_finite, parse_int=_bounded
+)

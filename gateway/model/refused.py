@@ -46,3 +46,5 @@ class Refused(Exception):  # noqa: N818 - it is a verdict, not an error
         self.limits = limits  # what the caller has left, for the RateLimit fields of a 429
         self.shadows = shadows
         self.audited = audited  # AUDIT rules that matched before the refusal
+        self.upstream: str | None = None  # set by forward, for the outcome's record: who failed
+        self.endpoint: str | None = None

@@ -243,14 +243,16 @@ async def live_provider(
     users: Sequence[User] = (),
     algorithm: str = "ES256",
     tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
     port: int = 0,
+    url: str | None = None,
     token_lifetime: float = 300,
 ) -> AsyncGenerator[Provider]:
-    """A provider on loopback, on the running loop; `provider.issuer.url` is its URL."""
+    """A provider on the running loop; `provider.issuer.url` is its URL (`url` where others reach it by another)."""
     issuer = Issuer("", algorithm=algorithm)
     provider = Provider(issuer, clients=clients, users=users, token_lifetime=token_lifetime)
-    async with serving(lambda _: provider.app, tls=tls, port=port) as url:
-        issuer.url = url
+    async with serving(lambda _: provider.app, tls=tls, host=host, port=port) as bound:
+        issuer.url = url or bound
         yield provider
 
 

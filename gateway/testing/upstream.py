@@ -24,7 +24,12 @@ class Upstream:
     """
 
     def __init__(
-        self, script: "Script | None" = None, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+        self,
+        script: "Script | None" = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         self.script: Script = script or answer(body=b"ok")
         self.calls: list[Call] = []
@@ -32,7 +37,7 @@ class Upstream:
         self.closed: set[int] = set()  # connections that have ended, by their place in bytes_in
         self._tls = tls
         self._host = host
-        self._port = 0
+        self._port = port  # 0: any, chosen at the first start
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -51,9 +56,9 @@ class Upstream:
         """Connections accepted so far, handshakes done."""
         return len(self.bytes_in)
 
-    async def start(self, port: int = 0) -> None:
-        """Listen, on the port that it had before if it had one."""
-        server = await asyncio.start_server(self._accept, self._host, self._port or port, ssl=self._tls)
+    async def start(self) -> None:
+        """Listen, on the port that it had before if it had one. Raises OSError when the port is taken."""
+        server = await asyncio.start_server(self._accept, self._host, self._port, ssl=self._tls)
         self._port = server.sockets[0].getsockname()[1]
         self._server = server
 

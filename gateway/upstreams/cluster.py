@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from gateway.kernel.cells import Counter
 from gateway.upstreams.balancer import Balancer
 from gateway.upstreams.balancers import BALANCERS
-from gateway.upstreams.dialer import Dialer, JudgeAddress
+from gateway.upstreams.dialer import Dialer
 from gateway.upstreams.endpoint import Endpoint
 from gateway.upstreams.identity import UpstreamTls
 from gateway.upstreams.settings import UpstreamSettings
@@ -20,9 +20,7 @@ ResultCounters = Callable[[str], Mapping[str, Counter]]  # an endpoint's URL to 
 class Cluster:
     """One upstream of the config."""
 
-    def __init__(
-        self, settings: UpstreamSettings, tls: UpstreamTls | None, judge: JudgeAddress, counters: ResultCounters
-    ) -> None:
+    def __init__(self, settings: UpstreamSettings, tls: UpstreamTls | None, counters: ResultCounters) -> None:
         """`tls` is None when every endpoint is plain http."""
         self.settings = settings
         self.name = settings.name
@@ -34,7 +32,7 @@ class Cluster:
                 endpoint,
                 settings.connections,
                 settings.timeouts,
-                Dialer(endpoint, judge, settings.timeouts.connect),
+                Dialer(endpoint, settings.timeouts.connect),
                 tls if endpoint.tls else None,
                 counters(endpoint.url),
             )
@@ -64,7 +62,7 @@ class Cluster:
             endpoint.abort()
 
     def connections(self, state: str) -> int:
-        """How many are `active` or `idle` (or, requests, `waiting`)."""
+        """How many are `active`, `idle` or `connecting`; or, requests, `waiting`."""
         return sum(int(getattr(endpoint, state)) for endpoint in self.endpoints)
 
     def __repr__(self) -> str:

@@ -41,13 +41,14 @@ class Lost(Refused):
 class Connection(asyncio.Protocol):
     """Speaks HTTP/1.1 to one endpoint.
 
-    A request: `begin`, `write`…, `sent`, then `head` and `read` until b"", then `finish`, whatever happened.
+    A request: `begin`, `write`…, `sent`, `more` until the head is there, `read` until b"", `finish` in any case.
     """
 
     __slots__ = (
         "_armed",
         "_deadline",
         "_drained",
+        "_end",
         "_idle",
         "_loop",
         "_owner",
@@ -64,6 +65,7 @@ class Connection(asyncio.Protocol):
         "busy",
         "closed",
         "failure",
+        "generation",
         "on_failure",
         "served",
     )
@@ -82,7 +84,9 @@ class Connection(asyncio.Protocol):
         self._deadline = _NEVER  # when it should: it is moved lazily, so a request costs no timer of its own
         self._response = self._idle = self._total = _NEVER
         self.answer = ResponseReader()
+        self._end: Exception | None = None  # what the transport ended with
         self.born = loop.time()
+        self.generation = 0  # of the certificates that it was opened with
         self.served = 0  # requests begun
         self.busy = False
         self.closed = False
@@ -112,19 +116,26 @@ class Connection(asyncio.Protocol):
         self.busy = True
         self.served += 1
         self._unread = 0
-        self.answer.begin(method)
-        self._response = response
+        self._response = min(idle, response)
         self._idle = idle
         self._total = total
+        self.answer.begin(method)
+        if self.closed:
+            self.failure = self._lost(self._end)
 
     def write(self, data: bytes) -> None:
         """Hand bytes of the request to the transport."""
         if self._transport is not None and self.failure is None:
             self._transport.write(data)
 
+    def touch(self) -> None:
+        """A byte moved: idleness begins anew."""
+        deadline = self._loop.time() + self._idle
+        self.expect(min(self._total, deadline))
+
     async def drain(self) -> None:
         """Wait while the backend does not take what was written. Raises what ended the connection."""
-        self._touch()
+        self.touch()
         if not self._writable and self.failure is None:
             self._drained = self._loop.create_future()
             await self._drained
@@ -134,16 +145,15 @@ class Connection(asyncio.Protocol):
     def sent(self) -> None:
         """The last byte of the request was handed over: the answer is due."""
         if not self.answer.head_done:
-            self.expect(min(self._loop.time() + min(self._response, self._idle), self._total))
+            deadline = self._loop.time() + self._response
+            self.expect(min(self._total, deadline))
 
-    async def head(self) -> ResponseReader:
-        """Wait for the final head. Raises Refused, or ClientGone."""
-        answer = self.answer
-        while not answer.head_done:
-            if self.failure is not None:
-                raise self.failure
-            await self._wait()
-        return answer
+    def more(self) -> "asyncio.Future[None]":
+        """Done when more of the answer is there: its head, then each piece. Fails with what ended the connection."""
+        waiter = self._waiter = self._loop.create_future()
+        if self.failure is not None:
+            self._wake()
+        return waiter
 
     async def read(self) -> bytes:
         """More of the body, b"" at its end. Raises what ended the connection before the body was whole."""
@@ -151,16 +161,14 @@ class Connection(asyncio.Protocol):
         while not answer.chunks:
             if answer.complete:
                 return b""
-            if self.failure is not None:
-                raise self.failure
-            await self._wait()
+            await self.more()
         data = answer.take()
         self._unread = 0
         if self._stopped:
             self._stopped = False
             if self._transport is not None:
                 self._transport.resume_reading()
-        self._touch()
+        self.touch()
         return data
 
     def fail(self, failure: Exception) -> None:
@@ -201,10 +209,11 @@ class Connection(asyncio.Protocol):
         answer = self.answer
         answer.feed(data)
         if answer.fault is not None:
-            self.fail(Refused(_reset_or(Reason.UPSTREAM_PROTOCOL, answer), answer.fault))
+            reason = Reason.UPSTREAM_RESET if answer.head_done else Reason.UPSTREAM_PROTOCOL
+            self.fail(Refused(reason, answer.fault))
         elif answer.head_done:
-            self._touch()
             if not answer.complete:
+                self.touch()
                 self._unread += len(data)
                 if self._unread > _HIGH_WATER and not self._stopped and self._transport is not None:
                     self._stopped = True
@@ -218,6 +227,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._end = exc
         if not self.answer.complete:
             self.fail(self._lost(exc))
         self._drop()
@@ -253,10 +263,6 @@ class Connection(asyncio.Protocol):
         except ssl.SSLError:
             return False
 
-    def _touch(self) -> None:
-        """A byte moved: idleness begins anew."""
-        self.expect(min(self._loop.time() + self._idle, self._total))
-
     def _arm(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -283,16 +289,16 @@ class Connection(asyncio.Protocol):
                 self._timer = None
             self._owner.dropped(self)
 
-    async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
-        await self._waiter
-
     def _wake(self) -> None:
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
-            if not waiter.done():
+            if waiter.done():
+                return
+            if self.failure is None:
                 waiter.set_result(None)
+            else:
+                waiter.set_exception(self.failure)
 
     def _wake_writer(self) -> None:
         drained = self._drained
@@ -300,8 +306,3 @@ class Connection(asyncio.Protocol):
             self._drained = None
             if not drained.done():
                 drained.set_result(None)
-
-
-def _reset_or(reason: Reason, answer: ResponseReader) -> Reason:
-    return Reason.UPSTREAM_RESET if answer.head_done else reason
-

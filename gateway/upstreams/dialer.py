@@ -5,19 +5,16 @@ Invariant: what fails is a Refused with 502 or 504; no exception of the loop or 
 """
 
 import asyncio
-import socket
 import ssl
-from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
+from gateway.kernel.egress import Egress, resolve
+from gateway.model.connection import IPAddress
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.upstreams.connection import Connection, Owner
 from gateway.upstreams.identity import UpstreamTls, is_address
 from gateway.upstreams.settings import EndpointSettings
-
-IPAddress = IPv4Address | IPv6Address
-JudgeAddress = Callable[[str, IPAddress], None]  # raises ValueError for an address that the host may not stand for
 
 _NAME_TTL = 30.0  # seconds that the addresses of a name are kept
 _CLOSE_WITHIN = 2.0  # seconds that a backend has to answer our close_notify
@@ -26,52 +23,55 @@ _CLOSE_WITHIN = 2.0  # seconds that a backend has to answer our close_notify
 class Dialer:
     """Opens connections to one endpoint."""
 
-    def __init__(self, endpoint: EndpointSettings, judge: JudgeAddress, connect_timeout: float) -> None:
+    def __init__(self, endpoint: EndpointSettings, connect_timeout: float) -> None:
         """`connect_timeout`: seconds for look-up, TCP and TLS together."""
         self._endpoint = endpoint
-        self._judge = judge
+        self._egress = Egress(frozenset([endpoint.host.lower()]))  # the file names it
         self._timeout = connect_timeout
-        self._addresses: list[str] = [endpoint.host] if is_address(endpoint.host) else []
+        self._addresses: list[IPAddress] = [ip_address(endpoint.host)] if is_address(endpoint.host) else []
         self._fresh_until = float("inf") if self._addresses else 0.0
 
     async def __call__(self, owner: Owner, tls: UpstreamTls | None) -> Connection:
         """A connection, verified. Raises Refused(UPSTREAM_CONNECT | UPSTREAM_IDENTITY | UPSTREAM_TIMEOUT)."""
-        connection = Connection(owner, asyncio.get_running_loop())
+        made: list[Connection] = []
         try:
-            return await asyncio.wait_for(self._dial(connection, tls), self._timeout)
+            return await asyncio.wait_for(self._dial(owner, tls, made), self._timeout)
         except TimeoutError:
             failure = Refused(Reason.UPSTREAM_TIMEOUT, f"no connection within {self._timeout:g} s")
         except ssl.SSLCertVerificationError as error:
-            failure = Refused(Reason.UPSTREAM_IDENTITY, error.verify_message or str(error.args[-1]))
+            failure = Refused(Reason.UPSTREAM_IDENTITY, str(getattr(error, "verify_message", "") or error.args[-1]))
         except ssl.SSLError as error:
             failure = Refused(Reason.UPSTREAM_CONNECT, f"TLS failed: {error.reason or 'the backend ended it'}")
-        except (OSError, ValueError) as error:
-            failure = Refused(Reason.UPSTREAM_CONNECT, _why(error))
-        connection.abort()  # it may hold a transport when the time ran out at the last moment
+        except OSError as error:
+            failure = Refused(Reason.UPSTREAM_CONNECT, (error.strerror or str(error) or type(error).__name__).lower())
+        for connection in made:
+            connection.abort()  # one may hold a transport when the time ran out at the last moment
         raise failure
 
-    async def _dial(self, connection: Connection, tls: UpstreamTls | None) -> Connection:
+    async def _dial(self, owner: Owner, tls: UpstreamTls | None, made: list[Connection]) -> Connection:
         """The first address that answers. A backend that fails its proof ends it: another address is no way around."""
-        failure: OSError | ValueError = OSError("the name has no address")
+        failure = OSError("the name has no address")
         for address in await self._resolve():
             try:
-                self._judge(self._endpoint.host, ip_address(address))
-                await self._open(connection, address, tls)
+                self._egress.check(self._endpoint.host, address)
+                return await self._open(owner, str(address), tls, made)
             except ssl.SSLError:
                 raise
-            except (OSError, ValueError) as error:
+            except OSError as error:
                 failure = error
-            else:
-                return connection
         raise failure
 
-    async def _open(self, connection: Connection, address: str, tls: UpstreamTls | None) -> None:
+    async def _open(self, owner: Owner, address: str, tls: UpstreamTls | None, made: list[Connection]) -> Connection:
         loop, host, port = asyncio.get_running_loop(), self._endpoint.host, self._endpoint.port
+
+        def protocol() -> Connection:
+            made.append(Connection(owner, loop))
+            return made[-1]
+
         if tls is None:
-            await loop.create_connection(lambda: connection, address, port)
-            return
-        await loop.create_connection(
-            lambda: connection,
+            return (await loop.create_connection(protocol, address, port))[1]
+        _, connection = await loop.create_connection(
+            protocol,
             address,
             port,
             ssl=tls.context(host),
@@ -79,20 +79,15 @@ class Dialer:
             ssl_handshake_timeout=self._timeout,
             ssl_shutdown_timeout=_CLOSE_WITHIN,
         )
+        return connection
 
-    async def _resolve(self) -> list[str]:
+    async def _resolve(self) -> list[IPAddress]:
         """The addresses, each look-up's first one in another place, so that all get their share."""
         loop = asyncio.get_running_loop()
         if loop.time() >= self._fresh_until:
-            found = await loop.getaddrinfo(self._endpoint.host, None, type=socket.SOCK_STREAM)
-            self._addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+            self._addresses = await resolve(self._endpoint.host, self._endpoint.port, self._egress)
             self._fresh_until = loop.time() + _NAME_TTL
         addresses = list(self._addresses)
         if len(addresses) > 1:
             self._addresses.append(self._addresses.pop(0))
         return addresses
-
-
-def _why(error: OSError | ValueError) -> str:
-    """An error in words without addresses of its own: the record names the endpoint."""
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()

@@ -5,7 +5,6 @@ larger pool. Invariant: `open` connections (being opened, at work, idle) are nev
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping
 
 from gateway.kernel.cells import Counter
@@ -17,21 +16,17 @@ from gateway.upstreams.identity import UpstreamTls
 from gateway.upstreams.settings import ConnectionSettings, EndpointSettings, TimeoutSettings
 
 OK = "ok"
-RESULTS = (
-    OK,
-    *(
-        reason.code
-        for reason in (
-            Reason.UPSTREAM_CONNECT,
-            Reason.UPSTREAM_IDENTITY,
-            Reason.UPSTREAM_PROTOCOL,
-            Reason.UPSTREAM_UNAVAILABLE,
-            Reason.UPSTREAM_TIMEOUT,
-            Reason.UPSTREAM_RESET,
-            Reason.CLIENT_GONE,
-        )
-    ),
+CLIENT = "client_error"  # the client's fault: it sent too much, or not what it announced
+_BACKENDS = (
+    Reason.UPSTREAM_CONNECT,
+    Reason.UPSTREAM_IDENTITY,
+    Reason.UPSTREAM_PROTOCOL,
+    Reason.UPSTREAM_UNAVAILABLE,
+    Reason.UPSTREAM_TIMEOUT,
+    Reason.UPSTREAM_RESET,
+    Reason.CLIENT_GONE,
 )
+RESULTS = (OK, CLIENT, *(reason.code for reason in _BACKENDS))
 
 
 class Endpoint:
@@ -54,12 +49,13 @@ class Endpoint:
         self._dialer = dialer
         self._tls = tls
         self._results = results
+        self._ok = results[OK]
         self._idle: dict[Connection, None] = {}  # in the order in which they came back
         self._active: set[Connection] = set()
-        self._waiting: deque[asyncio.Future[Connection]] = deque()
+        self._waiting: dict[asyncio.Future[Connection], bool] = {}  # in order; True: only a fresh one will do
         self._connecting: set[asyncio.Task[None]] = set()
         self._retired = False
-        self._oldest = 0.0  # loop time: a connection born before it belongs to a generation that is gone
+        self._generation = 0  # of certificates
 
     @property
     def open(self) -> int:
@@ -82,13 +78,21 @@ class Endpoint:
         return len(self._active)
 
     @property
+    def connecting(self) -> int:
+        """Connections that are being opened."""
+        return len(self._connecting)
+
+    @property
     def waiting(self) -> int:
         """Requests that wait for a connection."""
         return len(self._waiting)
 
-    def count(self, result: str) -> None:
-        """A request to this endpoint ended with `result`, one of RESULTS."""
-        self._results[result].inc()
+    def count(self, reason: Reason | None) -> None:
+        """A request to this endpoint ended, None: well."""
+        if reason is None:
+            self._ok.inc()
+        else:
+            self._results.get(reason.code, self._results[CLIENT]).inc()
 
     def checkout(self) -> Connection | None:
         """An idle connection, the one used last; None when there is none."""
@@ -112,16 +116,18 @@ class Endpoint:
         elif len(self._waiting) >= self._settings.max_pending:
             promise.set_exception(Refused(Reason.UPSTREAM_UNAVAILABLE, "too many requests wait for a connection"))
         else:
-            self._waiting.append(promise)
+            self._waiting[promise] = fresh
             timer = loop.call_later(self._connect_timeout, self._expire, promise)
-            promise.add_done_callback(lambda _: timer.cancel())
+            promise.add_done_callback(lambda _: self._settled(promise, timer))
+            if fresh and self._idle and self.open >= self._settings.max:
+                next(iter(self._idle)).close()  # room for the fresh one
             self._open_more()
         return promise
 
     def put_back(self, connection: Connection, now: float) -> None:
         settings = self._settings
         ends = connection.born + settings.max_age
-        if not settings.reuse or self._retired or now >= ends or connection.born < self._oldest:
+        if not settings.reuse or self._retired or now >= ends or connection.generation != self._generation:
             connection.close()
             return
         if self._waiting and self._give(connection):
@@ -138,7 +144,7 @@ class Endpoint:
     def rotate(self, tls: UpstreamTls | None) -> None:
         """New certificates: new connections use them, idle ones end now, those at work when their answer is whole."""
         self._tls = tls
-        self._oldest = asyncio.get_running_loop().time()
+        self._generation += 1
         self._close_idle()
 
     def retire(self) -> None:
@@ -163,38 +169,47 @@ class Endpoint:
         while len(self._connecting) < len(self._waiting) and self.open < self._settings.max:
             task = asyncio.get_running_loop().create_task(self._open())
             self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
 
     async def _open(self) -> None:
-        task = asyncio.current_task()
+        generation = self._generation
         try:
             connection = await self._dialer(self, self._tls)
         except Refused as refused:
-            self._connecting.discard(task)  # type: ignore[arg-type]  # a task runs this
+            self._opened()
             self._refuse(refused)
             self._open_more()
         else:
-            self._connecting.discard(task)  # type: ignore[arg-type]
+            self._opened()
+            connection.generation = generation
             self._active.add(connection)
             if not self._give(connection):
                 self.put_back(connection, connection.born)
-        finally:
-            self._connecting.discard(task)  # type: ignore[arg-type]
+
+    def _opened(self) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._connecting.discard(task)
 
     def _give(self, connection: Connection) -> bool:
-        """To who has waited longest; False when nobody waits."""
-        while self._waiting:
-            promise = self._waiting.popleft()
-            if not promise.done():
+        """To who has waited longest; False when nobody waits for such a one."""
+        for promise, fresh in self._waiting.items():
+            if not promise.done() and not (fresh and connection.served):
                 promise.set_result(connection)
+                del self._waiting[promise]
                 return True
         return False
 
     def _refuse(self, refused: Refused) -> None:
-        while self._waiting:
-            promise = self._waiting.popleft()
+        for promise in self._waiting:
             if not promise.done():
                 promise.set_exception(refused)
+                del self._waiting[promise]
                 return
+
+    def _settled(self, promise: "asyncio.Future[Connection]", timer: asyncio.TimerHandle) -> None:
+        timer.cancel()
+        self._waiting.pop(promise, None)
 
     def _expire(self, promise: "asyncio.Future[Connection]") -> None:
         if promise.done():
@@ -206,6 +221,6 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return (
-            f"Endpoint({self.url}, active: {self.active}, idle: {self.idle}, connecting: {len(self._connecting)},"
+            f"Endpoint({self.url}, active: {self.active}, idle: {self.idle}, connecting: {self.connecting},"
             f" waiting: {self.waiting})"
         )

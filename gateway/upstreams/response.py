@@ -1,6 +1,6 @@
 """A backend's answer, from bytes to head and body: no I/O.
 
-Rule: what can be read in two ways is a fault (502), not repaired; what merely does not belong (1xx, trailers) is dropped.
+Rule: what can be read in two ways is a fault (502), not repaired; what does not belong (1xx, trailers) is dropped.
 Invariant: bytes behind an answer never become part of the next one: they make the connection unfit.
 """
 
@@ -12,21 +12,29 @@ MAX_HEAD_BYTES = 65536
 MAX_FIELDS = 200
 _MAX_INFORMATIONAL = 16  # 1xx answers before the final one
 _BODYLESS = frozenset({204, 304})
+_LOWER: dict[bytes, bytes] = {}  # field names as backends write them, in lower case
+_REMEMBERED = 1024
+
+
+def _lower(name: bytes) -> bytes:
+    lower = name.lower()
+    if len(_LOWER) < _REMEMBERED:
+        _LOWER[name] = lower
+    return lower
 
 
 class ResponseReader:
     """Reads one answer after the other from a connection; `begin` goes before each.
 
-    It is httptools' callback object. `fault` is set instead of raising: an exception out of a callback would be wrapped.
+    It is httptools' callback object: `fault` is set instead of raising, for exceptions out of a callback get wrapped.
     """
 
     __slots__ = (
+        "_fields",
         "_head_bytes",
         "_informational",
         "_is_head",
-        "_length",
         "_parser",
-        "_transfer",
         "chunks",
         "close_delimited",
         "complete",
@@ -39,27 +47,25 @@ class ResponseReader:
     )
 
     def __init__(self) -> None:
-        self._parser: httptools.HttpResponseParser | None = None
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._fields: RawHeaders = []  # as they come; those behind the head (trailers) are forgotten
+        self._informational = 0
+        self.headers: RawHeaders = []  # names in lower case, values without outer white space
+        self.status = 0
+        self.close_delimited = False
+        self.fault: str | None = None
         self.begin("GET")
 
     def begin(self, method: str) -> None:
-        """An answer to a `method` request is awaited."""
-        if self._parser is None:
-            self._parser = httptools.HttpResponseParser(self)
+        """An answer to a `method` request is awaited; the one before was whole and `reusable`."""
         self._is_head = method == "HEAD"
-        self._informational = 0
         self._head_bytes = 0
-        self._length: bytes | None = None
-        self._transfer: bytes | None = None
-        self.status = 0
-        self.headers: RawHeaders = []  # names in lower case, values without outer white space
+        self._fields = []
         self.chunks: list[bytes] = []  # body bytes that nobody has taken yet
         self.touched = False  # a byte of the answer came
         self.head_done = False
         self.complete = False
-        self.close_delimited = False
         self.reusable = False  # of a complete answer: the connection may carry another
-        self.fault: str | None = None
 
     def feed(self, data: bytes) -> None:
         """Take bytes as they come; afterwards look at `fault`, `head_done`, `complete` and `chunks`."""
@@ -75,10 +81,7 @@ class ResponseReader:
         except httptools.HttpParserUpgrade:
             self.fault = self.fault or "an upgrade that nobody asked for"
         except httptools.HttpParserError as error:
-            if self.complete:
-                self._surplus()
-            else:
-                self.fault = self.fault or f"not HTTP/1.1: {error}"
+            self._garbage(error)
         if not self.head_done and self._head_bytes > 2 * MAX_HEAD_BYTES:
             self.fault = self.fault or "a head without end"
 
@@ -96,6 +99,12 @@ class ResponseReader:
         chunks.clear()
         return data
 
+    def _garbage(self, error: httptools.HttpParserError) -> None:
+        if self.complete:
+            self._surplus()
+        else:
+            self.fault = self.fault or f"not HTTP/1.1: {error}"
+
     def _surplus(self) -> None:
         """Bytes that belong to no answer: whoever got this one keeps it, the connection is done."""
         self.reusable = False
@@ -108,41 +117,48 @@ class ResponseReader:
             self._surplus()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.head_done:
-            return  # trailers are dropped (RFC 9110 section 6.5.1)
-        name = name.lower()
-        value = value.rstrip(b" \t")
-        if name == b"content-length":
-            self._length = value
-        elif name == b"transfer-encoding":
-            self._transfer = value.lower() if self._transfer is None else b"repeated"
-        self.headers.append((name, value))
+        self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
-        if self.complete or self.fault is not None or self._parser is None:
+        parser = self._parser
+        if self.complete or parser is None or self.fault is not None:
             return
-        status = self._parser.get_status_code()
+        status = parser.get_status_code()
         if status < 200:
             self._on_informational(status)
             return
-        version = self._parser.get_http_version()
-        transfer = self._transfer
-        if status > 599:
-            self.fault = "a status that does not exist"
-        elif version != "1.1" and version != "1.0":
-            self.fault = "another version of HTTP"
-        elif transfer is not None and (transfer != b"chunked" or version == "1.0"):
-            self.fault = "a transfer coding other than chunked"
-        elif len(self.headers) > MAX_FIELDS or self._too_large():
-            self.fault = "a head that is too large"
+        length = transfer = None
+        headers = []
+        for raw, value in self._fields:
+            name = _LOWER.get(raw) or _lower(raw)
+            field = name, value.rstrip(b" \t")
+            headers.append(field)
+            if name == b"content-length":
+                length = field[1]
+            elif name == b"transfer-encoding":
+                transfer = field[1] if transfer is None else b"repeated"
+        self.headers = headers
+        self.fault = self._judge(status, parser.get_http_version(), transfer)
         if self.fault is not None:
             return
         self.status = status
         self.head_done = True
         if self._is_head or status in _BODYLESS:
-            self._without_body(self._parser.should_keep_alive())
+            self._without_body(parser, declared=transfer is not None or (length is not None and length != b"0"))
         else:
-            self.close_delimited = self._length is None and transfer is None
+            self.close_delimited = length is None and transfer is None
+
+    def _judge(self, status: int, version: str, transfer: bytes | None) -> str | None:
+        """What is wrong with the head, None when nothing is (H23, H24)."""
+        if status > 599:
+            return "a status that does not exist"
+        if version != "1.1" and version != "1.0":
+            return "another version of HTTP"
+        if transfer is not None and (transfer.lower() != b"chunked" or version == "1.0"):
+            return "a transfer coding other than chunked"
+        if len(self.headers) > MAX_FIELDS or self._too_large():
+            return "a head that is too large"
+        return None
 
     def on_body(self, body: bytes) -> None:
         if not self.complete:
@@ -162,18 +178,16 @@ class ResponseReader:
             self.fault = "an upgrade that nobody asked for"
         elif self._informational > _MAX_INFORMATIONAL:
             self.fault = "informational answers without end"
-        self.headers = []
-        self._length = self._transfer = None
+        self._fields = []
 
-    def _without_body(self, keep_alive: bool) -> None:
+    def _without_body(self, parser: httptools.HttpResponseParser, *, declared: bool) -> None:
         """Complete at its head (RFC 9112 section 6.3).
 
         A backend that wrongly sends the declared body after all would have it read as the next answer: where one is
         declared (mostly to HEAD) the connection is not used again.
         """
         self.complete = True
-        declared = self._transfer is not None or self._length not in (None, b"0")
-        self.reusable = keep_alive and not declared
+        self.reusable = not declared and parser.should_keep_alive()
         if declared:
             self._parser = None  # it would wait for the body
 

@@ -25,8 +25,9 @@ from gateway.config.schema.routes import (
 from gateway.config.schema.rules import Condition, Operation, Policy, Rule, Source
 from gateway.config.schema.scalars import UNLIMITED
 from gateway.config.schema.trust import ClientAuthority, Identity, TrustDomain
-from gateway.config.schema.units import Address, Network, Rate
+from gateway.config.schema.units import Address, Rate
 from gateway.config.schema.upstreams import Connections, Endpoint, Timeouts, Upstream, UpstreamTls
+from gateway.kernel.patterns.blocks import Network
 
 __all__ = [
     "NOWHERE",

@@ -4,6 +4,7 @@ Always on: without the key the defaults hold.
 """
 
 import socket
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -22,7 +23,8 @@ class Segment(Node):
 class Audit(Node):
     """The audit log."""
 
-    directory: FilePath
+    directory: FilePath = Field(default=Path("var/audit"), validate_default=True)
+    """Made if absent."""
     signing_key: FilePath | None = None
     """Ed25519 private key, PEM; without one checkpoints are unsigned."""
     checkpoint: Annotated[Duration, Field(ge=0.1)] = 10.0
@@ -33,4 +35,4 @@ class Audit(Node):
     """Names of claims and headers recorded only as an HMAC."""
     replica: NonEmpty = Field(default_factory=socket.gethostname)
     """Names this machine's streams."""
-    segment: Segment = Segment()
+    segment: Segment = Field(default_factory=Segment)

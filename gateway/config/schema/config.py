@@ -35,9 +35,9 @@ class Config(Node):
 
     version: Literal[1]
     workers: Annotated[Integer, Field(ge=1, le=256)] = 1
-    state_dir: FilePath = Path("var/state")
+    state_dir: FilePath = Field(default=Path("var/state"), validate_default=True)
     """Admin token, last good keys."""
-    log: Log = Log()
+    log: Log = Field(default_factory=Log)
     listeners: Annotated[dict[Name, Listener], Field(min_length=1)]
     admin: Admin | None = None
     store: Secret = SecretStr("memory://")

@@ -6,7 +6,7 @@ An empty tuple means that the file does not ask; a list in the file is never emp
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from gateway.config.document import Block
 from gateway.config.schema.base import Node
@@ -51,63 +51,13 @@ class Operation(Node):
     not_paths: Some[NonEmpty] = ()
 
 
-# Istio's attributes, and how many names in brackets each takes.
-ATTRIBUTES: dict[str, tuple[int, int]] = {
-    "request.headers": (1, 1),
-    "request.auth.principal": (0, 0),
-    "request.auth.audiences": (0, 0),
-    "request.auth.presenter": (0, 0),
-    "request.auth.claims": (1, 16),
-    "source.ip": (0, 0),
-    "source.namespace": (0, 0),
-    "source.principal": (0, 0),
-    "source.serviceAccount": (0, 0),
-    "source.trustDomain": (0, 0),
-    "remote.ip": (0, 0),
-    "destination.ip": (0, 0),
-    "destination.port": (0, 0),
-    "connection.sni": (0, 0),
-}
-
-
-def condition_key(text: str) -> tuple[str, tuple[str, ...]]:
-    """`request.auth.claims[a][b]` as its attribute and the names in brackets. Raises ValueError."""
-    attribute, bracket, rest = text.partition("[")
-    names: tuple[str, ...] = ()
-    if bracket:
-        if not rest.endswith("]"):
-            raise ValueError(f"{text!r}: a bracket is not closed")
-        names = tuple(rest[:-1].split("]["))
-    if attribute not in ATTRIBUTES:
-        raise ValueError(f"{text!r} is no attribute that a condition can ask for: one of {', '.join(ATTRIBUTES)}")
-    least, most = ATTRIBUTES[attribute]
-    if any(not name or "[" in name or "]" in name for name in names) or not least <= len(names) <= most:
-        example = f"{attribute}[NAME]" if least else attribute
-        raise ValueError(f"{text!r}: write {example}")
-    return attribute, names
-
-
-def _known_key(text: str) -> str:
-    condition_key(text)
-    return text
-
-
 class Condition(Node):
     """One entry of `when`: an attribute and the values that it must, or must not, have."""
 
-    key: Annotated[NonEmpty, AfterValidator(_known_key)]
+    key: NonEmpty
+    """Istio's: request.headers[NAME], request.auth.claims[NAME][NAME], source.namespace …"""
     values: Some[NonEmpty] = ()
     not_values: Some[NonEmpty] = ()
-
-    @property
-    def attribute(self) -> str:
-        """The key without its brackets: one of ATTRIBUTES."""
-        return condition_key(self.key)[0]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What stands in its brackets: a header's name, or the way to a claim."""
-        return condition_key(self.key)[1]
 
 
 class Rule(Node):

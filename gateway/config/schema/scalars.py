@@ -4,15 +4,18 @@ Types are strict: a number where a text is wanted is an error that says what to 
 Only a scalar that is one whole `${VARIABLE}` takes the type of its key.
 """
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, WithJsonSchema
+from pydantic.fields import FieldInfo
 
 from gateway.config.document import Number, Text
 from gateway.config.schema import units
-from gateway.config.schema.units import Address, Network, Rate
-from gateway.model.methods import KNOWN_METHODS
+from gateway.config.schema.units import Address, Rate
+from gateway.kernel.patterns.blocks import Network, parse_block
+from gateway.model.methods import KNOWN_METHODS, NOT_IN_ANY
 
 UNLIMITED = 1 << 62  # bytes: what `unlimited` means
 _T = TypeVar("_T")
@@ -47,7 +50,7 @@ def _integer(value: object) -> int:
         if value.variable and value.lstrip("+-").isdigit() and value.isascii():
             return int(value)
         digits = value.lstrip("+-")
-        if digits.isascii() and digits.isdigit():
+        if digits.isascii() and digits.isdigit() and len(digits) < 19:
             raise ValueError(
                 f"{value!s} is an octal number to some and a decimal one to others: write {int(value)} or 0o…"
             )
@@ -90,7 +93,7 @@ def _body_size(value: object) -> int:
 
 
 def _path(value: object, info: ValidationInfo) -> Path:
-    text = _text(value)
+    text = value if isinstance(value, Path) else _text(value)
     base = info.context["base"] if info.context else Path()
     return Path(base / text)
 
@@ -119,11 +122,13 @@ def why(error: Exception) -> str:
 
 def _method(value: object) -> str:
     text = _text(value)
+    if text in NOT_IN_ANY:
+        raise ValueError(f"{text} is never served: remove it")
     if text == "*" or text in KNOWN_METHODS:
         return text
-    if text.upper() in KNOWN_METHODS:
-        raise ValueError(f"methods are in upper case: write {text.upper()}")
-    raise ValueError(f"{text!r} is not a method that the gateway knows")
+    close = get_close_matches(text.upper(), KNOWN_METHODS, 1)
+    hint = f"did you mean {close[0]}?" if close else "write one like GET, or * for every one"
+    raise ValueError(f"{text!r} is no method that the gateway knows: {hint}")
 
 
 def _name(value: object) -> str:
@@ -173,7 +178,12 @@ def _parsed(parse: Any) -> BeforeValidator:
 RateText: TypeAlias = Annotated[Rate, _parsed(units.rate), WithJsonSchema(_STRING_SCHEMA)]
 ListenAddress: TypeAlias = Annotated[Address, _parsed(units.address), WithJsonSchema(_STRING_SCHEMA)]
 AdminAddress: TypeAlias = Annotated[Address, _parsed(units.admin_address), WithJsonSchema(_STRING_SCHEMA)]
-Cidr: TypeAlias = Annotated[Network, _parsed(units.network), WithJsonSchema(_STRING_SCHEMA)]
+Cidr: TypeAlias = Annotated[Network, _parsed(parse_block), WithJsonSchema(_STRING_SCHEMA)]
 
 Some = Annotated[tuple[_T, ...], Field(min_length=1)]  # a list that may be absent, never empty
 OneOrSome = Annotated[tuple[_T, ...], BeforeValidator(_one), Field(min_length=1)]  # a single value stands for a list
+
+
+def is_size(field: FieldInfo) -> bool:
+    """True for a field that holds bytes."""
+    return any(getattr(each, "func", None) in (_size, _body_size) for each in field.metadata)

@@ -6,10 +6,7 @@ A number without its unit is refused where two readings are possible.
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import TypeAlias
-
-Network: TypeAlias = IPv4Network | IPv6Network
+from ipaddress import ip_address
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -110,14 +107,18 @@ def admin_address(text: str) -> Address:
     return Address("", 0, path)
 
 
-def network(text: str) -> Network:
-    """A CIDR block, or one address."""
-    try:
-        return ip_network(text)
-    except ValueError:
-        pass
-    try:
-        wide = ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError(f"{text!r} is not an address block: write one like 10.0.0.0/8 or 2001:db8::/32") from None
-    raise ValueError(f"{text!r} has bits set behind its prefix: write {wide}")
+def in_words(seconds: float) -> str:
+    """A duration as a file writes it, in the largest unit that says it whole."""
+    for unit, factor in (("h", 3600), ("m", 60), ("s", 1)):
+        if seconds >= factor and seconds % factor == 0:
+            return f"{int(seconds // factor)}{unit}"
+    number, unit = (seconds, "s") if seconds >= 1 else (seconds * 1000, "ms")
+    return f"{number:.3f}".rstrip("0").rstrip(".") + unit if seconds else "0s"
+
+
+def in_bytes(size: int) -> str:
+    """A size as a file writes it."""
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size >= factor and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return f"{size}B"

@@ -20,11 +20,7 @@ def build_accept(config: Config) -> Accept:
     """The accept stage of `config`. Raises OSError or ValueError for a certificate that cannot be read."""
     return Accept(
         {name: _listener(listener) for name, listener in config.listeners.items()},
-        {
-            index: _body(route.max_body)
-            for index, route in enumerate(config.routes)
-            if route.max_body is not None
-        },
+        {index: _body(route.max_body) for index, route in enumerate(config.routes) if route.max_body is not None},
         via_pseudonym(config),
     )
 

@@ -97,9 +97,4 @@ def _on(policy: Policy, listener: str) -> bool:
 
 def _keys(mapping: Source | Operation) -> dict[str, tuple[str, ...]]:
     """The keys that the file asks about, in the order of the contract."""
-    return {
-        key: tuple(map(str, values))
-        for key, values in mapping
-        if key != "where" and values
-    }
-
+    return {key: tuple(map(str, values)) for key, values in mapping if key != "where" and values}

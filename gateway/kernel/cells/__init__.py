@@ -6,10 +6,9 @@ A cell is bound to its labels when a stage is built, never while a request is ju
 
 from gateway.kernel.cells.cell import Counter, Gauge, Histogram
 from gateway.kernel.cells.family import CounterFamily, Family, GaugeFamily, HistogramFamily, Merge
-from gateway.kernel.cells.metrics import KNOWN_METHODS, NO_ROUTE, OTHER_METHOD, Metrics
+from gateway.kernel.cells.metrics import NO_ROUTE, OTHER_METHOD, Metrics
 
 __all__ = [
-    "KNOWN_METHODS",
     "NO_ROUTE",
     "OTHER_METHOD",
     "Counter",

@@ -14,8 +14,7 @@ from gateway.kernel.cells.family import CounterFamily, Family, GaugeFamily, Hist
 
 PREFIX = "gateway_"
 NO_ROUTE = "none"  # `route` where none matched
-OTHER_METHOD = "other"  # `method` outside KNOWN_METHODS
-KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT")
+OTHER_METHOD = "other"  # `method` outside gateway.model.methods
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 AnyFamily: TypeAlias = Family[Counter] | Family[Gauge] | Family[Histogram]

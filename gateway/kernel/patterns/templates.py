@@ -17,10 +17,10 @@ def is_template(pattern: str) -> bool:
 
 
 def parse_template(pattern: str) -> list[str]:
-    """The segments of a template, the empty one before the first slash left out. Raises ValueError."""
+    """The segments of a template, the first of them the empty one before the slash. Raises ValueError."""
     if not pattern.startswith("/"):
         raise ValueError(f'"{pattern}": a path template begins with "/"')
-    segments = pattern[1:].split("/")
+    segments = pattern.split("/")
     for segment in segments:
         if segment not in (_ONE, _ANY):
             _judge_literal(pattern, segment)
@@ -47,13 +47,13 @@ def compile_template(pattern: str) -> Match:
     """A predicate over normalised paths. Raises ValueError."""
     segments = parse_template(pattern)
     if _ANY not in segments:
-        return lambda path: _fits(path[1:].split("/"), segments)
+        return lambda path: _fits(path.split("/"), segments)
     at = segments.index(_ANY)
     before, after = segments[:at], segments[at + 1 :]
     shortest = len(before) + 1 + len(after)
 
     def match(path: str) -> bool:
-        parts = path[1:].split("/")
+        parts = path.split("/")
         if len(parts) < shortest or not _fits(parts[:at], before):
             return False
         return not after or parts[-len(after) :] == after

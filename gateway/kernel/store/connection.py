@@ -7,7 +7,7 @@ fails. One timer serves all calls: their deadlines are in order too.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import hiredis
 
@@ -116,8 +116,7 @@ class RedisConnection(asyncio.Protocol):
     # --- asyncio.Protocol ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker: create_connection makes one
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are one in all but name
 
     def data_received(self, data: bytes) -> None:
         reader = self._reader

@@ -30,5 +30,5 @@ def refused(reply: Exception) -> StoreUnavailable:
     """An error reply as our exception. Older servers wrap a script's error: the code then stands within."""
     code = error_code(reply)
     if code == "ERR":
-        code = next((word for word in str(reply).split() if word in SICK), code)
+        code = next((word for word in str(reply).replace("-", " ").split() if word in SICK), code)
     return StoreUnavailable(f"Redis answers {code}", sick=code in SICK)

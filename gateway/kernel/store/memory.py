@@ -37,10 +37,12 @@ class Buckets(Generic[State]):
         return entry[1]
 
     def put(self, name: bytes, state: State, now: float) -> None:
-        """Keep the bucket for another life; drop up to two that are over, so that the table shrinks as it is used."""
+        """Keep the bucket for another life. A new one drops up to two that are over: a table shrinks as it is used."""
         entries = self._entries
         if name in entries:
+            entries[name] = now + self.life, state
             entries.move_to_end(name)
+            return
         entries[name] = now + self.life, state
         for _ in range(2):
             oldest = next(iter(entries.values()))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from gateway.kernel.x509.chain import Verdict, judge_chain
 from gateway.kernel.x509.fault import CertificateFault
 from gateway.kernel.x509.leaf import Leaf, Purpose, check_usage, plain_dns_names, read_leaf, spiffe_id
-from gateway.kernel.x509.spiffe import SpiffeId, parse_leaf_id
+from gateway.kernel.x509.spiffe import SpiffeId
 from gateway.kernel.x509.trust import Trust
 from gateway.model.noun import noun
 from gateway.model.principal import Workload
@@ -43,11 +43,10 @@ def prove_client(chain: Sequence[bytes], trust: Trust, now: float) -> Proof:
     return _proof(leaf, f"dns:{name}", None, verdict)
 
 
-def spiffe_workload(text: str, *, not_after: float) -> Workload:
-    """A workload of which only the SPIFFE id is known, for `explain` and `test`. Raises ValueError."""
-    identity = parse_leaf_id(text)
+def spiffe_workload(identity: SpiffeId, *, not_after: float) -> Workload:
+    """A workload of which only the SPIFFE id is known, for `explain` and `test`; `not_after`: seconds since 1970."""
     return Workload(
-        text, identity.trust_domain, identity.namespace, identity.service_account, "", "", not_after, "", ()
+        identity.id, identity.trust_domain, identity.namespace, identity.service_account, "", "", not_after, "", ()
     )
 
 

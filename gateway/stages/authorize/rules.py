@@ -86,7 +86,7 @@ def compile_rule(settings: RuleSettings, space_delimited: SpaceDelimited) -> Rul
         _all_of([_one_of([_all_of([clause.test for clause in each]) for each in group]) for group in groups]),
         groups,
         None,
-        frozenset(_named(settings.conditions, "request.headers[")),
+        frozenset(name.lower() for name in _named(settings.conditions, "request.headers[")),
         frozenset(tuple(name.split("][")) for name in _named(settings.conditions, "request.auth.claims["))
         | _standing_claims(settings.conditions),
     )

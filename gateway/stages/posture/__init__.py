@@ -1,1 +1,5 @@
-"""TODO(owner): three lines: what, rule, invariant."""
+"""What is known of the caller's device."""
+
+from gateway.stages.posture.stage import NoPosture
+
+__all__ = ["NoPosture"]

@@ -15,7 +15,7 @@ class Algorithm(Protocol):
 
     name: ClassVar[str]
     lua: ClassVar[str]
-    """`at` and `room` as the body of a Lua function over (since, count, before, now, quota, window, burst):
+    """`look` as the body of a Lua function over (since, count, before, now, quota, window, burst):
     returns since, count, before, room."""
 
     @property
@@ -38,20 +38,19 @@ class Algorithm(Protocol):
         """Seconds after which an untouched bucket is as good as none."""
         ...
 
-    def at(self, state: State | None, now: float) -> State:
-        """The state at `now`; None: a bucket that was never used."""
-        ...
+    def look(self, state: State | None, now: float) -> tuple[State, int]:
+        """The state at `now`, and how many requests would be admitted then (never negative).
 
-    def room(self, state: State, now: float) -> int:
-        """Requests that would be admitted at `now`, where `state` is that of `now`. Never negative."""
+        None: a bucket that was never used.
+        """
         ...
 
     def wait(self, state: State, now: float) -> float:
-        """Seconds until there is room for one; asked where there is none."""
+        """Seconds until there is room for one, where `state` is that of `now`; asked where there is none."""
         ...
 
     def reset(self, state: State, now: float) -> float:
-        """Seconds until the quota is whole again, a window at most."""
+        """Seconds until the quota is whole again, where `state` is that of `now`."""
         ...
 
     def share(self, processes: int) -> "Algorithm":

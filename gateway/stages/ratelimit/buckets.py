@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol, TypeAlias
 
 from gateway.stages.ratelimit.keys import Keyed
 from gateway.stages.ratelimit.limit import Limit
@@ -17,23 +17,24 @@ class Charge:
     cost: int = 1  # 0: it has to have room, and nothing is spent
 
 
-class Reading(NamedTuple):
-    """What came of one limit."""
-
-    room: int  # requests that would have been admitted before this one; 0: it refuses
-    remaining: int  # after this one
-    wait: float  # seconds until it admits one; 0.0 when it admitted this
-    reset: float  # seconds until the quota is whole
+Reading: TypeAlias = tuple[int, int, float, float]
+"""What came of one limit: room before this request (0: it refuses), remaining after it, seconds until it admits one
+(0.0 when it admitted this), seconds until the quota is whole. A bare tuple: one is made per limit and request."""
 
 
 class Check(Protocol):
-    """Judges a fixed set of charges."""
+    """Judges a fixed set of charges.
 
-    async def __call__(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None]:
-        """One reading for each charge, in order; None for one that was not judged because the store failed.
+    One reading for each charge, in order; None for one that was not judged because the store failed.
+    `names`: their buckets; `now`: wall clock, for buckets that are kept here. Raises Refused(STORE_UNAVAILABLE).
+    """
 
-        `names`: their buckets; `now`: wall clock, for buckets that are kept here. Raises Refused(STORE_UNAVAILABLE).
-        """
+    def judge(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None] | None:
+        """The readings when nothing has to be waited for; None: await `ask` instead."""
+        ...
+
+    async def ask(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None]:
+        """The readings, from the store."""
         ...
 
 

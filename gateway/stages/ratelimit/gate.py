@@ -8,7 +8,7 @@ from gateway.model.principal import Principal
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
-from gateway.stages.ratelimit.buckets import BucketKeeper, Charge, Reading
+from gateway.stages.ratelimit.buckets import BucketKeeper, Charge
 
 
 class Gate:
@@ -20,31 +20,32 @@ class Gate:
         self._charges = tuple(charges)
         self._check = keeper.check(self._charges) if self._charges else None
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The limits that are charged here, for explain."""
-        return tuple(charge.limit.name for charge in self._charges if charge.cost)
-
     async def enter(self, ctx: RequestContext, principal: Principal | None) -> list[LimitStatus]:
         """Charge all, or none and raise Refused(RATE_LIMITED | STORE_UNAVAILABLE)."""
-        if self._check is None:
+        check = self._check
+        if check is None:
             return []
         charges = self._charges
-        readings = await self._check([charge.keyed.name(ctx, principal) for charge in charges], ctx.time)
+        names = [charge.keyed.name(ctx, principal) for charge in charges]
+        readings = check.judge(names, ctx.time)
+        if readings is None:
+            readings = await check.ask(names, ctx.time)
         statuses, refusing, longest = [], None, 0.0
-        for charge, reading in zip(charges, readings, strict=True):
+        for charge, reading in zip(charges, readings, strict=False):
             if reading is None:
                 continue
-            limit = charge.limit
-            if reading.room:
-                if charge.cost:
-                    limit.decisions.admitted.inc()
+            limit, (room, remaining, wait, reset) = charge.limit, reading
+            if room:
+                if not charge.cost:
+                    continue
+                limit.decisions.admitted.inc()
             else:
                 limit.decisions.refused.inc()
-                if refusing is None or reading.wait > longest:
-                    refusing, longest = limit, reading.wait
-            if (charge.cost or not reading.room) and charge.keyed.own(principal):
-                statuses.append(_status(charge, reading))
+                if refusing is None or wait > longest:
+                    refusing, longest = limit, wait
+            if charge.keyed.own(principal):
+                quota, window = limit.algorithm.quota, limit.algorithm.window
+                statuses.append(LimitStatus(limit.name, quota, window, remaining, max(0, ceil(reset))))
         if refusing is not None:
             raise Refused(
                 Reason.RATE_LIMITED,
@@ -53,10 +54,3 @@ class Gate:
                 limits=tuple(statuses),
             )
         return statuses
-
-
-def _status(charge: Charge, reading: Reading) -> LimitStatus:
-    algorithm = charge.limit.algorithm
-    return LimitStatus(
-        charge.limit.name, algorithm.quota, algorithm.window, reading.remaining, max(0, ceil(reading.reset))
-    )

@@ -7,6 +7,7 @@ user cannot be named like a workload or an address. What is absent has a tag of 
 import json
 from collections.abc import Callable
 from hashlib import blake2b
+from struct import Struct
 from typing import TypeAlias
 
 from gateway.model.connection import IPAddress
@@ -18,18 +19,18 @@ Part: TypeAlias = Callable[[RequestContext, Principal | None], bytes]
 ABSENT = b"-"
 DIGEST = 16  # bytes: half of 2^128 buckets before two of them meet by chance
 NAME_LENGTH = 2 * DIGEST
+_length = Struct(">I").pack
 
 
 class Keyed:
     """The key of one limit on one route: what is known beforehand is joined beforehand."""
 
-    __slots__ = ("_dynamic", "_known", "_secret", "parts")
+    __slots__ = ("_by_workload", "_dynamic", "_known", "_own", "_secret")
 
     def __init__(
         self, identity: bytes, parts: tuple[str, ...], *, route: str, upstream: str | None, secret: bytes = b""
     ) -> None:
         """`secret`: makes the digest one that nobody else can make (at most 64 bytes)."""
-        self.parts = parts
         self._secret = secret
         known = [_sized(identity)]
         dynamic: list[Part] = []
@@ -42,6 +43,8 @@ class Keyed:
                 dynamic.append(_part(part))
         self._known = b"".join(known)
         self._dynamic = tuple(dynamic)
+        self._own = "principal" in parts or "client_ip" in parts
+        self._by_workload = "workload" in parts
 
     def name(self, ctx: RequestContext, principal: Principal | None) -> bytes:
         """The bucket's name: a keyed digest, in hex."""
@@ -52,9 +55,7 @@ class Keyed:
 
     def own(self, principal: Principal | None) -> bool:
         """True when the bucket is the caller's alone, so that its numbers are nobody else's."""
-        if "principal" in self.parts or "client_ip" in self.parts:
-            return True
-        return "workload" in self.parts and principal is not None and principal.workload is not None
+        return self._own or (self._by_workload and principal is not None and principal.workload is not None)
 
 
 def network(address: IPAddress) -> bytes:
@@ -66,7 +67,7 @@ def network(address: IPAddress) -> bytes:
 
 
 def _sized(value: bytes) -> bytes:
-    return len(value).to_bytes(4, "big") + value
+    return _length(len(value)) + value
 
 
 def _client_ip(ctx: RequestContext, _: Principal | None) -> bytes:
@@ -79,7 +80,8 @@ def _principal(ctx: RequestContext, principal: Principal | None) -> bytes:
     user = principal.user
     if user is None:
         return _workload(ctx, principal)
-    return b"u" + _sized(user.issuer.encode()) + _sized(user.subject.encode())
+    issuer, subject = user.issuer.encode(), user.subject.encode("utf-8", "surrogatepass")
+    return b"u" + _length(len(issuer)) + issuer + _length(len(subject)) + subject
 
 
 def _issuer(_: RequestContext, principal: Principal | None) -> bytes:

@@ -33,8 +33,8 @@ class LocalCheck:
         self._divided = 1
         self._algorithms: tuple[Algorithm, ...] = tuple(c.limit.algorithm for c in charges)
 
-    async def __call__(self, names: Sequence[bytes], now: float) -> Sequence[Reading]:
-        """Never suspends."""
+    async def ask(self, names: Sequence[bytes], now: float) -> Sequence[Reading]:
+        """As `judge`."""
         return self.judge(names, now)
 
     def judge(self, names: Sequence[bytes], now: float) -> Sequence[Reading]:
@@ -43,24 +43,24 @@ class LocalCheck:
         if processes != self._divided:
             self._divided = processes
             self._algorithms = tuple(c.limit.algorithm.share(processes) for c in self._charges)
-        states, admitted = [], True
-        for algorithm, table, name in zip(self._algorithms, self._tables, names, strict=True):
-            state = algorithm.at(table.get(name, now), now)
-            room = algorithm.room(state, now)
-            if room < 1:
+        looks, admitted, tables, algorithms = [], True, self._tables, self._algorithms
+        for index, name in enumerate(names):
+            look = algorithms[index].look(tables[index].get(name, now), now)
+            if not look[1]:
                 admitted = False
-            states.append((state, room))
+            looks.append(look)
         readings = []
-        for index, (state, room) in enumerate(states):
+        for index, (state, room) in enumerate(looks):
             cost = self._charges[index].cost if admitted else 0
             after = spent(state) if cost else state
             if cost:
-                self._tables[index].put(names[index], after, now)
-            readings.append(reading(self._algorithms[index], after, now, room, cost))
+                tables[index].put(names[index], after, now)
+            readings.append(reading(algorithms[index], after, now, room, cost))
         return readings
 
 
 def reading(algorithm: Algorithm, state: State, now: float, room: int, cost: int) -> Reading:
     """What `state`, after spending `cost`, says to a caller."""
-    wait = 0.0 if room else algorithm.wait(state, now)
-    return Reading(room, room - cost if room else 0, wait, algorithm.reset(state, now))
+    if room:
+        return room, room - cost, 0.0, algorithm.reset(state, now)
+    return 0, 0, algorithm.wait(state, now), algorithm.reset(state, now)

@@ -4,7 +4,7 @@ Where a limit is judged hangs on its key alone (contract section 4). A failed cr
 while that budget is empty, whatever presents a credential from there is refused before anything is verified.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -33,22 +33,17 @@ class RateLimit:
         """`gates`: by listener; first those of a request without a route, then by `route.index`."""
         self._gates = gates
 
-    async def by_address(self, ctx: RequestContext, route: Route) -> list[LimitStatus]:
+    def by_address(self, ctx: RequestContext, route: Route) -> Awaitable[list[LimitStatus]]:
         gates = self._of(ctx, route)
         gate = gates.address_with_credential if presents_credential(ctx) else gates.address
-        return await gate.enter(ctx, None)
+        return gate.enter(ctx, None)
 
     async def failed_credential(self, ctx: RequestContext, route: Route) -> None:
         with suppress(Refused):  # an empty budget cannot be charged; the refusal of the credential stands
             await self._of(ctx, route).failed.enter(ctx, None)
 
-    async def by_caller(self, ctx: RequestContext, route: Route, principal: Principal) -> list[LimitStatus]:
-        return await self._of(ctx, route).caller.enter(ctx, principal)
-
-    def named(self, ctx: RequestContext, route: Route) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The names of the limits by address and by caller, for explain, which counts none."""
-        gates = self._of(ctx, route)
-        return gates.address.names, gates.caller.names
+    def by_caller(self, ctx: RequestContext, route: Route, principal: Principal) -> Awaitable[list[LimitStatus]]:
+        return self._of(ctx, route).caller.enter(ctx, principal)
 
     def _of(self, ctx: RequestContext, route: Route) -> Gates:
         return self._gates[ctx.connection.listener][route.index + 1]

@@ -1,1 +1,23 @@
-"""TODO(owner): three lines: what, rule, invariant."""
+"""Record: every decision and outcome, in the audit log and in the metrics."""
+
+from gateway.stages.record.events import record_admin, record_config, record_handshake
+from gateway.stages.record.inputs import Inputs, Redaction
+from gateway.stages.record.log import AuditLog
+from gateway.stages.record.settings import LogSettings, RecordedRoute, RecordSettings, Sink
+from gateway.stages.record.stage import Record
+from gateway.stages.record.stream import AuditError
+
+__all__ = [
+    "AuditError",
+    "AuditLog",
+    "Inputs",
+    "LogSettings",
+    "Record",
+    "RecordSettings",
+    "RecordedRoute",
+    "Redaction",
+    "Sink",
+    "record_admin",
+    "record_config",
+    "record_handshake",
+]

@@ -73,7 +73,7 @@ class PathIndex(Generic[_T]):
         for length, by_suffix in self._suffixes.items():
             yield from by_suffix.get(path[-length:], ())
         if self._shapes:
-            parts = path[1:].split("/")
+            parts = path.split("/")
             for shape, by_literals in self._shapes.items():
                 literals = _literals(parts, shape)
                 for match, entry in by_literals.get(literals, ()) if literals is not None else ():

@@ -31,14 +31,11 @@ class FixedWindow:
     def life(self) -> float:
         return float(self.window)
 
-    def at(self, state: State | None, now: float) -> State:
+    def look(self, state: State | None, now: float) -> tuple[State, int]:
         # A start that lies ahead by more than a window is a clock that was set back: begin anew.
         if state is None or not -self.window <= now - state[0] < self.window:
-            return now, 0.0, 0.0
-        return state
-
-    def room(self, state: State, now: float) -> int:
-        return max(0, self.quota - int(state[1]))
+            return (now, 0.0, 0.0), self.quota
+        return state, max(0, self.quota - int(state[1]))
 
     def wait(self, state: State, now: float) -> float:
         return state[0] + self.window - now

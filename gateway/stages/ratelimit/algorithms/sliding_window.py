@@ -45,23 +45,20 @@ class SlidingWindow:
     def life(self) -> float:
         return 2.0 * self.window
 
-    def at(self, state: State | None, now: float) -> State:
+    def look(self, state: State | None, now: float) -> tuple[State, int]:
         if state is None:
-            return now, 0.0, 0.0
-        elapsed = now - state[0]
-        if elapsed >= 2 * self.window or elapsed < -self.window:
-            return now, 0.0, 0.0
-        if elapsed >= self.window:
-            return state[0] + self.window, 0.0, state[1]
-        return state
-
-    def room(self, state: State, now: float) -> int:
+            return (now, 0.0, 0.0), self.quota
         since, count, before = state
-        weight = 0
+        window, elapsed = self.window, now - since
+        if elapsed >= 2 * window or elapsed < -window:
+            return (now, 0.0, 0.0), self.quota
+        if elapsed >= window:
+            since, count, before, elapsed = since + window, 0.0, count, elapsed - window
+            state = since, count, before
         if before > 0:
-            left = min(before, before * (self.window - (now - since)) / self.window)
-            weight = max(0, ceil(left - _ROUNDING) - 1)
-        return max(0, self.quota - weight - int(count))
+            left = min(before, before * (window - elapsed) / window)
+            count += max(0, ceil(left - _ROUNDING) - 1)
+        return state, max(0, self.quota - int(count))
 
     def wait(self, state: State, now: float) -> float:
         since, count, before = state

@@ -1,4 +1,4 @@
-"""Token bucket: up to `burst` requests at once, filled again at the rate (GCRA in its continuous form, ATM Forum TM 4.0).
+"""Token bucket: up to `burst` requests at once, filled again at the rate (GCRA, ATM Forum TM 4.0, in continuous form).
 
 Burst: `burst`; a full bucket and a window of refilling together let burst + quota through in one window.
 State: (when it was last judged, tokens that were taken and not filled again, 0).
@@ -34,18 +34,15 @@ class TokenBucket:
     def life(self) -> float:
         return self.window * self.burst / self.quota
 
-    def at(self, state: State | None, now: float) -> State:
+    def look(self, state: State | None, now: float) -> tuple[State, int]:
         if state is None:
-            return now, 0.0, 0.0
+            return (now, 0.0, 0.0), self.burst
         elapsed = now - state[0]
         if elapsed >= self.window * self.burst / self.quota or elapsed < -self.window:
-            return now, 0.0, 0.0
+            return (now, 0.0, 0.0), self.burst
         if elapsed > 0:  # a clock that is set back a little fills nothing twice
-            return now, max(0.0, state[1] - elapsed * self.quota / self.window), 0.0
-        return state
-
-    def room(self, state: State, now: float) -> int:
-        return max(0, int(self.burst - state[1] + _ROUNDING))
+            state = now, max(0.0, state[1] - elapsed * self.quota / self.window), 0.0
+        return state, max(0, int(self.burst - state[1] + _ROUNDING))
 
     def wait(self, state: State, now: float) -> float:
         return (state[1] + 1 - self.burst) * self.window / self.quota

@@ -1,0 +1,41 @@
+"""What the schema cannot say: what parts of a file mean together, and what the files that it names hold.
+
+Each check sees the whole configuration and reports every fault with its place; none stops at the first.
+A check never judges what was taken out for an error of its own.
+"""
+
+from collections.abc import Callable
+
+from gateway.config.checks import (
+    coverage,
+    files,
+    issuers,
+    limits,
+    listeners,
+    references,
+    routes,
+    rules,
+    safety,
+    upstreams,
+)
+from gateway.config.checks.report import Report
+from gateway.config.schema import Config
+
+_CHECKS: tuple[Callable[[Config, Report], None], ...] = (
+    references.check,
+    listeners.check,
+    issuers.check,
+    limits.check,
+    upstreams.check,
+    routes.check,
+    rules.check,
+    coverage.check,
+    safety.check,
+)
+
+
+def judge(config: Config, report: Report, now: float) -> None:
+    """Run every check. `now` (seconds since 1970) judges the dates of certificates."""
+    for check in _CHECKS:
+        check(config, report)
+    files.check(config, report, now)

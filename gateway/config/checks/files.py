@@ -1,0 +1,225 @@
+"""The files that a configuration names: they exist, hold what they should, and fit each other.
+
+cryptography is imported only where a file names certificates.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path as FilePath
+
+from gateway.config.checks.report import Report
+from gateway.config.schema import Config, ListenerTls
+from gateway.config.schema.scalars import why
+from gateway.config.tree import Path
+from gateway.kernel.patterns.hosts import parse_route_host
+from gateway.kernel.strict import parse_object
+
+_SOON = 30 * 86400.0  # seconds; or the last third of its life, whichever is shorter
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """When a certificate of a file ends."""
+
+    path: Path  # in the configuration
+    file: FilePath
+    role: str  # edge, identity, bundle
+    name: str
+    not_before: float
+    not_after: float
+
+    def near(self, now: float) -> bool:
+        """True in the last third of its life, at most 30 days before its end."""
+        return self.not_after - now < min(_SOON, (self.not_after - self.not_before) / 3)
+
+
+def check(config: Config, report: Report, now: float) -> None:
+    """Every file, and the dates of every certificate."""
+    for path, certificate, key in _pairs(config):
+        both = [_readable(report, (*path, "certificate"), certificate), _readable(report, (*path, "key"), key)]
+        if all(both):
+            _fits(report, path, certificate, key)
+    for section, authorities in (
+        ("trust_domains", config.trust_domains),
+        ("client_authorities", config.client_authorities),
+    ):
+        for name, authority in authorities.items():
+            _authority(report, (section, name), name, authority.bundle, authority.crl)
+    for name in config.trust_domains:
+        _named(report, ("trust_domains", name), name)
+    for name, client in config.client_authorities.items():
+        report.each(("client_authorities", name, "names"), client.names, _dns_pattern)
+    for name, issuer in config.issuers.items():
+        if issuer.jwks.file is not None:
+            _key_set(report, ("issuers", name, "jwks"), issuer.jwks.file)
+        _bundle(report, ("issuers", name, "ca"), issuer.ca)
+    for name, upstream in config.upstreams.items():
+        _bundle(report, ("upstreams", name, "tls", "ca"), upstream.tls.ca)
+    if config.audit.signing_key is not None and _readable(report, ("audit", "signing_key"), config.audit.signing_key):
+        _judged(report, ("audit", "signing_key"), partial(_signing_key, config.audit.signing_key))
+    for expiry in expiries(config):
+        if expiry.not_after <= now:
+            report.warn(expiry.path, f"{expiry.file.name}: the certificate has expired", "replace it")
+        elif expiry.not_before > now:
+            report.warn(expiry.path, f"{expiry.file.name}: the certificate is not valid yet", "check the clock")
+        elif expiry.near(now):
+            report.warn(
+                expiry.path, f"{expiry.file.name}: the certificate expires in {_roughly(expiry.not_after - now)}"
+            )
+
+
+def _roughly(seconds: float) -> str:
+    for unit, factor in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * factor:
+            return f"{int(seconds // factor)} {unit}"
+    return f"{int(seconds)} seconds"
+
+
+def expiries(config: Config) -> Iterator[Expiry]:
+    """Every certificate that the configuration names and that can be read."""
+    for path, certificate, _ in _pairs(config):
+        role = "identity" if path == ("identity",) else "edge"
+        yield from _dates((*path, "certificate"), certificate, role, str(path[1]) if len(path) > 1 else role)
+    for section in ("trust_domains", "client_authorities"):
+        for name, authority in getattr(config, section).items():
+            yield from _dates((section, name, "bundle"), authority.bundle, "bundle", name)
+    for name, issuer in config.issuers.items():
+        if issuer.ca is not None:
+            yield from _dates(("issuers", name, "ca"), issuer.ca, "bundle", name)
+    for name, upstream in config.upstreams.items():
+        if upstream.tls.ca is not None:
+            yield from _dates(("upstreams", name, "tls", "ca"), upstream.tls.ca, "bundle", name)
+
+
+def _dates(path: Path, file: FilePath, role: str, name: str) -> Iterator[Expiry]:
+    from gateway.kernel.x509.trust import parse_certificates
+
+    try:
+        certificates = parse_certificates(file.read_bytes())
+    except (OSError, ValueError):
+        return  # reported where the file itself is judged
+    for certificate in certificates:
+        begins = certificate.not_valid_before_utc.timestamp()
+        yield Expiry(path, file, role, name, begins, certificate.not_valid_after_utc.timestamp())
+
+
+def _pairs(config: Config) -> Iterator[tuple[Path, FilePath, FilePath]]:
+    """Certificate and key of each listener, of the admin address and of the identity."""
+    for name, listener in config.listeners.items():
+        if listener.tls is not None:
+            yield from _tls_pairs(("listeners", name, "tls"), listener.tls)
+    if config.admin is not None and config.admin.tls is not None:
+        yield from _tls_pairs(("admin", "tls"), config.admin.tls)
+    if config.identity is not None:
+        yield ("identity",), config.identity.certificate, config.identity.key
+
+
+def _tls_pairs(path: Path, tls: ListenerTls) -> Iterator[tuple[Path, FilePath, FilePath]]:
+    if tls.certificate is not None and tls.key is not None:
+        yield path, tls.certificate, tls.key
+    for index, pair in enumerate(tls.certificates):
+        yield (*path, "certificates", index), pair.certificate, pair.key
+
+
+def _readable(report: Report, path: Path, file: FilePath) -> bool:
+    try:
+        with file.open("rb") as opened:
+            opened.read(1)
+    except (OSError, ValueError) as error:
+        report.error(path, f"cannot read {file}: {why(error)}")
+        return False
+    return True
+
+
+def _judged(report: Report, path: Path, judge: Callable[[], object]) -> None:
+    try:
+        judge()
+    except OSError as error:
+        report.error(path, f"cannot read {error.filename}: {why(error)}")
+    except ValueError as error:
+        report.error(path, str(error))
+
+
+def _fits(report: Report, path: Path, certificate: FilePath, key: FilePath) -> None:
+    from gateway.kernel.x509.keypair import check_key_pair
+    from gateway.kernel.x509.trust import parse_certificates
+
+    try:
+        parse_certificates(certificate.read_bytes())
+    except ValueError as error:
+        report.error((*path, "certificate"), f"{certificate}: {error}")
+        return
+    _judged(report, (*path, "key"), lambda: check_key_pair(certificate, key))
+
+
+def _authority(report: Report, path: Path, name: str, bundle: FilePath, crl: FilePath | None) -> None:
+    from gateway.kernel.x509.trust import make_authority, parse_certificates
+
+    listed = crl is not None and _readable(report, (*path, "crl"), crl)
+    if not _readable(report, (*path, "bundle"), bundle):
+        return
+    try:
+        parse_certificates(bundle.read_bytes())
+    except ValueError as error:
+        report.error((*path, "bundle"), f"{bundle}: {error}")
+        return
+    if crl is None or not listed:
+        return
+    try:
+        make_authority(name, bundle.read_bytes(), crl.read_bytes())
+    except ValueError as error:
+        report.error((*path, "crl"), f"{crl}: {error}")
+
+
+def _bundle(report: Report, path: Path, file: FilePath | None) -> None:
+    if file is None or not _readable(report, path, file):
+        return
+    from gateway.kernel.x509.trust import parse_certificates
+
+    try:
+        parse_certificates(file.read_bytes())
+    except ValueError as error:
+        report.error(path, f"{file}: {error}")
+
+
+def _named(report: Report, path: Path, name: str) -> None:
+    from gateway.kernel.x509.spiffe import check_trust_domain
+
+    try:
+        check_trust_domain(name)
+    except ValueError as error:
+        report.error_at_key(path, f"{name!r}: {error}")
+
+
+def _dns_pattern(pattern: str) -> None:
+    """An exact name, or `*.suffix`: which names an authority may vouch for (contract section 2)."""
+    kind, _ = parse_route_host(pattern)
+    if kind == "any" or "[" in pattern:
+        raise ValueError(f"{pattern!r}: write a DNS name, or *.suffix for those below it")
+
+
+def _key_set(report: Report, path: Path, file: FilePath) -> None:
+    if not _readable(report, path, file):
+        return
+    try:
+        held = parse_object(file.read_bytes())
+    except ValueError as error:
+        report.error(path, f"{file} is no key set: {error}")
+        return
+    keys = held.get("keys")
+    if not isinstance(keys, list) or not keys or not all(isinstance(key, dict) and "kty" in key for key in keys):
+        report.error(path, f'{file} is no key set: write {{"keys": [...]}} with at least one key (RFC 7517)')
+
+
+def _signing_key(file: FilePath) -> None:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(file.read_bytes(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError(f"{file} holds no private key in PEM without a password") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError(f"{file} holds another kind of key: an Ed25519 key signs checkpoints")

@@ -1,0 +1,107 @@
+"""Keys and values of the contract that this build does not have yet.
+
+Each is an error that names it, never ignored, unless it is set to its default, which is what the gateway does anyway.
+The one table below only shrinks.
+"""
+
+from collections.abc import Callable
+
+from gateway.config import tree
+from gateway.config.document import Block
+from gateway.config.problem import Problem
+from gateway.config.tree import Gone
+
+_Judge = Callable[[object], str | None]  # a value into the name of what is not built, or None
+
+
+def _key(name: str, *defaults: object) -> _Judge:
+    """The key itself; it may be written with one of its `defaults`, and is then taken out."""
+
+    def judge(value: object) -> str | None:
+        if value in defaults:
+            return None
+        return f"{name}: {value}" if defaults and isinstance(value, str) else name
+
+    return judge
+
+
+def _value(*names: str) -> _Judge:
+    """The key is built, these of its values are not."""
+    return lambda value: str(value) if isinstance(value, str) and value in names else None
+
+
+def _named_value(key: str, *names: str) -> _Judge:
+    """The same, for values that say nothing without their key."""
+    return lambda value: f"{key}: {value}" if isinstance(value, str) and value in names else None
+
+
+def _shape(shape: type, name: str) -> _Judge:
+    """The key is built, but not as a value of this shape."""
+    return lambda value: name if isinstance(value, shape) else None
+
+
+def _store(value: object) -> str | None:
+    scheme = value.partition("://")[0] if isinstance(value, str) else ""
+    return f"{scheme}://" if scheme in ("redis+cluster", "redis+sentinel") else None
+
+
+# The path (`*` is any key or any place of a list), whether it is the key itself that is not built, and the judge.
+UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
+    ("listeners.*.protocols.*", False, _value("h2", "h2c")),
+    ("listeners.*.proxy_protocol", True, _key("proxy_protocol", False)),
+    ("store", False, _store),
+    ("identity.workload_api", True, _key("workload_api")),
+    ("identity.hint", True, _key("hint")),
+    ("trust_domains.*.bundle", False, _shape(dict, "bundle: {url}")),
+    ("trust_domains.*.bundle", False, _value("workload_api")),
+    ("client_authorities.*.bundle", False, _shape(dict, "bundle: {url}")),
+    ("issuers.*.introspection", True, _key("introspection")),
+    ("issuers.*.binding.dpop", False, _named_value("dpop", "off", "required")),
+    ("issuers.*.dpop_age", True, _key("dpop_age", "60s")),
+    ("issuers.*.dpop_nonce", True, _key("dpop_nonce", "off")),
+    ("issuers.*.backchannel_logout", True, _key("backchannel_logout")),
+    ("issuers.*.shared_signals", True, _key("shared_signals")),
+    ("issuers.*.mode", True, _key("mode", "enforce")),
+    ("posture", True, _key("posture", {})),
+    ("rate_limits.*.mode", True, _key("mode", "enforce")),
+    ("upstreams.*.protocol", False, _value("h2")),
+    ("upstreams.*.balance", False, _value("random")),
+    ("upstreams.*.balance", False, _shape(dict, "consistent_hash")),
+    ("upstreams.*.retries", True, _key("retries")),
+    ("upstreams.*.health_check", True, _key("health_check")),
+    ("upstreams.*.outlier_detection", True, _key("outlier_detection")),
+    ("upstreams.*.circuit_breaker", True, _key("circuit_breaker")),
+    ("upstreams.*.dns", True, _key("dns")),
+    ("policies.*.rules.*.when.*", False, _shape(str, "CEL")),
+    ("routes.*.upstream", False, _shape(list, "weights")),
+    ("routes.*.requires.acr", True, _key("acr")),
+    ("routes.*.requires.max_auth_age", True, _key("max_auth_age")),
+    ("routes.*.requires.posture", True, _key("posture")),
+    ("routes.*.deny.*.when.*", False, _shape(str, "CEL")),
+    ("routes.*.allow.*.when.*", False, _shape(str, "CEL")),
+    ("routes.*.forward.assertion", False, _shape(dict, "forward.assertion: {claims}")),
+    ("routes.*.mirror", True, _key("mirror")),
+    ("routes.*.websocket", True, _key("websocket", False)),
+    ("assertion", True, _key("assertion")),
+    ("audit.sinks", True, _key("sinks", [])),
+    ("audit.keep", True, _key("keep")),
+    ("telemetry", True, _key("telemetry")),
+)
+
+
+def refuse(root: Block, gone: Gone) -> list[Problem]:
+    """What of `root` is not built, and take it out.
+
+    Keys that hold their default are taken out too, for the schema does not know them.
+    """
+    problems: list[Problem] = []
+    for pattern, whole_key, judge in UNBUILT:
+        for path in tree.backwards(tree.matching(root, pattern.split("."))):
+            name = judge(tree.value(root, path))
+            if name is not None:
+                where = tree.key_place(root, path) if whole_key else tree.place(root, path)
+                problems.append(Problem(where, f"{name} is not built yet: remove it"))
+                gone.remove(root, path)
+            elif whole_key:
+                Gone().remove(root, path)
+    return problems

@@ -1,0 +1,157 @@
+"""`issuers`, `trust_domains`, `client_authorities` and what routes ask of credentials, into the authenticate stage.
+
+Rule: sources of keys and trust outlive a reload where their settings stay equal; the stage only refers to them.
+Invariant: a reload that fails half-way has started nothing and closed nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from gateway.config.schema import ClientAuthority, Config, Issuer, Route, TrustDomain
+from gateway.control.feeds.jwks import JwksFeed, JwksSettings, OnRefresh
+from gateway.control.feeds.jwks_file import FileKeys
+from gateway.control.feeds.trust import AuthorityFiles, TrustFeed, TrustSettings
+from gateway.stages.authenticate import Authenticate, RouteCredentials
+from gateway.stages.authenticate.authenticators.certificate import CertificateAuthenticator
+from gateway.stages.authenticate.authenticators.jwt import JwtVerifier
+from gateway.stages.authenticate.bindings import dpop, mtls
+from gateway.stages.authenticate.evidence import CertificateJudge, TokenVerifier
+from gateway.stages.authenticate.issuer import KeySource, TrustedIssuer
+
+_ANY = "*"
+
+
+class CredentialSources:
+    """Everything long-lived that authentication stands on: a key feed an issuer, one trust feed with its verdicts.
+
+    Made for a config by `credential_sources`; `start` it when its snapshot is swapped in, and `close` the one before,
+    telling it which to keep.
+    """
+
+    def __init__(
+        self, keys: Mapping[str, JwksFeed | FileKeys], trust: TrustFeed, certificates: CertificateAuthenticator
+    ) -> None:
+        """`keys`: by the issuer's name in the file."""
+        self.keys = keys
+        self.trust = trust
+        self.certificates = certificates
+
+    def start(self) -> None:
+        """Begin to refresh, on the running loop. Feeds that run already run on."""
+        for feed in self.feeds():
+            feed.start()
+
+    def reload(self) -> None:
+        """Look at every file now, for a SIGHUP under an unchanged config."""
+        self.trust.reload()
+        for feed in self.keys.values():
+            if isinstance(feed, FileKeys):
+                feed.reload()
+
+    async def close(self, keep: "CredentialSources | None" = None) -> None:
+        """Close every feed that is not also one of `keep`'s."""
+        kept = keep.feeds() if keep is not None else []
+        for feed in self.feeds():
+            if not any(feed is other for other in kept):
+                await feed.close()
+
+    def feeds(self) -> list[JwksFeed | FileKeys | TrustFeed]:
+        """Every feed of these sources."""
+        return [*self.keys.values(), self.trust]
+
+
+def credential_sources(
+    config: Config,
+    previous: CredentialSources | None,
+    *,
+    clock: Callable[[], float],
+    on_refresh: OnRefresh | None = None,
+) -> CredentialSources:
+    """The sources for `config`: those of `previous` whose settings are equal, and fresh ones that are not started yet.
+
+    `clock`: wall clock, seconds since the epoch. Raises FeedError for a file that cannot be used.
+    """
+    settings = TrustSettings(
+        tuple(_files(domain) for domain in config.trust_domains.values()),
+        tuple(_files(authority) for authority in config.client_authorities.values()),
+    )
+    if previous is not None and previous.trust.settings == settings:
+        trust, certificates = previous.trust, previous.certificates
+    else:
+        trust = TrustFeed(settings)
+        certificates = CertificateAuthenticator(trust)
+    keys: dict[str, JwksFeed | FileKeys] = {}
+    for name, issuer in config.issuers.items():
+        before = previous.keys.get(name) if previous is not None else None
+        keys[name] = _keys(issuer, config.state_dir, before, clock, on_refresh)
+    return CredentialSources(keys, trust, certificates)
+
+
+def build_authenticate(config: Config, sources: CredentialSources) -> Authenticate:
+    """The stage that serves `config`."""
+    tokens = JwtVerifier(build_issuers(config, sources.keys).values()) if config.issuers else None
+    return authenticate_with(config, tokens, sources.certificates)
+
+
+def authenticate_with(config: Config, tokens: TokenVerifier | None, certificates: CertificateJudge) -> Authenticate:
+    """The stage of `config` over other evidence, for `explain` and `test`."""
+    return Authenticate(tokens, certificates, [_route(route) for route in config.routes])
+
+
+def build_issuers(config: Config, keys: Mapping[str, KeySource]) -> dict[str, TrustedIssuer]:
+    """The issuers of `config` by name, with their `keys` by name."""
+    return {name: _issuer(issuer, keys[name]) for name, issuer in config.issuers.items()}
+
+
+def _issuer(issuer: Issuer, keys: KeySource) -> TrustedIssuer:
+    algorithms: frozenset[str] = frozenset(issuer.algorithms)
+    if "EdDSA" in algorithms:
+        algorithms |= {"Ed25519"}  # RFC 9864: the same algorithm under its fully specified name
+    return TrustedIssuer(
+        issuer.name,
+        issuer.issuer,
+        _audiences(issuer.audiences),
+        algorithms,
+        issuer.clock_skew,
+        issuer.token_type == "at+jwt",
+        {mtls.MEMBER: issuer.binding.mtls, dpop.MEMBER: issuer.binding.dpop},
+        keys,
+    )
+
+
+def _route(route: Route) -> RouteCredentials:
+    requires = route.requires
+    return RouteCredentials(
+        public=route.public,
+        ignored=route.public and route.ignore_credentials,
+        certificate=requires is not None and requires.certificate,
+        audiences=frozenset(requires.audiences) if requires is not None and requires.audiences else None,
+    )
+
+
+def _audiences(names: tuple[str, ...]) -> frozenset[str] | None:
+    return None if _ANY in names else frozenset(names)
+
+
+def _keys(
+    issuer: Issuer,
+    state: Path,
+    before: JwksFeed | FileKeys | None,
+    clock: Callable[[], float],
+    on_refresh: OnRefresh | None,
+) -> JwksFeed | FileKeys:
+    if issuer.jwks.file is not None:
+        if isinstance(before, FileKeys) and before.path == issuer.jwks.file:
+            return before
+        return FileKeys(issuer.name, issuer.jwks.file, on_refresh=on_refresh)
+    settings = JwksSettings(
+        issuer.name, issuer.issuer, issuer.jwks_uri, issuer.ca, issuer.jwks.refresh, issuer.jwks.max_stale, state
+    )
+    if isinstance(before, JwksFeed) and before.settings == settings:
+        return before
+    return JwksFeed(settings, clock=clock, on_refresh=on_refresh)
+
+
+def _files(held: TrustDomain | ClientAuthority) -> AuthorityFiles:
+    names = held.names if isinstance(held, ClientAuthority) else ()
+    return AuthorityFiles(held.name, held.bundle, held.crl, names)

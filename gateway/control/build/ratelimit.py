@@ -1,0 +1,164 @@
+"""`rate_limits` of the config into the gates of a snapshot.
+
+The store outlives snapshots: `LimitStore` is made once, and again only when `store` or `workers` changed.
+Gates of one set of limits are shared by all routes on which the set means the same.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+from gateway.config.schema import Config
+from gateway.config.schema import Listener as ListenerConfig
+from gateway.config.schema import RateLimit as LimitConfig
+from gateway.config.schema import Route as RouteConfig
+from gateway.kernel.cells import Metrics
+from gateway.kernel.store import MemoryStore, RedisAddress, RedisStore
+from gateway.stages.ratelimit import (
+    FixedWindow,
+    Gates,
+    Keyed,
+    Limit,
+    LocalBuckets,
+    OnStoreFailure,
+    RateLimit,
+    SharedBuckets,
+    SlidingWindow,
+    TokenBucket,
+)
+from gateway.stages.ratelimit.algorithm import Algorithm, State
+from gateway.stages.ratelimit.buckets import BucketKeeper, Charge
+from gateway.stages.ratelimit.gate import Gate
+from gateway.stages.ratelimit.limit import Decisions
+
+
+class LimitStore:
+    """Where this process keeps its buckets: long-lived, `start`ed in the loop and `close`d at the end."""
+
+    def __init__(self, address: RedisAddress | None, workers: int, metrics: Metrics) -> None:
+        """`address`: None for memory://. `workers`: processes that share it as far as nobody knows better."""
+        self.address = address
+        self.workers = workers
+        self._memory: MemoryStore[State] = MemoryStore()
+        self._redis: RedisStore | None = None
+        metrics.rate_limit_store_up.set(1)
+        if address is None:
+            self.keeper: BucketKeeper = LocalBuckets(self._memory, lambda: workers)
+            return
+        redis = self._redis = RedisStore(address, on_state=lambda up: metrics.rate_limit_store_up.set(float(up)))
+        fallback = LocalBuckets(self._memory, lambda: redis.processes or workers)
+        self.keeper = SharedBuckets(redis, fallback, _secret(address))
+
+    @classmethod
+    def of(cls, config: Config, metrics: Metrics) -> "LimitStore":
+        """The store that `config` names. Raises ValueError for an address that means nothing."""
+        return cls(_address(config), config.workers, metrics)
+
+    def serves(self, config: Config) -> bool:
+        """True when it is the store of `config` too, so that a reload keeps it."""
+        return self.address == _address(config) and self.workers == config.workers
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the store is down, for /readyz?verbose; None while it is up."""
+        return self._redis.trouble if self._redis is not None and not self._redis.up else None
+
+    async def start(self) -> None:
+        """Connect, or warn once; never raises."""
+        if self._redis is not None:
+            await self._redis.start()
+
+    async def close(self) -> None:
+        """Give back what the store lent."""
+        if self._redis is not None:
+            await self._redis.close()
+
+
+def build_ratelimit(config: Config, store: LimitStore, metrics: Metrics) -> RateLimit:
+    """The stage of a snapshot."""
+    limits = {name: _limit(name, limit, metrics) for name, limit in config.rate_limits.items()}
+    make = _Maker(config, limits, store.keeper)
+    return RateLimit(
+        {
+            name: [make.gates(listener, route) for route in (None, *config.routes)]
+            for name, listener in config.listeners.items()
+        }
+    )
+
+
+class _Maker:
+    """Makes gates, each only once."""
+
+    def __init__(self, config: Config, limits: dict[str, Limit], keeper: BucketKeeper) -> None:
+        self._config = config
+        self._limits = limits
+        self._keeper = keeper
+        self._made: dict[tuple[object, ...], Gate] = {}
+
+    def gates(self, listener: ListenerConfig, route: RouteConfig | None) -> Gates:
+        """Those of one route, or of requests without one (which are never authenticated)."""
+        failures = listener.on_failed_authentication
+        names = list(dict.fromkeys((*listener.rate_limits, *(route.rate_limits if route is not None else ()))))
+        by_address = [name for name in names if self._config.rate_limits[name].by_address]
+        by_caller = [name for name in names if name not in by_address]
+        failed = [failures] if failures is not None and route is not None else []
+        return Gates(
+            address=self._gate(by_address, [], route),
+            address_with_credential=self._gate(by_address, [name for name in failed if name not in by_address], route),
+            caller=self._gate(by_caller, [], route) if route is not None else self._gate([], [], None),
+            failed=self._gate(failed, [], route),
+        )
+
+    def _gate(self, charged: Sequence[str], looked_at: Sequence[str], route: RouteConfig | None) -> Gate:
+        """Gates differ by route only where a key does."""
+        names = (*charged, *looked_at)
+        parts = {part for name in names for part in self._limits[name].key}
+        route_name = route.name if route is not None and "route" in parts else ""
+        upstream = route.upstream if route is not None and "upstream" in parts else None
+        which = (tuple(charged), tuple(looked_at), route_name, upstream)
+        gate = self._made.get(which)
+        if gate is None:
+            keyed = {name: self._keyed(name, route_name, upstream) for name in names}
+            charges = [Charge(self._limits[name], keyed[name], int(name in charged)) for name in names]
+            gate = self._made[which] = Gate(self._keeper, charges)
+        return gate
+
+    def _keyed(self, name: str, route: str, upstream: str | None) -> Keyed:
+        limit = self._limits[name]
+        return Keyed(limit.identity, limit.key, route=route, upstream=upstream, secret=self._keeper.secret)
+
+
+def _limit(name: str, limit: LimitConfig, metrics: Metrics) -> Limit:
+    cell = metrics.rate_limit_decisions.labels
+    return Limit(
+        name,
+        _algorithm(limit),
+        limit.key,
+        OnStoreFailure(limit.on_store_failure),
+        Decisions(cell(name, "admitted"), cell(name, "refused"), cell(name, "error")),
+    )
+
+
+def _algorithm(limit: LimitConfig) -> Algorithm:
+    count, period = limit.rate.count, limit.rate.period
+    match limit.algorithm:
+        case "fixed_window":
+            return FixedWindow(count, period)
+        case "sliding_window":
+            return SlidingWindow(count, period)
+        case "token_bucket":
+            return TokenBucket(count, period, limit.burst or count)
+
+
+def _address(config: Config) -> RedisAddress | None:
+    url = config.store.get_secret_value()
+    return None if url == "memory://" else RedisAddress.parse(url, config.path.absolute().parent)
+
+
+def _secret(address: RedisAddress) -> bytes:
+    """A key for buckets' names that all replicas share and Redis' dumps do not hold: made of what logs them in.
+
+    Without a password the names are plain digests; with a new one every bucket begins anew.
+    """
+    if not address.password:
+        return b""
+    return hashlib.blake2b(address.password.encode(), digest_size=32, person=b"gateway buckets").digest()

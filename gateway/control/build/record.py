@@ -1,0 +1,113 @@
+"""`audit` of the config into the audit log of a worker and the record stage of a snapshot.
+
+The log outlives reloads: `log_settings` says whether the one that is open still fits. Only here are its keys read.
+"""
+
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from gateway.config.schema import Audit, Config
+from gateway.control.build.authorize import build_inputs
+from gateway.kernel.cells import Metrics
+from gateway.stages.record import (
+    AuditError,
+    AuditLog,
+    Inputs,
+    LogSettings,
+    Record,
+    RecordedRoute,
+    RecordSettings,
+    Redaction,
+)
+
+if TYPE_CHECKING:
+    from gateway.stages.record.chain import Sign
+
+_REDACTION_LABEL = b"gateway-audit-redaction/1"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditKeys:
+    """What signs checkpoints, and what hides redacted values."""
+
+    name: str | None  # a digest of the public key; None: checkpoints are unsigned
+    sign: "Sign | None" = field(repr=False)
+    redaction: bytes = field(repr=False)  # 32 bytes
+
+
+def read_audit_keys(audit: Audit) -> AuditKeys:
+    """The keys of `audit.signing_key`; without one values are hidden under a key of this process alone.
+
+    Raises AuditError where the file holds no Ed25519 private key.
+    """
+    if audit.signing_key is None:
+        return AuditKeys(None, None, _process_key())
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(audit.signing_key.read_bytes(), None)
+    except (ValueError, TypeError):
+        key = None
+    except OSError as error:
+        raise AuditError(f"{audit.signing_key}: the audit signing key cannot be read: {error.strerror}") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise AuditError(
+            f"{audit.signing_key}: holds no Ed25519 private key without a password: make one with "
+            "`openssl genpkey -algorithm ed25519`"
+        )
+    return AuditKeys(
+        sha256(key.public_key().public_bytes_raw()).hexdigest(),
+        key.sign,
+        hmac.digest(key.private_bytes_raw(), _REDACTION_LABEL, "sha256"),
+    )
+
+
+def log_settings(audit: Audit, keys: AuditKeys, worker: int) -> LogSettings:
+    """What the log of worker number `worker` must be. Equal settings: the log that is open stays."""
+    return LogSettings(
+        audit.directory,
+        f"{audit.replica}-w{worker}",
+        keys.name,
+        audit.checkpoint,
+        audit.durability,
+        audit.segment.size,
+        audit.segment.age,
+    )
+
+
+def open_audit_log(
+    audit: Audit, keys: AuditKeys, worker: int, metrics: Metrics, *, clock: Callable[[], float] = time.time
+) -> AuditLog:
+    """Open the log and continue its stream; `start()` it on the loop. Raises AuditError."""
+    return AuditLog(
+        log_settings(audit, keys, worker),
+        sign=keys.sign,
+        clock=clock,
+        records=metrics.audit_records,
+        lag=metrics.audit_lag,
+    )
+
+
+def build_record(config: Config, keys: AuditKeys, log: AuditLog, metrics: Metrics) -> Record:
+    """The record stage of `config` over an open log."""
+    audit = config.audit
+    redaction = Redaction(audit.inputs, audit.redact, keys.redaction)
+    named = build_inputs(config) if audit.inputs != "none" else {}
+    routes = []
+    for index, route in enumerate(config.routes):
+        facts = named.get(index)
+        inputs = Inputs(redaction) if facts is None else Inputs(redaction, headers=facts.headers, claims=facts.claims)
+        routes.append(RecordedRoute(route.name, inputs))
+    return Record(RecordSettings(config.digest, tuple(routes), audit.on_failure == "deny"), log, metrics)
+
+
+@cache
+def _process_key() -> bytes:
+    return secrets.token_bytes(32)

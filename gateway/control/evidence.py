@@ -1,0 +1,180 @@
+"""Evidence for a request that nobody sent: claims and ids taken as proved, or a real token or certificate, offline.
+
+Only the proof is made up or read from files; all that is judged of it is judged by the stage that serves.
+Nothing here reaches for the network: a token whose keys are not in a file cannot be judged.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from gateway.config.schema import Config, Issuer, Route
+from gateway.control.build.authenticate import CredentialSources, build_issuers, credential_sources
+from gateway.control.feeds.feed import FeedError
+from gateway.kernel.strict import NotStrict, decode_base64url, parse_object
+from gateway.kernel.x509.chain import judge_chain
+from gateway.kernel.x509.fault import CertificateFault
+from gateway.kernel.x509.identity import spiffe_workload
+from gateway.kernel.x509.leaf import read_leaf
+from gateway.kernel.x509.spiffe import parse_leaf_id
+from gateway.kernel.x509.trust import Trust, parse_certificates
+from gateway.model.json import JSON, Claims
+from gateway.model.principal import User, Workload
+from gateway.model.reason import Reason
+from gateway.stages.authenticate.assumed import FOREVER, AssumedCertificate, AssumedToken, FixedKeys
+from gateway.stages.authenticate.authenticators.jwt import JwtVerifier
+from gateway.stages.authenticate.evidence import CertificateJudge, TokenVerifier
+from gateway.stages.authenticate.keys import KeySet, parse_key_set
+
+_EXPIRES = 300  # seconds: what an assumed token has left where its claims do not say
+_NO_KEYS = KeySet({}, ())
+
+
+class CannotJudge(Exception):  # noqa: N818 - it is an answer
+    """The evidence cannot be had; the message says what to give."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEvidence:
+    """A token: what is sent, who proves it, and whom it presents (None: nobody until it is proved)."""
+
+    verifier: TokenVerifier | None
+    sent: str | None = None
+    presented: User | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateEvidence:
+    """A client certificate: what is sent (DER, leaf first), who judges it, and whom it presents."""
+
+    judge: CertificateJudge
+    sent: tuple[bytes, ...] = ()
+    presented: Workload | None = None
+    closed: bool = False  # the handshake would refuse it: no configured authority signed it, or its dates do not hold
+
+
+def no_token(config: Config) -> TokenEvidence:
+    """Nothing is sent."""
+    return TokenEvidence(_verifier(config, None, None) if config.issuers else None)
+
+
+def assumed_token(
+    config: Config, route: Route | None, claims: Mapping[str, JSON], issuer: str | None, now: float
+) -> TokenEvidence:
+    """Claims taken as verified; iss, aud (the first that the route accepts) and exp (now + 5 m) where they are absent.
+
+    Raises CannotJudge.
+    """
+    chosen = _issuer_of(config, claims.get("iss"), issuer)
+    required = route.requires.audiences if route is not None and route.requires is not None else ()
+    audiences = [audience for audience in required or chosen.audiences if audience != "*"]
+    filled: dict[str, JSON] = {"iss": chosen.issuer, "exp": int(now) + _EXPIRES, "aud": audiences[:1]}
+    whole: Claims = {**filled, **claims}
+    keys = dict.fromkeys(config.issuers, FixedKeys(_NO_KEYS))
+    verifier = AssumedToken(build_issuers(config, keys)[chosen.name], whole)
+    subject = whole.get("sub")
+    presented = User(chosen.issuer, chosen.name, subject, whole, FOREVER) if isinstance(subject, str) else None
+    return TokenEvidence(verifier, "assumed", presented)
+
+
+def real_token(config: Config, token: str, jwks: Path | None) -> TokenEvidence:
+    """A token that is really verified, by the keys in a file: `jwks`, else the issuer's own. Raises CannotJudge."""
+    said = _unverified_issuer(token)
+    chosen = next((issuer for issuer in config.issuers.values() if issuer.issuer == said), None)
+    if chosen is None:
+        return TokenEvidence(_verifier(config, None, None) if config.issuers else None, token)
+    file = jwks if jwks is not None else chosen.jwks.file
+    if file is None:
+        raise CannotJudge(f"the keys of issuer {chosen.name} are not in a file: give them with --jwks FILE")
+    return TokenEvidence(_verifier(config, chosen.name, file), token)
+
+
+def no_certificate(config: Config) -> CertificateEvidence:
+    """No certificate is sent."""
+    return CertificateEvidence(AssumedCertificate("", config.trust_domains))
+
+
+def assumed_certificate(config: Config, spiffe_id: str) -> CertificateEvidence:
+    """A SPIFFE id taken as proved, where its trust domain is configured."""
+    try:
+        presented = spiffe_workload(parse_leaf_id(spiffe_id), not_after=FOREVER)
+    except ValueError:
+        presented = None  # the judge says why
+    unsigned = presented is not None and presented.trust_domain not in config.trust_domains
+    judge = AssumedCertificate(spiffe_id, config.trust_domains)
+    return CertificateEvidence(judge, (b"assumed",), presented, unsigned)
+
+
+def real_certificate(config: Config, file: Path, now: float) -> CertificateEvidence:
+    """A certificate file (PEM, leaf first) that is really judged. Raises CannotJudge."""
+    try:
+        chain = parse_certificates(file.read_bytes())
+    except OSError as error:
+        raise CannotJudge(f"cannot read {file}: {(error.strerror or str(error)).lower()}") from None
+    except ValueError as error:
+        raise CannotJudge(f"{file}: {error}") from None
+    sources = _sources(config, now)
+    sent = tuple(certificate.public_bytes(Encoding.DER) for certificate in chain)
+    return CertificateEvidence(sources.certificates, sent, None, _closed(sent, sources.trust.current, now))
+
+
+def _sources(config: Config, now: float) -> CredentialSources:
+    try:
+        return credential_sources(config, None, clock=lambda: now)
+    except FeedError as error:
+        raise CannotJudge(str(error)) from None
+
+
+def _closed(chain: tuple[bytes, ...], trust: Trust, now: float) -> bool:
+    """Would OpenSSL, which pools every configured authority, refuse this chain? Revocation is judged later."""
+    authorities = [*trust.domains.values(), *(each.authority for each in trust.client_authorities)]
+    for authority in authorities:
+        try:
+            judge_chain(read_leaf(chain[0]), chain[1:], authority, now)
+        except CertificateFault as fault:
+            if fault.reason is not Reason.CERTIFICATE_REVOKED:
+                continue
+        return False
+    return True
+
+
+def _verifier(config: Config, issuer: str | None, file: Path | None) -> JwtVerifier:
+    keys = dict.fromkeys(config.issuers, FixedKeys(_NO_KEYS))
+    if issuer is not None and file is not None:
+        keys[issuer] = FixedKeys(_read_keys(file))
+    return JwtVerifier(build_issuers(config, keys).values())
+
+
+def _read_keys(file: Path) -> KeySet:
+    try:
+        return parse_key_set(file.read_bytes())
+    except OSError as error:
+        raise CannotJudge(f"cannot read {file}: {(error.strerror or str(error)).lower()}") from None
+    except ValueError as error:
+        raise CannotJudge(f"{file}: {error}") from None
+
+
+def _issuer_of(config: Config, said: JSON, named: str | None) -> Issuer:
+    if named is not None:
+        if named not in config.issuers:
+            known = ", ".join(config.issuers) or "none"
+            raise CannotJudge(f"no issuer is named {named!r}: the file has {known}")
+        return config.issuers[named]
+    for issuer in config.issuers.values():
+        if issuer.issuer == said:
+            return issuer
+    if len(config.issuers) == 1 and said is None:
+        return next(iter(config.issuers.values()))
+    if not config.issuers:
+        raise CannotJudge("the file has no issuers: nobody's token is believed")
+    raise CannotJudge(f"say whose token it is with --issuer: {', '.join(config.issuers)}")
+
+
+def _unverified_issuer(token: str) -> JSON:
+    """Who a token says made it: only to find the keys that decide."""
+    try:
+        return parse_object(decode_base64url(token.split(".")[1].encode())).get("iss")
+    except (NotStrict, IndexError, UnicodeEncodeError):
+        return None

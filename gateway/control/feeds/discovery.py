@@ -1,0 +1,40 @@
+"""Where an issuer's keys are: OpenID Connect Discovery, then RFC 8414.
+
+Rule: a metadata document counts only if its `issuer` is ours, byte by byte (Discovery 4.3, RFC 8414 section 3.3).
+Invariant: only a missing document leads to the second address, never one that names another issuer.
+"""
+
+from urllib.parse import urlsplit
+
+from gateway.control.feeds.fetch import Fetcher, FetchError, NotServedError, check_url
+from gateway.kernel.strict import NotStrict, parse_object
+
+
+async def discover_jwks_uri(issuer: str, fetcher: Fetcher) -> str:
+    """The issuer's `jwks_uri`. Raises FetchError."""
+    try:
+        document = await fetcher.get(issuer.rstrip("/") + "/.well-known/openid-configuration")
+    except NotServedError:
+        document = await fetcher.get(oauth_metadata_url(issuer))
+    return read_jwks_uri(issuer, document)
+
+
+def read_jwks_uri(issuer: str, document: bytes) -> str:
+    """The `jwks_uri` of a metadata document that is `issuer`'s. Raises FetchError."""
+    try:
+        metadata = parse_object(document)
+    except NotStrict as error:
+        raise FetchError(f"the discovery document is {error}") from None
+    if metadata.get("issuer") != issuer:
+        raise FetchError("the discovery document names another issuer")
+    uri = metadata.get("jwks_uri")
+    if not isinstance(uri, str):
+        raise FetchError("the discovery document has no jwks_uri")
+    check_url(uri)
+    return uri
+
+
+def oauth_metadata_url(issuer: str) -> str:
+    """RFC 8414 section 3.1: the well-known part stands between host and path."""
+    parts = urlsplit(issuer)
+    return f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server{parts.path.rstrip('/')}"

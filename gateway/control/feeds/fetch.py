@@ -1,0 +1,133 @@
+"""Documents over HTTPS, for the control plane.
+
+Rule: https unless the host is this machine; no redirects, no proxies, no variables of the environment.
+Invariant: the address that is connected to is one that the egress rules let through, and no more is read than wanted.
+"""
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gateway.kernel.egress import Egress, is_loopback_host, resolve
+
+if TYPE_CHECKING:
+    import httpx2
+
+_CONNECT = 3.0  # seconds, a try
+_TOTAL = 8.0  # seconds, for all of a document
+_LIMIT = 256 * 1024  # bytes
+_SCHEMES = ("https", "http")
+
+
+class FetchError(Exception):
+    """A document cannot be had. The text names the host and why, and no part of the URL that could be a secret."""
+
+
+class NotServedError(FetchError):
+    """The server answered, with another status than 200."""
+
+
+@dataclass
+class Fetcher:
+    """Fetches documents for one issuer: its hosts, its private authority."""
+
+    egress: Egress
+    ca: Path | None
+    total: float = _TOTAL  # seconds
+    _context: ssl.SSLContext | None = field(default=None, init=False)
+    _ca_digest: bytes = field(default=b"", init=False)
+
+    async def get(self, url: str) -> bytes:
+        """The body of a 200 answer, at most 256 kB. Raises FetchError."""
+        try:
+            return await asyncio.wait_for(self._get(url), self.total)
+        except TimeoutError:
+            raise FetchError(f"{_host(url)} did not answer within {self.total:g} s") from None
+
+    async def _get(self, url: str) -> bytes:
+        host = check_url(url)
+        port = urlsplit(url).port or (443 if url.startswith("https:") else 80)
+        try:
+            context = self._tls() if url.startswith("https:") else None
+            addresses = await resolve(host, port, self.egress)
+        except (OSError, ValueError) as error:
+            raise FetchError(f"{host}: {error}") from None
+        failure = FetchError(f"{host} does not resolve to an address")
+        for address in addresses:
+            try:
+                return await _request(url, str(address), context)
+            except NotServedError:
+                raise
+            except FetchError as error:
+                failure = error
+        raise failure
+
+    def _tls(self) -> ssl.SSLContext:
+        """A client context of the issuer's own authority, else of the system's; made again when the file changes."""
+        data = self.ca.read_bytes() if self.ca is not None else b""
+        digest = sha256(data).digest()
+        if self._context is None or digest != self._ca_digest:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            if self.ca is not None:
+                context.load_verify_locations(cadata=data.decode("ascii"))
+            else:
+                context.load_default_certs()
+            self._context, self._ca_digest = context, digest
+        return self._context
+
+
+def check_url(url: str) -> str:
+    """The host of a URL that may be fetched. Raises FetchError: another scheme, userinfo, plain http elsewhere."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise FetchError("not a URL") from None
+    if parts.scheme not in _SCHEMES or not host or not url.isascii() or parts.username is not None or parts.fragment:
+        raise FetchError("not a plain https:// URL")
+    if parts.scheme == "http" and not is_loopback_host(host):
+        raise FetchError(f"{host} is not on this machine: only https:// is fetched from elsewhere")
+    return host
+
+
+async def _request(url: str, address: str, context: ssl.SSLContext | None) -> bytes:
+    """Ask `address` for `url`: the name that is checked in the handshake and sent as Host stays the URL's."""
+    import httpx2  # 0.1 s of CPU: only where something is fetched
+
+    host = _host(url)
+    target = httpx2.URL(url)
+    headers = {"host": target.netloc.decode("ascii"), "accept": "application/json", "accept-encoding": "identity"}
+    limits = httpx2.Timeout(_TOTAL, connect=_CONNECT)
+    transport = httpx2.AsyncHTTPTransport(verify=context or False, trust_env=False, retries=0)
+    try:
+        async with (
+            httpx2.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, timeout=limits) as client,
+            client.stream(
+                "GET", target.copy_with(host=address), headers=headers, extensions={"sni_hostname": host}
+            ) as answer,
+        ):
+            if answer.status_code != 200:
+                raise NotServedError(f"{host} answered with status {answer.status_code}")
+            return await _read(host, answer)
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise FetchError(f"{host}: {type(error).__name__}: {error}") from None
+
+
+async def _read(host: str, answer: "httpx2.Response") -> bytes:
+    if answer.headers.get("content-encoding", "identity") != "identity":
+        raise FetchError(f"{host} answered in an encoding that was not asked for")
+    body = b""
+    async for piece in answer.aiter_raw():
+        body += piece
+        if len(body) > _LIMIT:
+            raise FetchError(f"{host} answered with more than {_LIMIT // 1024} kB")
+    return body
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""

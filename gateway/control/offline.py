@@ -1,0 +1,226 @@
+"""One made-up request through the stages that serve, and on past the first refusal.
+
+`explain`, policy tests and replay run `pipeline.decide` over this; limits are named and never counted.
+What cannot drift from serving is not rebuilt here: accept, route, authenticate and authorize are the serving objects.
+"""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from gateway.config.schema import Config, Route
+from gateway.control.build.accept import build_accept
+from gateway.control.build.authenticate import authenticate_with
+from gateway.control.build.authorize import build_authorize
+from gateway.control.build.route import build_routes
+from gateway.control.evidence import CertificateEvidence, TokenEvidence
+from gateway.model.connection import Connection
+from gateway.model.exchange import Exchange
+from gateway.model.limit import LimitStatus
+from gateway.model.outcome import Outcome
+from gateway.model.permit import Permit
+from gateway.model.place import Place
+from gateway.model.posture import Posture
+from gateway.model.principal import Principal
+from gateway.model.reason import Effect, Reason
+from gateway.model.refused import Refused
+from gateway.model.request import RawHeaders, RequestContext, RequestHead
+from gateway.model.route import Route as MatchedRoute
+from gateway.model.shadow import Shadow
+from gateway.model.trace import Stage, Trace
+from gateway.pipeline import decide
+from gateway.snapshot import Snapshot
+from gateway.stages.authorize import Action, Judged
+
+DECIDING = tuple(stage for stage in Stage if stage not in (Stage.RECORD, Stage.FORWARD))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one request, and why."""
+
+    effect: Effect
+    status: int | None  # None: the backend's own
+    refused: Refused | None
+    trace: Trace
+    principal: Principal | None  # as it was proved, else as it was presented; None before a route is known
+    rule: str | None
+    where: Place | None
+    judged: tuple[Judged, ...]  # every rule that stands over the route
+    shadows: tuple[Shadow, ...]
+    audited: tuple[str, ...]
+    at_handshake: bool = False  # a client sees a closed connection, and no answer
+
+    @property
+    def reason(self) -> Reason | None:
+        """None for what is allowed."""
+        return None if self.refused is None else self.refused.reason
+
+    @property
+    def nearest(self) -> list[Judged]:
+        """On a deny, the ALLOW rules that failed in the fewest clauses."""
+        if self.effect is not Effect.DENY:
+            return []
+        misses = [judged for judged in self.judged if _grants(judged) and judged.missing]
+        fewest = min((len(judged.missing) for judged in misses), default=0)
+        return [judged for judged in misses if len(judged.missing) == fewest]
+
+
+def _grants(judged: Judged) -> bool:
+    return judged.rule.action is Action.ALLOW and not judged.rule.shadow
+
+
+class Offline:
+    """The deciding stages of one config, without its clients, stores and backends."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises OSError or ValueError for a certificate that cannot be read."""
+        self.config = config
+        self._accept = build_accept(config)
+        self._routes = build_routes(config)
+        self._authorize = build_authorize(config)
+
+    def route_of(self, connection: Connection, head: RequestHead, now: float) -> Route | None:
+        """The route of the file that would take the request; None where none does."""
+        trace = Trace(connection, head, request_id="offline", time=now, began=0.0)
+        try:
+            index = self._routes(self._accept(trace)).index
+        except Refused:
+            return None
+        return self.config.routes[index] if index >= 0 else None
+
+    async def judge(
+        self,
+        connection: Connection,
+        head: RequestHead,
+        now: float,
+        token: TokenEvidence,
+        certificate: CertificateEvidence,
+    ) -> Verdict:
+        """Decide as serving would; then judge the rules, whether they were reached or not."""
+        trace = Trace(connection, head, request_id="offline", time=now, began=0.0)
+        snapshot = self._snapshot(token, certificate)
+        closed = self._handshake(connection, certificate, now)
+        try:
+            trace.ctx = snapshot.accept(trace)
+            if closed is None:
+                trace.permit = await decide(trace.ctx, snapshot, trace)
+            else:
+                trace.route = snapshot.route(trace.ctx)  # for the rules, which are judged all the same
+        except Refused as refused:
+            trace.refused = refused
+        trace.refused = closed or trace.refused
+        principal = trace.principal
+        judged: list[Judged] = []
+        ctx, route = trace.ctx, trace.route
+        if ctx is not None and route is not None and route.refusal is None:
+            principal = principal or Principal(certificate.presented, token.presented, ctx.client_ip)
+            if ctx.preflight is None:
+                judged = self._authorize.judge(ctx, route, principal, trace.posture)
+        return self._verdict(trace, principal, tuple(judged), at_handshake=closed is not None)
+
+    def _handshake(self, connection: Connection, certificate: CertificateEvidence, now: float) -> Refused | None:
+        """What TLS itself refuses, before there is a request (contract section 5)."""
+        tls, settings = connection.tls, self.config.listeners[connection.listener].tls
+        if tls is None or settings is None:
+            return None
+        if not tls.chain:
+            if settings.client_certificate != "required":
+                return None
+            return Refused(Reason.CERTIFICATE_REQUIRED, "the listener requires a client certificate")
+        if certificate.closed:
+            try:
+                certificate.judge.judge(tls.chain, now)
+            except Refused as refused:
+                return refused
+        return None
+
+    def _verdict(
+        self, trace: Trace, principal: Principal | None, judged: tuple[Judged, ...], *, at_handshake: bool
+    ) -> Verdict:
+        refused, permit = trace.refused, trace.permit
+        if refused is not None:
+            where = refused.where or (trace.route.where if trace.route is not None else None)
+            return Verdict(
+                refused.reason.effect, refused.reason.status, refused, trace, principal, refused.rule, where, judged,
+                refused.shadows, refused.audited, at_handshake,
+            )  # fmt: skip
+        assert permit is not None  # noqa: S101 - decide gives one or refuses
+        return Verdict(
+            Effect.ALLOW, self._status(permit), None, trace, principal, permit.rule, permit.where, judged,
+            permit.shadows, permit.audited,
+        )  # fmt: skip
+
+    def _status(self, permit: Permit) -> int | None:
+        if permit.ctx.preflight is not None:
+            return 204
+        route = self.config.routes[permit.route.index]
+        if route.respond is not None:
+            return route.respond.status
+        return route.redirect.status if route.redirect is not None else None
+
+    def _snapshot(self, token: TokenEvidence, certificate: CertificateEvidence) -> Snapshot:
+        unserved = _Unserved()
+        return Snapshot(
+            digest=self.config.digest,
+            accept=self._accept,
+            route=self._routes,
+            ratelimit=_NeverCounted(),
+            authenticate=authenticate_with(self.config, token.verifier, certificate.judge),
+            posture=_NoPosture(),
+            authorize=self._authorize,
+            record=unserved,
+            answer=unserved,
+            forward=unserved,
+        )
+
+    def limits(self, connection: Connection, route: MatchedRoute | None, *, by_address: bool) -> list[str]:
+        """The names of the limits at one of the two gates."""
+        config = self.config
+        names = [*config.listeners[connection.listener].rate_limits]
+        if route is not None and route.index >= 0:
+            names += config.routes[route.index].rate_limits
+        return [name for name in dict.fromkeys(names) if config.rate_limits[name].by_address is by_address]
+
+
+class _NeverCounted:
+    """Limits that let everything through: nobody sent this request."""
+
+    async def by_address(self, ctx: RequestContext, route: MatchedRoute) -> list[LimitStatus]:
+        return []
+
+    async def failed_credential(self, ctx: RequestContext, route: MatchedRoute) -> None:
+        return None
+
+    async def by_caller(self, ctx: RequestContext, route: MatchedRoute, principal: Principal) -> list[LimitStatus]:
+        return []
+
+
+class _NoPosture:
+    async def __call__(self, ctx: RequestContext, route: MatchedRoute, principal: Principal) -> Posture | None:
+        return None
+
+
+class _Unserved:
+    """What stands behind a decision: nothing that is judged offline gets so far."""
+
+    def _refuse(self) -> NoReturn:
+        raise RuntimeError("a request that is judged offline is neither recorded nor answered")
+
+    def begin(self, exchange: Exchange) -> Trace:
+        self._refuse()
+
+    def decision(self, trace: Trace) -> Awaitable[None]:
+        self._refuse()
+
+    def outcome(self, trace: Trace, outcome: Outcome) -> None:
+        self._refuse()
+
+    def headers(self, trace: Trace) -> RawHeaders:
+        self._refuse()
+
+    def refuse(self, exchange: Exchange, trace: Trace, refused: Refused) -> Awaitable[Outcome]:
+        self._refuse()
+
+    def __call__(self, permit: Permit, exchange: Exchange, answer_headers: RawHeaders) -> Awaitable[Outcome]:
+        self._refuse()

@@ -1,0 +1,27 @@
+"""RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers, structured fields).
+
+Rule: one item a limit, in the order in which they were judged; of two states of one limit the later counts.
+Invariant: only limits of the caller's own come here; shared ones would tell of others.
+"""
+
+from collections.abc import Sequence
+
+from gateway.model.limit import LimitStatus
+from gateway.model.request import RawHeaders
+
+
+def rate_limit_fields(limits: Sequence[LimitStatus]) -> RawHeaders:
+    """The two fields."""
+    if len(limits) > 1:
+        limits = list({limit.name: limit for limit in limits}.values())
+    policy = ", ".join([f"{_string(limit.name)};q={limit.quota};w={limit.window}" for limit in limits])
+    state = ", ".join([f"{_string(limit.name)};r={limit.remaining};t={limit.reset}" for limit in limits])
+    return [(b"ratelimit-policy", policy.encode("ascii")), (b"ratelimit", state.encode("ascii"))]
+
+
+def _string(text: str) -> str:
+    """A structured field's string (RFC 9651 section 3.3.3): printable ASCII, quotes and backslashes escaped."""
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(character if " " <= character <= "~" else "_" for character in text)
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"') if '"' in text or "\\" in text else text
+    return f'"{escaped}"'

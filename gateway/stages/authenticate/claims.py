@@ -1,0 +1,100 @@
+"""The claims of a token, judged apart from its signature (RFC 7519 section 4, RFC 9068 section 4, RFC 8725 section 3).
+
+Rule: iss, sub, aud and exp are required, of the right type, and never converted: true is no number, 1 is no name.
+Invariant: `explain` and `test` judge made-up claims by this same function.
+"""
+
+from collections.abc import Mapping
+
+from gateway.model.json import JSON, Claims
+from gateway.model.principal import User
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
+from gateway.stages.authenticate.bindings import required_proofs
+from gateway.stages.authenticate.evidence import VerifiedToken
+from gateway.stages.authenticate.issuer import TrustedIssuer
+
+_TYPES = (None, "jwt", "at+jwt")
+_OF_OTHER_TOKENS = ("at_hash", "c_hash", "events")  # ID tokens and security events (contract section 11)
+_PROFILE = ("client_id", "jti")  # strings that RFC 9068 section 2.2 adds to what is always required
+
+
+def check_type(issuer: TrustedIssuer, typ: str | None, claims: Claims) -> None:
+    """Raises Refused(TOKEN_TYPE) unless it is an access token of a type that the issuer's entry takes."""
+    if typ != "at+jwt" if issuer.profile else typ not in _TYPES:
+        raise Refused(Reason.TOKEN_TYPE, "typ is not that of an access token here")
+    for name in _OF_OTHER_TOKENS:
+        if name in claims:
+            raise Refused(Reason.TOKEN_TYPE, f"{name} marks a token that is not for access")
+
+
+def check_expiry(issuer: TrustedIssuer, claims: Claims, now: float) -> None:
+    """Raises Refused(TOKEN_EXPIRED | TOKEN_MALFORMED); cheap enough to come before any signature."""
+    if now >= expiry(claims) + issuer.clock_skew:
+        raise Refused(Reason.TOKEN_EXPIRED, "exp has passed")
+
+
+def expiry(claims: Claims) -> float:
+    """The claim exp. Raises Refused(TOKEN_MALFORMED)."""
+    exp = _instant(claims, "exp")
+    if exp is None:
+        raise Refused(Reason.TOKEN_MALFORMED, "exp is missing")
+    return exp
+
+
+def judge_claims(issuer: TrustedIssuer, claims: Claims) -> VerifiedToken:
+    """What the signed `claims` prove. Raises Refused(TOKEN_MALFORMED | TOKEN_AUDIENCE | BINDING_MISSING).
+
+    Time and audience are only read here: they are judged for each request.
+    """
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not subject:
+        raise Refused(Reason.TOKEN_MALFORMED, "sub is missing or no string")
+    ends = expiry(claims) + issuer.clock_skew
+    not_before, issued = _instant(claims, "nbf"), _instant(claims, "iat")
+    begins = max(not_before if not_before is not None else 0.0, issued if issued is not None else 0.0)
+    if issuer.profile:
+        _check_profile(claims, issued)
+    proofs = required_proofs(issuer.bindings, _confirmation(claims))
+    user = User(issuer.issuer, issuer.name, subject, claims, ends)
+    return VerifiedToken(user, issuer, _audiences(claims), begins - issuer.clock_skew, ends, proofs)
+
+
+def _check_profile(claims: Claims, issued: float | None) -> None:
+    for name in _PROFILE:
+        value = claims.get(name)
+        if not isinstance(value, str) or not value:
+            raise Refused(Reason.TOKEN_MALFORMED, f"{name} is missing or no string (RFC 9068)")
+    if issued is None:
+        raise Refused(Reason.TOKEN_MALFORMED, "iat is missing (RFC 9068)")
+
+
+def _instant(claims: Claims, name: str) -> float | None:
+    """A NumericDate (RFC 7519 section 2) in seconds since the epoch, or None. Raises Refused(TOKEN_MALFORMED)."""
+    if name not in claims:
+        return None
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Refused(Reason.TOKEN_MALFORMED, f"{name} is no number")
+    return float(value)
+
+
+def _audiences(claims: Claims) -> frozenset[str]:
+    aud = claims.get("aud")
+    if isinstance(aud, str) and aud:
+        return frozenset((aud,))
+    if not isinstance(aud, list) or not aud:
+        raise Refused(Reason.TOKEN_AUDIENCE, "aud is missing or empty")
+    audiences = frozenset(member for member in aud if isinstance(member, str) and member)
+    if len(audiences) < len(aud) and not all(isinstance(member, str) and member for member in aud):
+        raise Refused(Reason.TOKEN_AUDIENCE, "aud holds something other than names")
+    return audiences
+
+
+def _confirmation(claims: Claims) -> Mapping[str, JSON] | None:
+    if "cnf" not in claims:
+        return None
+    cnf = claims["cnf"]
+    if not isinstance(cnf, Mapping):
+        raise Refused(Reason.TOKEN_MALFORMED, "cnf is no object")
+    return cnf

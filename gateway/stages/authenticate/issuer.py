@@ -1,0 +1,36 @@
+"""One issuer whose tokens are believed, as the verifier needs it."""
+
+from collections.abc import Mapping
+from typing import Literal, Protocol, TypeAlias
+
+from gateway.model.noun import noun
+from gateway.stages.authenticate.keys import KeySet
+
+BindingMode: TypeAlias = Literal["off", "optional", "required"]
+
+
+class KeySource(Protocol):
+    """Where an issuer's keys come from; a feed fulfils it."""
+
+    @property
+    def current(self) -> KeySet | None:
+        """The keys in force: one object as long as they do not change; None while none can be relied on."""
+        ...
+
+    async def refetch(self) -> None:
+        """Ask again for an unknown kid, at most once a cooldown and once at a time. Never raises."""
+        ...
+
+
+@noun
+class TrustedIssuer:
+    """What one entry of `issuers` says about its tokens."""
+
+    name: str  # in routes.yaml
+    issuer: str  # the iss claim, compared by code points
+    audiences: frozenset[str] | None  # None: any
+    algorithms: frozenset[str]  # header values of alg that may pick a key
+    clock_skew: float  # seconds, the same for exp, nbf and iat
+    profile: bool  # True: only `at+jwt`, with all claims that RFC 9068 section 2.2 requires
+    bindings: Mapping[str, BindingMode]  # by member of `cnf`
+    keys: KeySource

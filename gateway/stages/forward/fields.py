@@ -1,0 +1,150 @@
+"""Which header fields pass, in both directions.
+
+Rule: names are judged once and remembered, so a request pays one dictionary look-up a field.
+Invariant: what the gateway sets on any route is taken from clients on all routes (contract section 6, H13-H16, M26).
+"""
+
+from collections.abc import Iterable
+
+from gateway.model.request import RawHeaders
+
+_HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer transfer-encoding"
+    b" upgrade http2-settings".split()
+)
+_MADE_ANEW = frozenset(b"host content-length expect x-request-id traceparent tracestate max-forwards".split())
+_CLIENTS_CLAIMS = frozenset(b"forwarded x-real-ip client-cert client-cert-chain".split())
+_CLIENTS_CLAIMS_UNDER = tuple(
+    b"x-forwarded- x-auth-request- x-ssl-client- x-spiffe- x-envoy- x-gateway-".split()
+)  # X-Forwarded-Client-Cert is under the first
+OVERRIDES = frozenset(
+    b"x-original-url x-rewrite-url x-original-method x-http-method x-http-method-override x-method-override".split()
+)
+_GATEWAYS = frozenset(
+    b"x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-client-cert x-gateway-assertion via".split()
+)
+_CREDENTIALS = frozenset([b"authorization", b"dpop"])
+_NOT_NOMINATED = _CREDENTIALS | {b"cookie"}  # end to end, whatever a Connection field says of them (H13)
+_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
+_USUAL_CONNECTION = frozenset([b"keep-alive", b"close", b"Keep-Alive", b"Close"])
+_REMEMBERED = 1024  # names; beyond it a flood of made-up names is judged again each time
+
+
+def fold(name: bytes) -> bytes:
+    """Lower case, and everything but letters, digits and hyphens as a hyphen: as CGI and its heirs confuse them."""
+    return bytes(byte if byte in _PLAIN else 0x2D for byte in name.lower())
+
+
+def judge_set(name: bytes) -> None:
+    """A field that a route may set (lower case). Raises ValueError for what the gateway writes by itself."""
+    if name in _HOP_BY_HOP or name in _MADE_ANEW or name in _GATEWAYS:
+        raise ValueError(f"the gateway sets {name.decode('latin-1')} itself")
+
+
+def judge_keep(name: str) -> bytes:
+    """A field of OVERRIDES, in lower case. Raises ValueError for another: those are never let through."""
+    lower = name.lower().encode("latin-1", "replace")
+    if lower not in OVERRIDES:
+        known = ", ".join(sorted(field.decode() for field in OVERRIDES))
+        raise ValueError(f"keep: {name} is not one of {known}")
+    return lower
+
+
+class RequestFields:
+    """What of a client's fields reaches the backend of one route."""
+
+    def __init__(
+        self,
+        reserved: Iterable[bytes],
+        *,
+        keep_authorization: bool = False,
+        keep: Iterable[bytes] = (),
+        remove: Iterable[bytes] = (),
+    ) -> None:
+        """`reserved`: every name that the gateway sets on any route of the file; `keep`: of OVERRIDES."""
+        removed = {name.lower() for name in remove}
+        self._dropped = _HOP_BY_HOP | _MADE_ANEW | _CLIENTS_CLAIMS | removed | (OVERRIDES - {n.lower() for n in keep})
+        if not keep_authorization:
+            self._dropped |= _CREDENTIALS
+        self._reserved = frozenset(map(fold, reserved))
+        if keep_authorization:
+            self._reserved -= _CREDENTIALS  # here the client's own was judged
+        self._known: dict[bytes, bool] = {}
+
+    def lines(self, fields: RawHeaders, nominated: frozenset[bytes] | None) -> list[bytes]:
+        """The fields that pass, as lines without their ends. `nominated`: named by the client's Connection field."""
+        known = self._known
+        lines = []
+        for name, value in fields:
+            passes = known.get(name)
+            if passes is None:
+                passes = self._learn(name)
+            if passes and (nominated is None or name not in nominated):
+                lines.append(name + b": " + value)
+        return lines
+
+    def _learn(self, name: bytes) -> bool:
+        passes = self._passes(name)
+        if len(self._known) < _REMEMBERED:
+            self._known[name] = passes
+        return passes
+
+    def _passes(self, name: bytes) -> bool:
+        if b"_" in name or b"." in name:
+            return False
+        folded = fold(name)
+        return not (folded in self._dropped or folded in self._reserved or folded.startswith(_CLIENTS_CLAIMS_UNDER))
+
+
+def nominated_by(values: Iterable[str]) -> frozenset[bytes] | None:
+    """The fields that Connection names besides the usual (RFC 9110 section 7.6.1); None when there are none."""
+    names = {name.strip().lower() for value in values for name in value.split(",")}
+    found = frozenset(name.encode("latin-1") for name in names if name) - _HOP_BY_HOP - _NOT_NOMINATED
+    return found - {b"close"} or None
+
+
+class AnswerFields:
+    """What of a backend's fields reaches the client of one route."""
+
+    def __init__(self, remove: Iterable[bytes] = (), replace: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        """`replace`: fields that the route sets."""
+        self._set = [(name.lower(), value) for name, value in replace]
+        self._own = {name for name, _ in self._set}
+        self._dropped = _HOP_BY_HOP | {b"x-request-id"} | self._own | {name.lower() for name in remove}
+        self._known: dict[bytes, bool] = {}
+
+    def __call__(self, fields: RawHeaders, ours: RawHeaders) -> RawHeaders:
+        """A new list: the backend's fields that pass, then `ours`, then what the route sets."""
+        known = self._known
+        passed = []
+        nominating = False
+        for field in fields:
+            name = field[0]
+            passes = known.get(name)
+            if passes is None:
+                passes = self._learn(name)
+            if passes:
+                passed.append(field)
+            elif name == b"connection" and field[1] not in _USUAL_CONNECTION:
+                nominating = True
+        if nominating:
+            passed = _without_nominated(passed, fields)
+        if len(ours) > 1:
+            names = {name for name, _ in ours}
+            names.discard(b"vary")  # a list that both add to
+            passed = [field for field in passed if field[0] not in names]
+        passed += ours
+        if self._set:
+            passed = [field for field in passed if field[0] not in self._own] + self._set
+        return passed
+
+    def _learn(self, name: bytes) -> bool:
+        passes = name not in self._dropped and not name.startswith(b"access-control-")
+        if len(self._known) < _REMEMBERED:
+            self._known[name] = passes
+        return passes
+
+
+def _without_nominated(passed: RawHeaders, fields: RawHeaders) -> RawHeaders:
+    nominated = nominated_by(value.decode("latin-1") for name, value in fields if name == b"connection")
+    return [field for field in passed if nominated is None or field[0] not in nominated]

@@ -1,0 +1,203 @@
+"""A route with an upstream: one request to a backend, its answer to the client.
+
+Rule: head and body that are there together go out together; the common case needs no task and waits once.
+Invariant: an answer that was cut is never ended as if it were whole (H23); no request is sent twice unless RFC 9110
+section 9.2.2 allows it and its connection died before a byte of an answer (H22).
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+from gateway.model.exchange import ClientGone, Exchange
+from gateway.model.outcome import Outcome
+from gateway.model.permit import Permit
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
+from gateway.model.request import RawHeaders
+from gateway.stages.forward.fields import AnswerFields
+from gateway.stages.forward.head import RequestHead
+from gateway.stages.forward.upload import Upload
+from gateway.upstreams.cluster import Cluster
+from gateway.upstreams.connection import Connection, Lost
+from gateway.upstreams.endpoint import Endpoint
+
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+_NEVER = float("inf")
+
+
+class Proxy:
+    """Forwards the requests of one route."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        head: RequestHead,
+        fields: AnswerFields,
+        *,
+        timeout: float | None,
+        max_body: Mapping[str, int],
+    ) -> None:
+        """`timeout`: seconds, to the end of the answer; `max_body`: bytes by listener."""
+        self.cluster = cluster
+        self.max_body = max_body
+        self.fields = fields
+        self._head = head
+        self._timeout = timeout
+
+    async def __call__(self, permit: Permit, exchange: Exchange, answer_headers: RawHeaders) -> Outcome:
+        """Raises Refused while no head was sent."""
+        head = self._head(permit, exchange)
+        total = _NEVER if self._timeout is None else asyncio.get_running_loop().time() + self._timeout
+        transfer = _Transfer(self, exchange, self.cluster.pick(), total)
+        try:
+            await transfer.ask(head)
+            await transfer.answer(answer_headers)
+        except ClientGone:
+            return transfer.outcome(Reason.CLIENT_GONE)
+        except Refused as refused:
+            if not exchange.started:
+                transfer.endpoint.count(refused.reason)
+                refused.upstream, refused.endpoint = self.cluster.name, transfer.endpoint.url
+                raise
+            exchange.abort()
+            return transfer.outcome(refused.reason)
+        finally:
+            transfer.give_back()
+        return transfer.outcome(None)
+
+
+class _Transfer:
+    """One request and its answer."""
+
+    __slots__ = ("_bytes_out", "_connection", "_exchange", "_proxy", "_status", "_total", "_upload", "endpoint")
+
+    def __init__(self, proxy: Proxy, exchange: Exchange, endpoint: Endpoint, total: float) -> None:
+        self.endpoint = endpoint
+        self._proxy = proxy
+        self._exchange = exchange
+        self._total = total  # loop time
+        self._upload: Upload | None = None
+        self._connection: Connection | None = None
+        self._status = 0  # that the client was sent
+        self._bytes_out = 0
+
+    async def ask(self, head: bytes) -> None:
+        """Send the request, wait for the head of the answer; once more where that is safe."""
+        fresh = False
+        while True:
+            connection = None if fresh else self.endpoint.checkout()
+            if connection is None:
+                connection = await self._connect(fresh=fresh)
+            self._send(connection, head)
+            try:
+                while not connection.answer.head_done:
+                    await connection.more()
+            except Lost as lost:
+                if fresh or not self._repeatable(lost, connection):
+                    raise
+                self.give_back()
+                fresh = True
+            except Refused as refused:
+                if self._upload is not None and self._upload.reading and refused.reason is Reason.UPSTREAM_TIMEOUT:
+                    raise Refused(Reason.REQUEST_TIMEOUT, "the body did not arrive") from None
+                raise
+            else:
+                return
+
+    def _repeatable(self, lost: Lost, connection: Connection) -> bool:
+        """A connection of the pool that was dying when it was used: RFC 9110 section 9.2.2 allows another try."""
+        head = self._exchange.head
+        return connection.served > 1 and lost.untouched and not head.has_body and head.method in _IDEMPOTENT
+
+    def _send(self, connection: Connection, head: bytes) -> None:
+        self._connection = connection
+        proxy, exchange = self._proxy, self._exchange
+        cluster = proxy.cluster
+        connection.begin(exchange.head.method, cluster.response_timeout, cluster.idle_timeout, self._total)
+        exchange.on_gone(connection.client_gone)
+        if exchange.head.has_body:
+            self._upload = Upload(exchange, connection, head, proxy.max_body[exchange.connection.listener])
+            self._upload.start()
+        else:
+            connection.write(head)
+            connection.sent()
+
+    async def _connect(self, *, fresh: bool) -> Connection:
+        """Wait for a connection, as long as the client does. Raises Refused, ClientGone."""
+        promise = self.endpoint.request(fresh=fresh)
+        loop = asyncio.get_running_loop()
+        late = loop.call_at(self._total, _settle, promise, _out_of_time()) if self._total != _NEVER else None
+        self._exchange.on_gone(lambda: _settle(promise, ClientGone()))
+        try:
+            return await promise
+        except BaseException:
+            if promise.done() and not promise.cancelled() and promise.exception() is None:
+                promise.result().abort()  # cancelled in the moment in which it came
+            raise
+        finally:
+            if late is not None:
+                late.cancel()
+
+    async def answer(self, ours: RawHeaders) -> None:
+        """The answer to the client. Raises Refused, also after the head was sent; ClientGone."""
+        connection, exchange, upload = self._connection, self._exchange, self._upload
+        if connection is None:
+            raise Refused(Reason.INTERNAL, "nothing was asked")
+        answer = connection.answer
+        self._status = answer.status
+        headers = self._proxy.fields(answer.headers, ours)
+        if answer.status == 204:
+            headers = [field for field in headers if field[0] != b"content-length"]
+        body = answer.take()
+        self._bytes_out = len(body)
+        if answer.complete:
+            if upload is not None and not upload.done:
+                headers.append((b"connection", b"close"))  # the rest of the client's body is never read
+            self.give_back()
+            await exchange.send_head(self._status, headers, body, end=True)
+            return
+        connection.on_failure = exchange.abort  # also while a slow client holds us up
+        try:
+            await exchange.send_head(self._status, headers, body, end=False)
+            await self._stream(connection)
+        except ClientGone:
+            if isinstance(connection.failure, Refused):
+                raise connection.failure from None  # it was we who broke it off
+            raise
+
+    async def _stream(self, connection: Connection) -> None:
+        exchange, answer = self._exchange, connection.answer
+        ended = False
+        while not ended:
+            data = await connection.read()
+            self._bytes_out += len(data)
+            ended = answer.complete and not answer.chunks
+            if ended:
+                self.give_back()
+            await exchange.send(data, end=ended)
+
+    def give_back(self) -> None:
+        """Done with the connection: to the pool if the exchange on it was whole, else closed."""
+        connection, upload = self._connection, self._upload
+        if connection is None:
+            return
+        self._connection = None
+        self._exchange.on_gone(None)
+        if upload is not None:
+            upload.stop()
+        connection.finish(whole=upload is None or upload.done)
+
+    def outcome(self, reason: Reason | None) -> Outcome:
+        """Count it, and say what became of it."""
+        self.endpoint.count(reason)
+        bytes_in = self._upload.bytes_in if self._upload is not None else 0
+        return Outcome(self._status, self._proxy.cluster.name, self.endpoint.url, bytes_in, self._bytes_out, reason)
+
+
+def _out_of_time() -> Refused:
+    return Refused(Reason.UPSTREAM_TIMEOUT, "the route's time ran out before there was a connection")
+
+
+def _settle(promise: "asyncio.Future[Connection]", failure: Exception) -> None:
+    if not promise.done():
+        promise.set_exception(failure)

@@ -1,0 +1,31 @@
+"""The forward stage: takes a permit, and nothing less.
+
+Rule: each route's way is chosen when the snapshot is built; here it is one look into a table.
+Invariant: a preflight is answered here and never forwarded (H29).
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from gateway.model.exchange import Exchange
+from gateway.model.outcome import Outcome
+from gateway.model.permit import Permit
+from gateway.model.request import RawHeaders
+from gateway.stages.forward.local import LocalAnswer
+
+Way: TypeAlias = Callable[[Permit, Exchange, RawHeaders], Awaitable[Outcome]]
+
+
+class Forward:
+    """See gateway.snapshot.ForwardStage."""
+
+    def __init__(self, ways: Sequence[Way]) -> None:
+        """`ways`: a Proxy or LocalAnswer for each route, by its index."""
+        self._ways = tuple(ways)
+        self._preflight = LocalAnswer(204)
+
+    def __call__(self, permit: Permit, exchange: Exchange, answer_headers: RawHeaders) -> Awaitable[Outcome]:
+        """Raises Refused while no head was sent; afterwards breaks the answer off and says why in the Outcome."""
+        if permit.ctx.preflight is not None:
+            return self._preflight(permit, exchange, answer_headers)
+        return self._ways[permit.route.index](permit, exchange, answer_headers)

@@ -1,0 +1,27 @@
+"""Records that no request makes: a config, an admin call, a refused handshake.
+
+Who can be made to cause them by a stranger (a handshake, an admin call without the token) is bounded like a refusal.
+"""
+
+from gateway.stages.record.log import AuditLog
+from gateway.stages.record.text import quote, quote_or_null
+
+
+def record_config(log: AuditLog, *, digest: str, ok: bool, errors: int = 0) -> None:
+    """A start or a reload. `digest` is that of the file that was read; it is at work only when `ok`."""
+    result = "success" if ok else "failure"
+    log.queue("config", f',"result":"{result}","config":{quote(digest)},"errors":{errors}')
+
+
+def record_admin(log: AuditLog, *, action: str, status: int, client: str) -> None:
+    """A call of the admin address, and what it was answered."""
+    members = f',"action":{quote(action)},"status":{status},"client_ip":{quote(client)}'
+    if status < 400 or log.admits("admin", str(status)):
+        log.queue("admin", members)
+
+
+def record_handshake(log: AuditLog, *, listener: str, client: str, reason: str, sni: str | None) -> None:
+    """A TLS handshake that was refused. `reason` is of a closed set of ours."""
+    if log.admits("handshake", reason):
+        members = f',"listener":{quote(listener)},"client_ip":{quote(client)},"sni":{quote_or_null(sni)}'
+        log.queue("handshake", f'{members},"reason":{quote(reason)}')

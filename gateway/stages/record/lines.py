@@ -1,0 +1,74 @@
+"""The members of a request's two records, composed by hand: contract section 9.
+
+Every member is always there, null where nothing is known. No token, query string or body can come in: none is read.
+"""
+
+from gateway.model.outcome import Outcome
+from gateway.model.principal import User
+from gateway.model.shadow import Shadow
+from gateway.model.trace import Trace
+from gateway.stages.record.text import quote, quote_or_null
+
+LONGEST_PATH = 2048  # bytes; a normalised path is ASCII
+_LONGEST_METHOD = 32
+
+
+def decision_members(trace: Trace, effect: str, reason: str | None, route: str, inputs: str, config: str) -> str:
+    """Of a `decision`. `route`, `inputs` and `config` are JSON already."""
+    ctx, principal, refused, permit = trace.ctx, trace.principal, trace.refused, trace.permit
+    workload = principal.workload if principal is not None else None
+    if refused is not None:
+        rule, shadows, audited = refused.rule, refused.shadows, refused.audited
+    elif permit is not None:
+        rule, shadows, audited = permit.rule, permit.shadows, permit.audited
+    else:
+        rule, shadows, audited = None, (), ()
+    if ctx is not None:
+        trace_id, method, host = quote(ctx.trace.trace_id), ctx.method, quote(ctx.host)
+        client = str(ctx.client_ip)  # str, because an address's own __format__ takes twice as long
+        path = ctx.path
+    else:  # refused before it could be read: what the head held, as far as it goes
+        trace_id, method, host = "null", trace.head.method[:_LONGEST_METHOD], "null"
+        client = str(trace.connection.peer_ip)
+        path = trace.head.target.partition(b"?")[0].decode("latin-1")
+    return (
+        f',"request_id":{quote(trace.request_id)},"trace_id":{trace_id},"effect":"{effect}"'
+        f',"reason":{quote_or_null(reason)},"mode":"enforce","route":{route},"rule":{quote_or_null(rule)}'
+        f',"shadow":{_shadows(shadows) if shadows else "[]"}'
+        f"{_audited(audited) if audited else ''}"
+        f',"user":{_user(principal.user if principal is not None else None)}'
+        f',"workload":{"null" if workload is None else quote(workload.id)}'
+        f',"device":{"null" if trace.posture is None else quote(trace.posture.device)}'
+        f',"client_ip":"{client}","method":{quote(method)},"host":{host},"path":{quote(path[:LONGEST_PATH])}'
+        f',"inputs":{inputs},"config":{config}'
+    )
+
+
+def outcome_members(trace: Trace, outcome: Outcome, duration: float, route: str) -> str:
+    """Of an `outcome`. `duration` in seconds; `route` is JSON already."""
+    trace_id = "null" if trace.ctx is None else quote(trace.ctx.trace.trace_id)
+    reason = None if outcome.reason is None else outcome.reason.code
+    return (
+        f',"request_id":{quote(trace.request_id)},"trace_id":{trace_id},"route":{route}'
+        f',"upstream":{quote_or_null(outcome.upstream)},"endpoint":{quote_or_null(outcome.endpoint)}'
+        f',"status":{outcome.status},"duration_ms":{duration * 1000:.3f},"bytes_in":{outcome.bytes_in}'
+        f',"bytes_out":{outcome.bytes_out},"reason":{quote_or_null(reason)}'
+    )
+
+
+def _user(user: User | None) -> str:
+    if user is None:
+        return "null"
+    return f'{{"issuer":{quote(user.issuer)},"subject":{quote(user.subject)}}}'
+
+
+def _shadows(shadows: tuple[Shadow, ...]) -> str:
+    return (
+        "["
+        + ",".join(f'{{"kind":{quote(s.kind)},"name":{quote(s.name)},"effect":"{s.effect.value}"}}' for s in shadows)
+        + "]"
+    )
+
+
+def _audited(rules: tuple[str, ...]) -> str:
+    return f',"audited":[{",".join(map(quote, rules))}]'

@@ -1,0 +1,319 @@
+"""The audit log of one worker: takes records, writes them once a tick, and says when they are with the system.
+
+All records of one loop tick are sealed and written by one `os.write` at its end. What cannot be written is never taken
+for written: the chain goes back to where it stood, and what may wait is tried again.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gateway.kernel.cells import Counter, Gauge
+from gateway.model.json import JSON
+from gateway.stages.record.chain import CHECKPOINT, Chain, Sign
+from gateway.stages.record.flood import Flood, Held
+from gateway.stages.record.settings import LogSettings, Sink
+from gateway.stages.record.stream import AuditError, open_stream
+from gateway.stages.record.syncer import Syncer, resolve
+from gateway.stages.record.text import Stamp, quote
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 10_000  # records that wait for a disk that fails; more are counted
+_BUFFER_SECONDS = 0.1
+_RETRY_SECONDS = 0.25  # between two tries while the disk fails
+_ROTATE_SECONDS = 10.0  # likewise for beginning a segment
+_NOT_WRITTEN = "audit_unavailable"
+
+
+class Waiting(NamedTuple):
+    """A record that is not written yet."""
+
+    kind: str
+    at: float  # seconds since the epoch
+    members: str
+    done: "asyncio.Future[bool] | None"  # resolved with True once it is written
+    keep: bool  # try again when the write fails
+
+
+class AuditLog:
+    """One stream. Made once, kept over reloads while its settings stay equal, closed at a clean stop."""
+
+    def __init__(
+        self,
+        settings: LogSettings,
+        *,
+        sign: Sign | None,
+        clock: Callable[[], float],
+        records: Counter,
+        lag: Gauge,
+        sinks: tuple[Sink, ...] = (),
+    ) -> None:
+        """Opens the stream and continues it. Raises AuditError."""
+        self.settings = settings
+        self._clock = clock
+        self._file = open_stream(settings.directory, settings.stream)
+        self._chain = Chain(settings.stream, self._file.seq, self._file.head, sign)
+        self._stamp = Stamp()
+        self._sinks = sinks
+        self._records = records
+        self._lag = lag
+        self._pending: list[Waiting] = []
+        self._flood = Flood()
+        self._latest = 0.0  # of all times given out: small steps back of the clock are not written
+        self._failure: str | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._flushing: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._telling: asyncio.TimerHandle | None = None
+        self._syncer = Syncer(lambda: self._file.descriptor, self._not_synced)
+        self._must_rotate = False  # what the file at work holds is unknown, or it is out of reach
+        self._rotate_again = 0.0  # not before this time: a segment could not be begun
+        self._begin()
+
+    @property
+    def failure(self) -> str | None:
+        """Why the log cannot be written now; None while it can."""
+        return self._failure
+
+    def start(self) -> None:
+        """Begin to write at each tick's end and to make checkpoints, on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._lag.ask(self._age)
+        self._timer = self._loop.call_later(self.settings.checkpoint, self._tick)
+        if self._pending:
+            self._schedule()
+
+    def status(self) -> JSON:
+        """For /status."""
+        return {
+            "stream": self.settings.stream,
+            "seq": self._chain.seq,
+            "head": self._chain.head,
+            "segment": self._file.path.name,
+            "waiting": len(self._pending),
+            "failure": self._failure,
+        }
+
+    # ---- taking records
+
+    def write(self, kind: str, members: str, *, keep: bool) -> "asyncio.Future[bool]":
+        """Queue a record; the future is True once it is as durable as the settings ask, False when it failed.
+
+        `keep`: a record that could not be written is still true and is tried again.
+        """
+        loop = self._loop
+        if loop is None:
+            raise RuntimeError("the audit log was not started")
+        done: asyncio.Future[bool] = loop.create_future()
+        if self.settings.durability == "buffered":
+            if self._failure is None or keep:
+                self.queue(kind, members)
+            done.set_result(self._failure is None)
+        else:
+            self._pending.append(Waiting(kind, self._now(), members, done, keep))
+            if self._flushing is None:
+                self._schedule()
+        return done
+
+    def queue(self, kind: str, members: str) -> None:
+        """Queue a record that nobody waits for; it is tried again until it is written or the backlog is full."""
+        if len(self._pending) >= BACKLOG:
+            self._flood.lost(kind, _NOT_WRITTEN, self._clock())
+            return
+        self._pending.append(Waiting(kind, self._now(), members, None, True))
+        if self._flushing is None:
+            self._schedule()
+
+    def admits(self, kind: str, reason: str) -> bool:
+        """Whether the second's budget of this kind and reason has room; when not, the record is counted and told of."""
+        if self._flood.admits(kind, reason, self._clock()):
+            return True
+        if self._telling is None and self._loop is not None:
+            self._telling = self._loop.call_later(1.0, self._tell)
+        return False
+
+    # ---- writing them
+
+    async def close(self) -> None:
+        """The clean stop: what waits, what was held back, and a checkpoint, made durable. Raises nothing."""
+        self._loop = None  # nothing is scheduled any more
+        for handle in (self._timer, self._telling, self._flushing):
+            if handle is not None:
+                handle.cancel()
+        self._told(self._flood.told(self._clock(), closing=True))
+        self._pending.append(Waiting(CHECKPOINT, self._now(), "", None, True))
+        self._flush()
+        await self._syncer.close()
+        self._lag.ask(None)
+        self._file.close()
+        for sink in self._sinks:
+            sink.close()
+
+    def _begin(self) -> None:
+        """The first segment where there is none, and the mark of what a crash tore. Raises AuditError."""
+        try:
+            if self._file.number == 0:
+                self._rotate(self._now())
+        except OSError as error:
+            self._file.close()
+            raise AuditError(f"{self.settings.directory}: the audit log cannot be written: {error.strerror}") from None
+        for torn in self._file.torn:
+            members = f',"file":{quote(torn.file)},"bytes":{torn.size},"sha256":"{torn.sha256}"'
+            self._pending.append(Waiting("repair", self._now(), members, None, True))
+
+    def _schedule(self) -> None:
+        if self._loop is None:
+            return
+        if self._failure is not None:
+            self._flushing = self._loop.call_later(_RETRY_SECONDS, self._flush)
+        elif self.settings.durability == "buffered":
+            self._flushing = self._loop.call_later(_BUFFER_SECONDS, self._flush)
+        else:
+            self._flushing = self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """The tick's end: seal what waits, write it at once, then let the waiting requests go on."""
+        self._flushing = None
+        batch, self._pending = self._pending, []
+        if not batch:
+            return
+        chain = self._chain
+        mark = chain.seq, chain.head
+        try:
+            self._rotate_when_due(batch)
+            mark = chain.seq, chain.head  # a new segment's own record stands whatever becomes of the batch
+            lines = [
+                chain.seal(w.kind, self._stamp(w.at), w.members)
+                if w.kind != CHECKPOINT
+                else chain.seal_checkpoint(self._stamp(w.at))
+                for w in batch
+            ]
+            data = b"".join(lines)
+            self._file.append(data)
+        except OSError as error:
+            chain.seq, chain.head = mark
+            self._failed(batch, error)
+            return
+        if self._failure is not None:
+            log.warning("audit: records are written again")
+            self._failure = None
+        self._records.inc(len(batch))
+        for sink in self._sinks:
+            sink.put(data)
+        waiting = [w.done for w in batch if w.done is not None]
+        if waiting and self.settings.durability == "synced":
+            self._syncer.join(waiting)
+        else:
+            resolve(waiting, written=True)
+
+    def _failed(self, batch: list[Waiting], error: OSError) -> None:
+        if self._failure is None:
+            log.error("audit: records cannot be written to %s: %s", self._file.path, error.strerror)
+        self._failure = error.strerror or "unknown error"
+        again = [w._replace(done=None) for w in batch if w.keep and w.kind != CHECKPOINT]
+        room = max(0, BACKLOG - len(self._pending))
+        for lost in again[room:]:
+            self._flood.lost(lost.kind, _NOT_WRITTEN, lost.at)
+        self._pending[:0] = again[:room]
+        if self._pending:
+            self._schedule()
+        resolve([w.done for w in batch if w.done is not None], written=False)
+
+    def _not_synced(self, error: OSError) -> None:
+        log.error("audit: records may not be on the disk: %s", error.strerror)
+        self._failure = error.strerror or "fsync failed"
+        self._must_rotate = True
+
+    def _rotate_when_due(self, batch: list[Waiting]) -> None:
+        file, now = self._file, batch[0].at
+        began = file.began if file.began is not None else now
+        due = file.size >= self.settings.segment_size or now - began >= self.settings.segment_age
+        if not self._must_rotate and (not due or now < self._rotate_again):
+            return
+        try:
+            self._rotate(now)
+        except OSError as error:
+            if self._must_rotate:
+                raise
+            log.warning("audit: no new segment could be begun, the old one goes on: %s", error.strerror)
+            self._rotate_again = now + _ROTATE_SECONDS
+        else:
+            self._must_rotate = False
+
+    def _rotate(self, now: float) -> None:
+        """Begin a segment with the record that binds the file before it. Raises OSError; then nothing has changed."""
+        chain, file = self._chain, self._file
+        mark = chain.seq, chain.head
+        before = "null"
+        if file.number > 0:
+            before = f'{{"file":{quote(file.path.name)},"seq":{chain.seq},"hash":"{chain.head}"}}'
+
+        def first(number: int) -> bytes:
+            chain.seq, chain.head = mark
+            return chain.seal("segment", self._stamp(now), f',"segment":{number},"before":{before}')
+
+        try:
+            old = file.next_segment(first, now)
+        except OSError:
+            chain.seq, chain.head = mark
+            raise
+        self._records.inc()
+        if old >= 0:
+            self._finish(old)
+
+    def _finish(self, old: int) -> None:
+        """Close a segment that is full; when records are synced, it is so before the waiting requests go on."""
+        if self.settings.durability == "synced":
+            try:
+                os.fsync(old)  # once a segment: its last lines may still be waited for
+            except OSError as error:
+                log.error("audit: a full segment may not be on the disk: %s", error.strerror)
+        with contextlib.suppress(OSError):
+            os.close(old)
+
+    # ---- by the clock
+
+    def _tick(self) -> None:
+        """A checkpoint, idle or not; tries again what could not be written."""
+        if self._loop is None:
+            return
+        self._timer = self._loop.call_later(self.settings.checkpoint, self._tick)
+        if not self._must_rotate and self._file.replaced():
+            log.error("audit: %s was moved, deleted or cut by another program: a new segment begins", self._file.path)
+            self._must_rotate = True
+        if self._failure is None:
+            self._told(self._flood.told(self._clock()))
+        self._pending.append(Waiting(CHECKPOINT, self._now(), "", None, True))
+        if self._flushing is None:
+            self._schedule()
+
+    def _tell(self) -> None:
+        self._telling = None
+        if self._failure is None:
+            self._told(self._flood.told(self._clock()))
+        if self._flood.holding() and self._loop is not None:
+            self._telling = self._loop.call_later(1.0, self._tell)
+
+    def _told(self, held: list[Held]) -> None:
+        for one in held:  # beside the backlog: a row for each kind at most
+            members = f',"kind":"{one.kind}","reason":{quote(one.reason)},"count":{one.count}'
+            members = f'{members},"since":"{self._stamp(one.since)}"'
+            self._pending.append(Waiting("suppressed", self._now(), members, None, True))
+        if held and self._flushing is None:
+            self._schedule()
+
+    def _now(self) -> float:
+        """The time of a record: a clock that is set back by less than a second does not turn the log around."""
+        now = self._clock()
+        if now < self._latest < now + 1.0:
+            return self._latest
+        self._latest = now
+        return now
+
+    def _age(self) -> float:
+        pending = self._pending
+        return max(0.0, self._clock() - pending[0].at) if pending else 0.0

@@ -1,0 +1,123 @@
+"""The record stage: begins a request's trace, records what was decided and how it ended.
+
+A request that was allowed goes on only when its line is with the operating system; a refusal's line is queued and holds
+up no answer. Exactly one `decision` a request, and one `outcome` for each that was let through to act.
+"""
+
+import time
+from collections.abc import Callable
+from os import urandom
+
+from gateway.kernel.cells import NO_ROUTE, Metrics
+from gateway.model.exchange import Exchange
+from gateway.model.outcome import Outcome
+from gateway.model.reason import Effect, Reason
+from gateway.model.refused import Refused
+from gateway.model.trace import Stage, Trace
+from gateway.stages.record.counters import route_counters
+from gateway.stages.record.lines import decision_members, outcome_members
+from gateway.stages.record.log import AuditLog
+from gateway.stages.record.settings import RecordSettings
+from gateway.stages.record.text import quote
+
+_IDS = 256  # request ids that one call of the system's generator makes
+
+
+class RequestIds:
+    """Random request ids of 128 bits, as 32 hex digits."""
+
+    __slots__ = ("_pool",)
+
+    def __init__(self) -> None:
+        self._pool: list[str] = []
+
+    def __call__(self) -> str:
+        pool = self._pool
+        if not pool:
+            text = urandom(16 * _IDS).hex()
+            pool.extend(text[at : at + 32] for at in range(0, 32 * _IDS, 32))
+        return pool.pop()
+
+
+class Record:
+    """What `Snapshot.record` is; the log and the metrics are shared with the snapshots before and after."""
+
+    def __init__(
+        self,
+        settings: RecordSettings,
+        log: AuditLog,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log
+        self._clock = clock
+        self._monotonic = monotonic
+        self._ids = RequestIds()
+        self._in_flight = metrics.requests_in_flight
+        self._counters = route_counters(metrics, tuple(route.name for route in settings.routes))
+        self._names = (*(quote(route.name) for route in settings.routes), quote(NO_ROUTE))
+        self._inputs = tuple(route.inputs for route in settings.routes)
+        self._config = quote(settings.digest)
+        self._refuse_unrecorded = settings.refuse_unrecorded
+
+    def begin(self, exchange: Exchange) -> Trace:
+        """A request begins."""
+        self._in_flight.inc()
+        return Trace(
+            exchange.connection,
+            exchange.head,
+            request_id=self._ids(),
+            time=self._clock(),
+            began=self._monotonic(),
+        )
+
+    async def decision(self, trace: Trace) -> None:
+        """Raises Refused(AUDIT_UNAVAILABLE) when an allowed request could not be recorded and must be."""
+        refused = trace.refused
+        if refused is not None:
+            self._refusal(trace, refused)
+            return
+        index = trace.route.index if trace.route is not None else -1
+        written = await self._log.write(
+            "decision",
+            self._members(trace, index, Effect.ALLOW.value, None),
+            keep=not self._refuse_unrecorded,
+        )
+        if not written and self._refuse_unrecorded:
+            raise Refused(Reason.AUDIT_UNAVAILABLE, self._log.failure or "the record was not written", retry_after=1)
+        shadows = trace.permit.shadows if trace.permit is not None else ()
+        self._counters[index].decided(Effect.ALLOW.value, "", shadows)
+
+    def outcome(self, trace: Trace, outcome: Outcome) -> None:
+        """The end: the metrics of every request, and the record of one that was let through."""
+        self._in_flight.dec()
+        duration = self._monotonic() - trace.began
+        index = trace.route.index if trace.route is not None else -1
+        self._counters[index].ended(trace.head.method, outcome, duration)
+        if _acted(trace):
+            self._log.queue("outcome", outcome_members(trace, outcome, duration, self._names[index]))
+
+    def _refusal(self, trace: Trace, refused: Refused) -> None:
+        reason = refused.reason
+        effect = reason.effect
+        index = trace.route.index if trace.route is not None else -1
+        self._counters[index].decided(effect.value, reason.code, refused.shadows)
+        principal = trace.principal
+        # who proved nothing may flood; a caller that proved who it is answers for each of its refusals
+        bounded = principal is None or principal.anonymous or effect is Effect.LIMIT
+        if bounded and not self._log.admits("decision", reason.code):
+            return
+        self._log.queue("decision", self._members(trace, index, effect.value, reason.code))
+
+    def _members(self, trace: Trace, index: int, effect: str, reason: str | None) -> str:
+        inputs = "null" if index < 0 else self._inputs[index].text(trace.ctx, trace.principal, trace.posture)
+        return decision_members(trace, effect, reason, self._names[index], inputs, self._config)
+
+
+def _acted(trace: Trace) -> bool:
+    """Whether the request got beyond its decision; a preflight's answer is its decision."""
+    if trace.permit is None or (trace.ctx is not None and trace.ctx.preflight is not None):
+        return False
+    return trace.refused is None or trace.stage is Stage.FORWARD

@@ -1,0 +1,63 @@
+"""Makes what was written durable: fsync in a thread, never on the loop.
+
+One fsync runs at a time; who comes meanwhile joins the next (group commit). Each works on its own duplicate of the
+descriptor, so that a segment may be closed under it.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+
+class Syncer:
+    """For one stream; `descriptor` gives the file at work, `failed` is told why an fsync failed."""
+
+    def __init__(self, descriptor: Callable[[], int], failed: Callable[[OSError], None]) -> None:
+        self._descriptor = descriptor
+        self._failed = failed
+        self._joined: list[asyncio.Future[bool]] = []
+        self._running: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "audit-fsync")
+
+    def join(self, waiting: "list[asyncio.Future[bool]]") -> None:
+        """Resolve the futures with True once all that is written now is on the disk, with False when it may not be."""
+        self._joined += waiting
+        if self._running is None:
+            self._running = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        """One last fsync. Raises nothing."""
+        if self._running is not None:
+            await self._running
+        await self._run()
+        self._thread.shutdown()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            waiting, self._joined = self._joined, []
+            written = True
+            try:
+                await loop.run_in_executor(self._thread, _fsync, os.dup(self._descriptor()))
+            except OSError as error:
+                written = False
+                self._failed(error)
+            resolve(waiting, written=written)
+            if not self._joined:
+                self._running = None
+                return
+
+
+def resolve(waiting: "list[asyncio.Future[bool]]", *, written: bool) -> None:
+    """Let the waiting requests go on."""
+    for done in waiting:
+        if not done.done():  # its request may have been cancelled
+            done.set_result(written)
+
+
+def _fsync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

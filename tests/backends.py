@@ -1,0 +1,115 @@
+"""Backends for tests, and the way to them: a cluster to scripted upstreams over mTLS, and a forward stage on it."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.kernel.cells import Counter
+from gateway.stages.forward.claims import FieldValue
+from gateway.stages.forward.fields import AnswerFields, RequestFields
+from gateway.stages.forward.head import RequestHead
+from gateway.stages.forward.proxy import Proxy
+from gateway.stages.forward.rewrite import Rewrite
+from gateway.stages.forward.stage import Forward
+from gateway.testing.ca import Authority
+from gateway.testing.tls import server_context
+from gateway.testing.upstream import Script, Upstream
+from gateway.upstreams.cluster import Cluster
+from gateway.upstreams.endpoint import RESULTS
+from gateway.upstreams.identity import TlsMaterial, UpstreamTls
+from gateway.upstreams.settings import ConnectionSettings, EndpointSettings, TimeoutSettings, UpstreamSettings
+
+BACKEND_ID = "spiffe://cluster.local/ns/default/sa/inventory"
+GATEWAY_ID = "spiffe://cluster.local/ns/default/sa/gateway"
+MAX_BODY = 1 << 20
+
+
+@dataclass
+class Pki:
+    """A trust domain on disk."""
+
+    authority: Authority
+    folder: Path
+
+    def material(self, server_identity: str | None = BACKEND_ID, server_name: str | None = None) -> TlsMaterial:
+        """TLS files for an upstream that proves the gateway."""
+        files = self.authority.issue(uri=GATEWAY_ID).write(self.folder, "gateway")
+        bundle = self.authority.write(self.folder, "bundle")
+        return TlsMaterial(server_identity, server_name, bundle, None, files.certificate, files.key)
+
+    def backend(
+        self, script: "Script | None" = None, *, uri: str | None = BACKEND_ID, dns: Iterable[str] = ()
+    ) -> Upstream:
+        """A backend that asks for our certificate."""
+        return Upstream(script, tls=server_context(self.authority.issue(uri=uri, dns=list(dns)), [self.authority]))
+
+
+class Counts(dict[str, Counter]):
+    """Results by name."""
+
+    def __init__(self) -> None:
+        super().__init__({result: Counter() for result in RESULTS})
+
+    @property
+    def seen(self) -> dict[str, int]:
+        """Those that were counted."""
+        return {result: int(counter.value) for result, counter in self.items() if counter.value}
+
+
+def cluster(
+    *urls: str,
+    tls: TlsMaterial | None = None,
+    counts: Counts | None = None,
+    connections: ConnectionSettings | None = None,
+    timeouts: TimeoutSettings | None = None,
+    balance: str = "round_robin",
+) -> Cluster:
+    """An upstream to these endpoints, `https://HOST:PORT` or http."""
+    endpoints = []
+    for url in urls:
+        scheme, _, rest = url.partition("://")
+        host, _, port = rest.rpartition(":")
+        endpoints.append(EndpointSettings(url, host, int(port), scheme == "https"))
+    settings = UpstreamSettings(
+        "inventory",
+        tuple(endpoints),
+        balance,
+        connections or ConnectionSettings(),
+        timeouts or TimeoutSettings(connect=2.0, response=5.0, idle=5.0),
+    )
+    counted = counts if counts is not None else Counts()
+    made = UpstreamTls(tls, [e.host for e in endpoints if e.tls]) if tls is not None else None
+    return Cluster(settings, made, lambda _: counted)
+
+
+def forward(
+    to: Cluster,
+    *,
+    fields: RequestFields | None = None,
+    answer: AnswerFields | None = None,
+    rewrite: Rewrite | None = None,
+    constant: Iterable[tuple[bytes, bytes]] = (),
+    claims: Iterable[tuple[bytes, FieldValue]] = (),
+    timeout: float | None = None,
+    max_body: int = MAX_BODY,
+) -> Forward:
+    """A forward stage whose only route goes there."""
+    head = RequestHead(
+        fields or RequestFields(()),
+        via="gateway",
+        own_id=GATEWAY_ID,
+        rewrite=rewrite,
+        constant=list(constant),
+        claims=list(claims),
+    )
+    return Forward([Proxy(to, head, answer or AnswerFields(), timeout=timeout, max_body={"edge": max_body})])
+
+
+@asynccontextmanager
+async def running(made: Cluster) -> AsyncIterator[Cluster]:
+    """The cluster, broken off at the end."""
+    try:
+        yield made
+    finally:
+        made.abort()

@@ -1,0 +1,135 @@
+from pathlib import Path
+
+import pytest
+
+from gateway.config.load import load
+from gateway.config.schema import Config
+from gateway.control.build.ratelimit import LimitStore, build_ratelimit
+from gateway.kernel.cells import Metrics
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
+from gateway.stages.ratelimit import RateLimit
+from tests.redis_server import redis_server
+from tests.stages.ratelimit.requests import NO_ROUTE, anonymous, request, route, user
+
+ROUTES = """
+version: 1
+workers: {workers}
+store: {store}
+listeners:
+  edge: {{address: "127.0.0.1:8080", rate_limits: [per-address], on_failed_authentication: bad}}
+  inside: {{address: "127.0.0.1:8081"}}
+rate_limits:
+  per-address: {{rate: {rate}, key: [client_ip]}}
+  bad: {{rate: 2/minute, key: [client_ip], algorithm: fixed_window}}
+  per-client: {{rate: 2/minute, algorithm: token_bucket, burst: 4, on_store_failure: deny}}
+  per-route: {{rate: 3/minute, key: [route]}}
+upstreams:
+  u: {{endpoints: ["http://127.0.0.1:9"]}}
+routes:
+  - {{name: a, match: {{paths: [/a]}}, upstream: u, rate_limits: [per-client, per-route, per-address], public: true}}
+  - {{name: b, match: {{paths: [/b]}}, upstream: u, rate_limits: [per-client, per-route], public: true}}
+  - {{name: c, match: {{paths: [/c]}}, respond: {{status: 200}}, public: true}}
+audit: {{directory: var/audit}}
+"""
+
+
+def config(directory: Path, *, store: str = "memory://", workers: int = 1, rate: str = "5/minute") -> Config:
+    path = directory / "routes.yaml"
+    path.write_text(ROUTES.format(store=store, workers=workers, rate=rate))
+    return load(path)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+async def admitted(stage: RateLimit, gate: str, index: int, tries: int = 20, listener: str = "edge") -> int:
+    passed = 0
+    for _ in range(tries):
+        ctx, taken = request(listener=listener), NO_ROUTE if index < 0 else route(index)
+        try:
+            await (stage.by_address(ctx, taken) if gate == "address" else stage.by_caller(ctx, taken, anonymous()))
+        except Refused as refused:
+            if refused.reason is not Reason.RATE_LIMITED:
+                raise
+        else:
+            passed += 1
+    return passed
+
+
+async def test_limits_stand_at_the_gate_that_their_key_says(tmp_path: Path, metrics: Metrics) -> None:
+    made = config(tmp_path)
+    stage = build_ratelimit(made, LimitStore.of(made, metrics), metrics)
+    assert await admitted(stage, "address", -1) == 5  # requests without a route too
+    assert await admitted(stage, "address", 0) == 0  # named twice, one budget
+    assert await admitted(stage, "caller", 0) == 3  # per-route
+    assert await admitted(stage, "caller", 1) == 1  # what per-client has left; per-route is another bucket here
+    assert await admitted(stage, "caller", 2) == 20
+    assert await admitted(stage, "address", 2, listener="inside") == 20
+    counted = dict(metrics.rate_limit_decisions.rows())
+    assert counted[("per-address", "admitted")] == 5
+    assert counted[("per-address", "refused")] == 35
+
+
+async def test_a_limit_that_a_route_shares_with_its_listener_is_charged_once(tmp_path: Path, metrics: Metrics) -> None:
+    made = config(tmp_path)
+    stage = build_ratelimit(made, LimitStore.of(made, metrics), metrics)
+    statuses = await stage.by_address(request(), route(0))
+    assert [(status.name, status.remaining) for status in statuses] == [("per-address", 4)]
+
+
+async def test_several_workers_divide_what_memory_counts(tmp_path: Path, metrics: Metrics) -> None:
+    made = config(tmp_path, workers=2)
+    assert await admitted(build_ratelimit(made, LimitStore.of(made, metrics), metrics), "address", -1) == 3
+
+
+async def test_R13_a_reload_with_another_rate_keeps_what_was_spent(tmp_path: Path, metrics: Metrics) -> None:
+    before = config(tmp_path)
+    store = LimitStore.of(before, metrics)
+    old = build_ratelimit(before, store, metrics)
+    assert await admitted(old, "address", -1, tries=4) == 4
+    after = config(tmp_path, rate="6/minute")
+    assert store.serves(after)
+    new = build_ratelimit(after, store, metrics)
+    del old
+    assert await admitted(new, "address", -1) == 2
+
+
+def test_another_store_or_number_of_workers_needs_another_store(tmp_path: Path, metrics: Metrics) -> None:
+    made = config(tmp_path, store="redis://:pw@127.0.0.1:1")
+    store = LimitStore.of(made, metrics)
+    assert store.serves(made)
+    assert not store.serves(config(tmp_path, store="redis://:new@127.0.0.1:1"))
+    assert not store.serves(config(tmp_path))
+    assert not store.serves(config(tmp_path, store="redis://:pw@127.0.0.1:1", workers=2))
+
+
+async def test_the_state_of_the_store_is_shown(tmp_path: Path, metrics: Metrics) -> None:
+    with redis_server(tmp_path / "r", password="pw") as server:
+        made = config(tmp_path, store=server.url)
+        store = LimitStore.of(made, metrics)
+        await store.start()
+        assert store.trouble is None
+        assert metrics.rate_limit_store_up.value == 1
+        assert await admitted(build_ratelimit(made, store, metrics), "address", -1) == 5
+        await store.close()
+    store = LimitStore.of(made, metrics)
+    await store.start()
+    assert store.trouble is not None
+    assert "pw" not in store.trouble
+    assert metrics.rate_limit_store_up.value == 0
+    stage = build_ratelimit(made, store, metrics)
+    assert await admitted(stage, "address", -1) == 5  # local
+    with pytest.raises(Refused) as refused:
+        await stage.by_caller(request(), route(0), user())
+    assert refused.value.reason is Reason.STORE_UNAVAILABLE
+    await store.close()
+
+
+async def test_memory_is_always_up(tmp_path: Path, metrics: Metrics) -> None:
+    store = LimitStore.of(config(tmp_path), metrics)
+    await store.start()
+    assert (store.trouble, metrics.rate_limit_store_up.value) == (None, 1)
+    await store.close()

@@ -1,0 +1,66 @@
+"""A real `gateway serve` for flow tests: its folder, its certificates, its ports."""
+
+import contextlib
+import sys
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+from gateway.testing.pki import Folder
+from gateway.testing.process import Process, free_ports, running
+
+REPOSITORY = Path(__file__).parents[2]
+
+HEAD = """\
+version: 1
+listeners:
+  edge:
+    address: 127.0.0.1:{edge}
+    tls: {{certificate: certs/edge.pem, key: certs/edge.key}}
+admin: {{address: "127.0.0.1:{admin}"}}
+identity: {{certificate: certs/gateway.pem, key: certs/gateway.key}}
+trust_domains:
+  cluster.local: {{bundle: certs/cluster-ca.pem, crl: certs/cluster.crl}}
+log: {{format: text}}
+"""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A gateway that is ready."""
+
+    process: Process
+    folder: Path
+    edge: int
+    admin: int
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.edge}"
+
+
+def prepared(folder: Path) -> Folder:
+    """A folder with certificates in certs/."""
+    certs = Folder(folder / "certs")
+    certs.init()
+    return certs
+
+
+@contextlib.contextmanager
+def serving(folder: Path, rest: str, *arguments: str) -> Generator[Served]:
+    """Serve HEAD and the rest of a file out of a prepared folder, once /readyz says so."""
+    edge, admin = free_ports(2)
+    config = folder / "routes.yaml"
+    config.write_text(HEAD.format(edge=edge, admin=admin) + rest)
+    command = [sys.executable, "-m", "gateway", "serve", "--config", str(config), *arguments]
+    with running(command, folder / "gateway.log", cwd=REPOSITORY) as process:
+
+        def ready() -> bool:
+            with contextlib.suppress(httpx2.TransportError):
+                return httpx2.get(f"http://127.0.0.1:{admin}/readyz", trust_env=False, timeout=1).status_code == 200
+            return False
+
+        process.wait_for(ready, seconds=20, what="the gateway to be ready")
+        yield Served(process, folder, edge, admin)

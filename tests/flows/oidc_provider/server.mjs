@@ -1,0 +1,49 @@
+// A certified OpenID provider on loopback: prints its issuer URL on a line of its own when it listens.
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { generateKeyPair, exportJWK } from "jose";
+import Provider from "oidc-provider";
+
+const RESOURCE = "urn:api-service";
+const CALLBACK = "http://127.0.0.1/callback";
+
+async function key(alg) {
+  const { privateKey } = await generateKeyPair(alg, { extractable: true });
+  return { ...(await exportJWK(privateKey)), alg, use: "sig" };
+}
+
+const server = createServer();
+server.listen(0, "127.0.0.1");
+await once(server, "listening");
+const issuer = `http://127.0.0.1:${server.address().port}`;
+
+const provider = new Provider(issuer, {
+  jwks: { keys: [await key("ES256"), await key("RS256")] },
+  cookies: { keys: ["throwaway"] },
+  clients: [
+    { client_id: "service", client_secret: "secret", grant_types: ["client_credentials"], redirect_uris: [],
+      response_types: [] },
+    { client_id: "app", token_endpoint_auth_method: "none", application_type: "native", redirect_uris: [CALLBACK],
+      grant_types: ["authorization_code"], response_types: ["code"] },
+  ],
+  scopes: ["openid", "inventory:read"],
+  findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  features: {
+    clientCredentials: { enabled: true },
+    devInteractions: { enabled: true },
+    dPoP: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: () => RESOURCE,
+      useGrantedResource: () => true,
+      getResourceServerInfo: () => ({
+        scope: "inventory:read",
+        audience: "api-service",
+        accessTokenFormat: "jwt",
+        jwt: { sign: { alg: process.env.ALGORITHM ?? "ES256" } },
+      }),
+    },
+  },
+});
+server.on("request", provider.callback());
+console.log(issuer);

@@ -1,0 +1,179 @@
+"""Tokens of the certified npm oidc-provider, over a real gateway to a real backend.
+
+Needs node and npm. Without them it is skipped with a message, unless GATEWAY_REQUIRE_NODE=1 makes that a failure.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
+
+import httpx2
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from gateway.testing.process import running
+from gateway.testing.serve import in_thread
+from gateway.testing.tls import server_context
+from gateway.testing.upstream import Upstream, echo
+from tests.flows.gateway_process import Served, prepared, serving
+
+HERE = Path(__file__).with_name("oidc_provider")
+CALLBACK = "http://127.0.0.1/callback"
+BACKEND = "spiffe://cluster.local/ns/default/sa/inventory"
+REST = """\
+issuers:
+  certified: {{issuer: "{issuer}", audiences: [api-service]}}
+upstreams:
+  inventory: {{endpoints: ["{backend}"], tls: {{server_identity: "{identity}"}}}}
+routes:
+  - name: inventory
+    match: {{paths: ["/inventory/*"]}}
+    upstream: inventory
+    requires: {{scopes: ["inventory:read"]}}
+    allow:
+      - {{from: {{issuers: [certified]}}, to: {{methods: [GET]}}}}
+    forward: {{headers: {{x-user: claims.sub}}}}
+"""
+
+
+def absent(why: str) -> None:
+    if os.environ.get("GATEWAY_REQUIRE_NODE") == "1":
+        pytest.fail(f"{why}, and GATEWAY_REQUIRE_NODE=1")
+    pytest.skip(f"{why}: the flow over the certified provider was not run")
+
+
+@pytest.fixture(scope="module")
+def modules() -> Path:
+    """The provider's node modules, fetched once into the virtual environment by its lock file."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        absent("node and npm are not installed")
+    lock = (HERE / "package-lock.json").read_bytes()
+    cache = Path(sys.prefix) / "node" / hashlib.sha256(lock).hexdigest()[:16]
+    if not (cache / "done").exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(HERE / name, cache)
+        fetched = subprocess.run(
+            ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=cache, capture_output=True, text=True
+        )
+        if fetched.returncode:
+            absent(f"npm cannot fetch oidc-provider ({(fetched.stderr.strip().splitlines() or ['no message'])[-1]})")
+        (cache / "done").touch()
+    return cache
+
+
+@pytest.fixture(scope="module", params=["ES256", "RS256"])
+def issuer(request: pytest.FixtureRequest, modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    folder = tmp_path_factory.mktemp("provider")
+    # Imports are looked up beside the file: so it has to lie beside the modules.
+    script = modules / f"server-{hashlib.sha256((HERE / 'server.mjs').read_bytes()).hexdigest()[:16]}.mjs"
+    shutil.copy(HERE / "server.mjs", script)
+    with running(["node", str(script)], folder / "log", env={"ALGORITHM": request.param}, cwd=modules) as process:
+
+        def url() -> str:
+            return next((line for line in process.output.splitlines() if line.startswith("http://")), "")
+
+        process.wait_for(url, seconds=20, what="the provider to listen")
+        yield url()
+
+
+@pytest.fixture(scope="module")
+def served(issuer: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
+    folder = tmp_path_factory.mktemp("gateway")
+    certs = prepared(folder)
+    ca = certs.authority("cluster-ca")
+    tls = server_context(ca.issue(uri=BACKEND), [ca])
+    with in_thread(lambda: Upstream(echo("inventory"), tls=tls)) as backend:
+        rest = REST.format(issuer=issuer, backend=backend.url, identity=BACKEND)
+        with serving(folder, rest) as gateway:
+            yield gateway
+
+
+def ask(served: Served, token: str) -> httpx2.Response:
+    context = ssl.create_default_context(cafile=served.folder / "certs" / "cluster-ca.pem")
+    headers = {"authorization": f"Bearer {token}"}
+    return httpx2.get(f"{served.url}/inventory/42", headers=headers, verify=context, trust_env=False)
+
+
+def service_token(issuer: str, headers: dict[str, str] | None = None, **form: str) -> dict[str, str]:
+    form = {"grant_type": "client_credentials", **form}
+    got = httpx2.post(f"{issuer}/token", data=form, headers=headers, auth=("service", "secret"), trust_env=False)
+    assert got.status_code == 200, got.text
+    answer: dict[str, str] = got.json()
+    return answer
+
+
+def logged_in(issuer: str, user: str) -> dict[str, str]:
+    """The whole browser flow with PKCE, over the provider's own login and consent pages."""
+    verifier = secrets.token_urlsafe(48)
+    query = {
+        "client_id": "app",
+        "redirect_uri": CALLBACK,
+        "response_type": "code",
+        "scope": "openid inventory:read",
+        "state": "here",
+        "code_challenge": base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode(),
+        "code_challenge_method": "S256",
+    }
+    at = f"{issuer}/auth?{urlencode(query)}"
+    with httpx2.Client(trust_env=False) as browser:
+        for _ in range(10):
+            page = browser.get(at)
+            if page.status_code == 200:  # a page that asks something: who it is, then whether that is all right
+                prompt = "login" if 'name="login"' in page.text else "consent"
+                page = browser.post(at, data={"prompt": prompt, "login": user, "password": "any"})
+            at = urljoin(at, page.headers["location"])
+            if at.startswith(CALLBACK):
+                break
+        answer = parse_qs(urlsplit(at).query)
+        assert answer["state"] == ["here"]
+        form = {"grant_type": "authorization_code", "client_id": "app", "redirect_uri": CALLBACK}
+        got = browser.post(f"{issuer}/token", data={**form, "code": answer["code"][0], "code_verifier": verifier})
+    assert got.status_code == 200, got.text
+    tokens: dict[str, str] = got.json()
+    return tokens
+
+
+def test_a_service_with_client_credentials_gets_through(issuer: str, served: Served) -> None:
+    got = ask(served, service_token(issuer, scope="inventory:read")["access_token"])
+    assert got.status_code == 200, got.text
+    assert got.json()["headers"]["x-user"] == "service"
+
+
+def test_without_the_scope_it_is_told_which_is_missing(issuer: str, served: Served) -> None:
+    got = ask(served, service_token(issuer)["access_token"])
+    assert (got.status_code, got.json()["reason"]) == (403, "scope_missing")
+    assert 'error="insufficient_scope"' in got.headers["www-authenticate"]
+
+
+def test_a_user_who_logged_in_with_pkce_gets_through_and_the_id_token_does_not(issuer: str, served: Served) -> None:
+    tokens = logged_in(issuer, "alice")
+    got = ask(served, tokens["access_token"])
+    assert got.status_code == 200, got.text
+    assert got.json()["headers"]["x-user"] == "alice"
+    refused = ask(served, tokens["id_token"])
+    assert refused.status_code == 401
+    assert refused.json()["reason"] in {"token_type", "token_audience"}
+
+
+def test_a_token_bound_to_a_key_is_no_bearer_token(issuer: str, served: Served) -> None:
+    key = ECKey.generate_key("P-256")
+    header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.as_dict(private=False)}
+    claims = {"htm": "POST", "htu": f"{issuer}/token", "iat": int(time.time()), "jti": secrets.token_urlsafe(8)}
+    bound = service_token(issuer, {"dpop": jwt.encode(header, claims, key)}, scope="inventory:read")
+    assert bound["token_type"] == "DPoP"
+    part = bound["access_token"].split(".")[1]
+    assert "jkt" in json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))["cnf"]
+    got = ask(served, bound["access_token"])
+    assert (got.status_code, got.json()["reason"]) == (401, "binding_missing")

@@ -1,0 +1,241 @@
+import asyncio
+import multiprocessing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import pytest
+
+from gateway.kernel.store import MemoryStore, RedisAddress, RedisStore
+from gateway.model.limit import LimitStatus
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
+from gateway.stages.ratelimit import LocalBuckets, OnStoreFailure, SharedBuckets, SlidingWindow, TokenBucket
+from gateway.stages.ratelimit.gate import Gate
+from gateway.testing.wait import until
+from tests.kernel.store.conftest import scripted
+from tests.redis_server import redis_server
+from tests.stages.ratelimit.gates import counts, gate, limit
+from tests.stages.ratelimit.requests import request, user
+
+SECRET = b"k" * 32
+
+
+@asynccontextmanager
+async def shared(
+    url: str, *, workers: int = 1, timeout: float = 5.0
+) -> AsyncGenerator[tuple[SharedBuckets, RedisStore]]:
+    store = RedisStore(RedisAddress.parse(url), timeout=timeout)
+    await store.start()
+    try:
+        yield SharedBuckets(store, LocalBuckets(MemoryStore(), lambda: store.processes or workers), SECRET), store
+    finally:
+        await store.close()
+
+
+async def passed(one: Gate, tries: int) -> int:
+    """How many of so many requests at once are admitted."""
+    results = await asyncio.gather(*(one.enter(request(), user()) for _ in range(tries)), return_exceptions=True)
+    assert all(isinstance(r, list) or (isinstance(r, Refused) and r.reason is Reason.RATE_LIMITED) for r in results)
+    return sum(isinstance(result, list) for result in results)
+
+
+async def test_R2_of_many_requests_at_once_exactly_the_quota_passes(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        async with shared(server.url) as (one, _), shared(server.unix_url) as (other, _):
+            for number, algorithm in enumerate((None, SlidingWindow(3, 60), TokenBucket(3, 60, 3))):
+                each = [gate(keeper, limit(str(number), algorithm=algorithm)) for keeper in (one, other)]
+                assert sum(await asyncio.gather(*(passed(g, 50) for g in each))) == 3
+
+
+async def test_what_is_left_is_told_as_in_one_process(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        async with shared(server.unix_url) as (keeper, _):
+            one = gate(keeper, limit("a", 2, 60), limit("b", 5, 60, key=("client_ip",)))
+            assert await one.enter(request(), user()) == [
+                LimitStatus("a", 2, 60, 1, 60),
+                LimitStatus("b", 5, 60, 4, 60),
+            ]
+            await one.enter(request(), user())
+            with pytest.raises(Refused) as refused:
+                await one.enter(request(), user())
+            assert refused.value.retry_after == 60
+            assert [status.remaining for status in refused.value.limits] == [0, 3]  # R11: b was not spent
+
+
+def _process(url: str, passes: "multiprocessing.Queue[int]", ready: Barrier) -> None:
+    async def run() -> int:
+        async with shared(url) as (keeper, _):
+            one = gate(keeper, limit("l", 100, 3600))
+            ready.wait(20)
+            return await passed(one, 150)
+
+    passes.put(asyncio.run(run()))
+
+
+def test_R2_over_two_processes_exactly_the_quota_passes(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    with redis_server(tmp_path) as server:
+        passes, ready = context.Queue(), context.Barrier(2)
+        processes = [context.Process(target=_process, args=(server.url, passes, ready)) for _ in range(2)]
+        for process in processes:
+            process.start()
+        assert passes.get(timeout=30) + passes.get(timeout=30) == 100
+        for process in processes:
+            process.join(10)
+
+
+async def test_R5_R6_keys_are_a_prefix_a_version_and_a_tagged_digest(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server, server.client() as client:
+        async with shared(server.unix_url) as (keeper, _):
+            await gate(keeper, limit("a"), limit("b", key=())).enter(request(), user("alice{x}"))
+            keys = [key for key in client.keys("*") if "processes" not in key]
+            assert len(keys) == 2
+            for key in keys:
+                assert key.startswith("gateway:1:{")
+                assert key.endswith("}")
+                assert len(key.removeprefix("gateway:1:{")) == 33
+            assert "alice" not in "".join(keys)
+            assert all(client.pttl(key) > 0 for key in client.keys("*"))  # R9: nothing stays for ever
+
+
+@pytest.mark.parametrize(
+    ("failing", "expected"),
+    [
+        pytest.param(OnStoreFailure.LOCAL, 3, id="R8-local-goes-on-counting-here"),
+        pytest.param(OnStoreFailure.ALLOW, 10, id="R8-allow-does-not-judge"),
+    ],
+)
+async def test_without_its_store_a_limit_does_as_it_says(
+    tmp_path: Path, failing: OnStoreFailure, expected: int
+) -> None:
+    async with shared(f"redis+unix://{tmp_path}/absent") as (keeper, _):
+        one = limit("l", 3, failing=failing)
+        assert await passed(gate(keeper, one), 10) == expected
+        assert counts(one) == ((3, 7, 10) if failing is OnStoreFailure.LOCAL else (0, 0, 10))
+
+
+async def test_R8_deny_refuses_with_503_and_spends_nothing_of_its_neighbours(tmp_path: Path) -> None:
+    async with shared(f"redis+unix://{tmp_path}/absent") as (keeper, _):
+        neighbour = limit("neighbour", 3)
+        both = gate(keeper, neighbour, limit("strict", 3, failing=OnStoreFailure.DENY))
+        for _ in range(5):
+            with pytest.raises(Refused) as refused:
+                await both.enter(request(), user())
+            assert refused.value.reason is Reason.STORE_UNAVAILABLE
+            assert refused.value.retry_after == 1
+        assert await passed(gate(keeper, neighbour), 10) == 3
+
+
+async def test_R8_each_limit_of_a_request_fails_in_its_own_way(tmp_path: Path) -> None:
+    async with shared(f"redis+unix://{tmp_path}/absent") as (keeper, _):
+        free = limit("free", 1, failing=OnStoreFailure.ALLOW)
+        both = gate(keeper, free, limit("local", 3))
+        statuses = await both.enter(request(), user())
+        assert [status.name for status in statuses] == ["local"]
+        assert await passed(both, 10) == 2
+
+
+async def test_R8_local_is_the_share_of_the_processes_that_the_store_last_counted(tmp_path: Path) -> None:
+    with redis_server(tmp_path / "r") as server:
+        async with (
+            shared(server.unix_url, workers=1) as (_, first),
+            shared(server.unix_url, workers=1) as (keeper, second),
+        ):
+            assert (first.processes, second.processes) == (1, 2)
+            server.process.stop()
+            await until(lambda: not second.up, what="the store to be missed")
+            assert await passed(gate(keeper, limit("l", 10)), 20) == 5
+    async with shared(f"redis+unix://{tmp_path}/absent", workers=5) as (keeper, _):
+        assert await passed(gate(keeper, limit("l", 10)), 20) == 2
+
+
+async def test_R8_a_store_that_hangs_delays_no_request_longer_than_its_timeout(tmp_path: Path) -> None:
+    calls = 0
+
+    def answer(_: list[bytes]) -> bytes | None:
+        nonlocal calls
+        calls += 1
+        return b":1\r\n" if calls == 1 else None  # it takes the lease, and then nothing
+
+    async with scripted(tmp_path / "s", answer) as url, shared(url, timeout=0.05) as (keeper, store):
+        one, loop = gate(keeper, limit("l", 3)), asyncio.get_running_loop()
+        began = loop.time()
+        assert await passed(one, 20) == 3
+        assert 0.04 < loop.time() - began < 0.5  # they did wait for it
+        assert not store.up
+        began = loop.time()
+        for _ in range(20):
+            assert await passed(one, 1) == 0
+        assert loop.time() - began < 0.2  # nobody asks it any more
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(lambda _: b"-WRONGTYPE Operation against a key\r\n", id="R8-wrong-type"),
+        pytest.param(lambda _: b"-OOM command not allowed\r\n", id="R8-full"),
+        pytest.param(lambda _: b"$4\r\nbits\r\n", id="R8-too-short-a-reply"),
+        pytest.param(lambda _: b":1\r\n", id="R8-a-reply-of-another-kind"),
+    ],
+)
+async def test_an_answer_that_is_none_is_a_failing_store(
+    tmp_path: Path, answer: Callable[[list[bytes]], bytes]
+) -> None:
+    def after_the_lease(command: list[bytes]) -> bytes:
+        return b":1\r\n" if b"processes" in command[3] else answer(command)
+
+    async with scripted(tmp_path / "s", after_the_lease) as url, shared(url) as (keeper, _):
+        assert await passed(gate(keeper, limit("l", 3)), 10) == 3
+        with pytest.raises(Refused) as refused:
+            await gate(keeper, limit("d", failing=OnStoreFailure.DENY)).enter(request(), user())
+        assert refused.value.reason is Reason.STORE_UNAVAILABLE
+
+
+async def test_R8_a_key_that_somebody_else_wrote_harms_its_own_bucket_only(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server, server.client() as client:
+        async with shared(server.unix_url) as (keeper, store):
+            one = gate(keeper, limit("l", 3))
+            await one.enter(request(), user())
+            [key] = [key for key in client.keys("*") if "processes" not in key]
+            client.delete(key)
+            client.lpush(key, "x")
+            assert await passed(one, 10) == 3  # judged here
+            assert store.up
+            client.set(key, "not ours")
+            assert await passed(one, 10) == 0  # its local budget is spent
+            assert store.up
+
+
+async def test_R4_R8_a_flush_forgets_what_was_spent_and_breaks_nothing(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server, server.client() as client:
+        async with shared(server.unix_url) as (keeper, store):
+            one = gate(keeper, limit("l", 3))
+            assert await passed(one, 10) == 3
+            client.flushall()
+            client.script_flush()
+            assert await passed(one, 10) == 3
+            assert store.up
+
+
+async def test_R8_a_replica_that_may_not_write_fails_over_to_local_and_back(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server, server.client() as client:
+        async with shared(server.unix_url) as (keeper, store):
+            one = gate(keeper, limit("l", 3))
+            client.replicaof("127.0.0.1", "1")
+            assert await passed(one, 10) == 3
+            await until(lambda: not store.up, what="the read-only server to be noticed")
+            client.replicaof("NO", "ONE")
+            await until(lambda: store.up, what="the server that may write again")
+            assert await passed(one, 10) == 3  # in Redis nothing was spent
+
+
+async def test_R8_a_full_server_that_evicts_nothing_fails_over_to_local_and_back(tmp_path: Path) -> None:
+    with redis_server(tmp_path, "--maxmemory-policy", "noeviction") as server, server.client() as client:
+        async with shared(server.unix_url) as (keeper, store):
+            client.config_set("maxmemory", "1")
+            assert await passed(gate(keeper, limit("l", 3)), 10) == 3
+            await until(lambda: not store.up, what="the full server to be noticed")
+            client.config_set("maxmemory", "0")
+            await until(lambda: store.up, what="the server with room again")
