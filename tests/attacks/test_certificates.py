@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from gateway.kernel.x509.trust import NO_TRUST, ClientAuthority, Trust, make_authority
+from gateway.kernel.x509.trust import ClientAuthority, Trust, make_authority
 from gateway.model.principal import Principal
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
@@ -19,7 +19,7 @@ from gateway.stages.authenticate.authenticators.certificate import CertificateAu
 from gateway.testing.ca import CLIENT_AUTH, SERVER_AUTH, Authority, Issued
 from gateway.testing.issuer import Issuer
 from gateway.testing.tls import client_context, server_context
-from tests.stages.authenticate.asking import PLAIN, Held, ask, reason, request, stage, trust, trusted
+from tests.stages.authenticate.asking import NO_TRUST, PLAIN, Held, ask, reason, request, stage, trust, trusted
 
 ID = "spiffe://cluster.local/ns/default/sa/web"
 CLUSTER = Authority("cluster.local")
