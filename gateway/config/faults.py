@@ -52,6 +52,8 @@ def translate(root: Block, error: ValidationError, gone: Gone) -> tuple[list[Pro
             faulty.add(path)
         if kind == "missing" and gone.lost(_holder(root, path).where, str(found["loc"][-1])):
             continue
+        if kind == "too_short" and gone.lost_any(_holder(root, path).where):
+            continue
         problems.append(_problem(root, path, found))
     return problems, faulty, unknown
 
