@@ -43,8 +43,11 @@ CASES = [
     pytest.param(
         [("address:", "zzz: 1, address:")],
         [
-            "3:10 unknown key 'zzz' (known here: address, tls, redirect, acme, protocols, paths, trusted_proxies, limits, "
-            "rate_limits, on_failed_authentication)"
+            (
+                "3:10 unknown key 'zzz' (known here: address, tls, redirect, acme, protocols, paths, "
+                "trusted_proxies, limits, "
+                "rate_limits, on_failed_authentication)"
+            )
         ],
         id="unknown-key-unlike-any",
     ),
@@ -102,8 +105,11 @@ CASES = [
     pytest.param(
         [(f", {TLS}", "")],
         [
-            "3:19 the listener edge has no tls and can be reached from other machines (add tls, or redirect: https, or "
-            "listen on 127.0.0.1)"
+            (
+                "3:19 the listener edge has no tls and can be reached from other machines (add tls, or "
+                "redirect: https, or "
+                "listen on 127.0.0.1)"
+            )
         ],
         id="plain-listener",
     ),
@@ -160,8 +166,10 @@ CASES = [
     pytest.param(
         [(TLS, TLS.replace("{", "{client_certificate: required, "))],
         [
-            "3:61 client certificates are required, and nothing says whose are believed (add trust_domains or "
-            "client_authorities)"
+            (
+                "3:61 client certificates are required, and nothing says whose are believed (add trust_domains or "
+                "client_authorities)"
+            )
         ],
         id="required-of-nobody",
     ),
@@ -204,8 +212,11 @@ CASES = [
     pytest.param(
         [("https://auth", "http://auth")],
         [
-            "5:18 'http://auth.example.com/realms/internal' is not protected on its way: write https:// (http:// only to "
-            "loopback)"
+            (
+                "5:18 'http://auth.example.com/realms/internal' is not protected on its way: write https:// "
+                "(http:// only to "
+                "loopback)"
+            )
         ],
         id="K1-http-issuer",
     ),
@@ -253,7 +264,10 @@ CASES = [
         [("audiences:", "algorithms: [none, HS256], audiences:")],
         [
             "5:75 RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA is wanted",
-            "5:81 RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA is wanted (did you mean RS256?)",
+            (
+                "5:81 RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA is wanted (did you "
+                "mean RS256?)"
+            ),
         ],
         id="J11-none-and-hs256-are-no-algorithms",
     ),
@@ -263,8 +277,10 @@ CASES = [
         top("rate_limits: {a: {rate: 5/fortnight, key: [foo]}}"),
         [
             "6:25 '5/fortnight' is not a rate: write a count and a period, like 100/minute or 10 per 2 hours",
-            "6:44 'foo' is no part of a key: write one of principal, issuer, workload, client_ip, route, upstream, "
-            "header:NAME or claim:NAME",
+            (
+                "6:44 'foo' is no part of a key: write one of principal, issuer, workload, client_ip, route, upstream, "
+                "header:NAME or claim:NAME"
+            ),
         ],
         id="no-rate-no-key",
     ),
@@ -415,8 +431,11 @@ CASES = [
     pytest.param(
         route("forward: {keep: [x-forwarded-for]}"),
         [
-            "12:22 'x-forwarded-for' is not removed, or never let through (one of x-http-method, x-http-method-override, "
-            "x-method-override, x-original-method, x-original-url, x-rewrite-url)"
+            (
+                "12:22 'x-forwarded-for' is not removed, or never let through (one of x-http-method, "
+                "x-http-method-override, "
+                "x-method-override, x-original-method, x-original-url, x-rewrite-url)"
+            )
         ],
         id="H15-kept-field",
     ),
@@ -440,8 +459,10 @@ CASES = [
     pytest.param(
         rule("{from: {principals: [cluster.local/ns/a]}}"),
         [
-            '13:30 "cluster.local/ns/a": principals are written whole: write "spiffe://cluster.local/ns/a" or '
-            '"dns:cluster.local/ns/a"'
+            (
+                '13:30 "cluster.local/ns/a": principals are written whole: write "spiffe://cluster.local/ns/a" or '
+                '"dns:cluster.local/ns/a"'
+            )
         ],
         id="principal-not-whole",
     ),
@@ -501,7 +522,10 @@ CASES = [
         [
             (
                 "routes:\n",
-                "policies:\n  - {name: a, action: deny, rules: [{}]}\n  - {name: a, action: deny, rules: [{}]}\nroutes:\n",
+                (
+                    "policies:\n  - {name: a, action: deny, rules: [{}]}\n  - {name: a, action: deny, rules: "
+                    "[{}]}\nroutes:\n"
+                ),
             )
         ],
         ["10:12 two policies are named 'a' (the first stands in line 9)"],

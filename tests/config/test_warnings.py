@@ -48,8 +48,11 @@ CASES = [
         [("match: {", "match: {methods: [GET], ")],
         OTHER % ("/api/*", "    public: true\n"),
         [
-            "9:5 requests with other methods or headers than inventory asks for go to the route other, which asks less (add a "
-            "deny or the same demands there)"
+            (
+                "9:5 requests with other methods or headers than inventory asks for go to the route other, "
+                "which asks less (add a "
+                "deny or the same demands there)"
+            )
         ],
         id="weaker-below",
     ),
@@ -57,8 +60,11 @@ CASES = [
         [("match: {", "match: {headers: {x-a: b}, ")],
         OTHER % ("/api/*", "    public: true\n"),
         [
-            "9:5 requests with other methods or headers than inventory asks for go to the route other, which asks less (add a "
-            "deny or the same demands there)"
+            (
+                "9:5 requests with other methods or headers than inventory asks for go to the route other, "
+                "which asks less (add a "
+                "deny or the same demands there)"
+            )
         ],
         id="weaker-below-by-header",
     ),
@@ -158,7 +164,8 @@ CASES = [
         [("tls: {", "tls: {client_certificate: optional, ")],
         "",
         [
-            "3:61 nothing says whose client certificates are believed: none ever is (add trust_domains or client_authorities)"
+            "3:61 nothing says whose client certificates are believed: none ever is (add trust_domains or "
+            "client_authorities)"
         ],
         id="certificates-of-nobody",
     ),
@@ -166,7 +173,10 @@ CASES = [
         [
             (
                 "routes:\n",
-                'policies:\n  - {name: p, action: allow, routes: ["x*"], rules: [{from: {issuers: [corp]}}]}\nroutes:\n',
+                (
+                    'policies:\n  - {name: p, action: allow, routes: ["x*"], rules: [{from: {issuers: '
+                    "[corp]}}]}\nroutes:\n"
+                ),
             )
         ],
         "",
