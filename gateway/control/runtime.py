@@ -1,6 +1,6 @@
 """What outlives a reload in one worker: metrics, store, key and trust feeds, backends' pools, the audit log.
 
-Rule: `prepare` makes all that a config needs and starts none of it; `adopt` starts what is new, then lets go of what is old.
+Rule: `prepare` makes all that a config needs and starts none of it; `adopt` starts what is new, then drops the old.
 Invariant: a config that cannot be prepared leaves everything as it was.
 """
 
@@ -112,5 +112,5 @@ class Runtime:
             raise AuditError("audit: where and how the log is kept changes only with a restart")
         return at_work
 
-    def _refreshed(self, issuer: str, good: bool) -> None:  # noqa: FBT001 - the shape of the feeds' callback
+    def _refreshed(self, issuer: str, good: bool) -> None:
         self.metrics.jwks_refresh.labels(issuer, "success" if good else "failure").inc()
