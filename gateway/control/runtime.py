@@ -23,6 +23,8 @@ from gateway.stages.record import AuditError, AuditLog
 
 log = logging.getLogger(__name__)
 
+_SETTLE_SECONDS = 1.0  # that new issuers have to give their keys before the config that names them serves
+
 
 class Unusable(Exception):  # noqa: N818 - what became of the config
     """The config is valid and still cannot be put to work. The text is one line that says what to do."""
@@ -79,12 +81,14 @@ class Runtime:
 
     async def adopt(self, parts: Parts) -> None:
         """Put `parts` to work. Requests that began under the old ones keep them to their end."""
-        before, self._parts = self._parts, parts
+        before = self._parts
         if before is None or parts.audit is not before.audit:
             parts.audit.start()
         if before is None or parts.store is not before.store:
             await parts.store.start()
         parts.sources.start()
+        await parts.sources.settle(_SETTLE_SECONDS)
+        self._parts = parts
         parts.upstreams.swap_in(self.metrics)
         if before is not None:
             await self._let_go(before, parts)
