@@ -44,7 +44,7 @@ class Report:
             if not reached:
                 rows.append((stage, "not reached", ""))
             elif refused is not None and self._refused_at is stage:
-                rows.append((stage, "refused", _joined(refused.reason.code, refused.detail)))
+                rows.append((stage, "refused", _joined(refused.reason.code, refused.detail or self._allowed)))
                 reached = False
             elif stage is Stage.POSTURE or not self._takes_part(stage):
                 rows.append((stage, "ok", "nothing is asked"))
@@ -61,6 +61,11 @@ class Report:
         if trace.route is not None and trace.route.refusal is not None:
             return Stage.ROUTE
         return Stage.AUTHORIZE if trace.ctx is not None and trace.ctx.preflight is not None else trace.stage
+
+    @property
+    def _allowed(self) -> str:
+        route = self.verdict.trace.route
+        return f"served here: {', '.join(route.allowed_methods)}" if route is not None and route.allowed_methods else ""
 
     def _takes_part(self, stage: Stage) -> bool:
         ctx = self.verdict.trace.ctx
@@ -165,7 +170,8 @@ def _show_rule(judged: Judged, *, decided: bool) -> None:
     mark = paint("matches ", "bold" if decided else "blue") if judged.matched else paint("-       ", "dim")
     action = f"{rule.action.value}{' (shadow)' if rule.shadow else ''}"
     print(f"  {mark} {action:<14} {rule.name}  {_place(rule.where) or ''}".rstrip())
-    print(f"           {paint(judged.why, 'dim')}")
+    for line in judged.missing or (judged.why,):
+        print(f"           {paint(line, 'dim')}")
 
 
 def _who(verdict: Verdict) -> str:

@@ -22,6 +22,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("gateway.cli.check", "validate the file without starting"),
     "explain": ("gateway.cli.explain", "what would become of one request, and why"),
     "schema": ("gateway.cli.schema", "JSON Schema of routes.yaml, for editors"),
+    "audit": ("gateway.cli.audit", "verify DIR: is the audit log what the gateway wrote?"),
+    "status": ("gateway.cli.status", "what a running gateway is doing"),
+    "reload": ("gateway.cli.reload", "let a running gateway read its file again"),
+    "drain": ("gateway.cli.drain", "let a running gateway finish and end"),
     "pki": ("gateway.cli.pki", "a throwaway CA and certificates for trying things"),
     "demo": ("gateway.cli.demo", "everything on this machine, with requests to try"),
 }
@@ -50,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code (0 yes, 1 no, 2 cannot tell, 130 interrupted)."""
     argv = sys.argv[1:] if argv is None else list(argv)
     as_json = "--json" in argv
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # what other packages hook into every schema
     try:
         code = _run(argv)
         sys.stdout.flush()

@@ -12,12 +12,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.config import tree
-from gateway.config.document import Block, Text
+from gateway.config.document import Block
 from gateway.config.problem import Problem
 from gateway.config.schema.base import Node
 from gateway.config.schema.config import Config
 from gateway.config.tree import Gone, Path
 
+_UNKNOWN = "extra_forbidden"
 _BOUNDS = {
     "greater_than": ("more than", "gt"),
     "greater_than_equal": ("at least", "ge"),
@@ -34,27 +35,40 @@ def translate(root: Block, error: ValidationError, gone: Gone) -> tuple[list[Pro
     problems: list[Problem] = []
     faulty: set[Path] = set()
     unknown: set[Path] = set()
-    for found in error.errors(include_url=False, include_input=False):
+    # Unknown keys first: where one is nearly another, that the other is missing is no news either.
+    for found in sorted(
+        error.errors(include_url=False, include_input=False), key=lambda each: each["type"] != _UNKNOWN
+    ):
         path = tree.real(root, found["loc"])
         kind = found["type"]
-        if kind == "extra_forbidden":
+        if kind == _UNKNOWN:
             unknown.add(path)
-        elif kind == "too_short" and tree.value(root, path):
+            meant = nearest(path[:-1], str(path[-1]))
+            if meant is not None:
+                gone.note(_holder(root, path[:-1]).where, meant)
+        elif kind == "too_short" and _had_more(tree.value(root, path), gone):
             continue  # its values are wrong, and are reported themselves
         else:
             faulty.add(path)
-        if kind == "missing":
-            holder = tree.value(root, path)
-            if isinstance(holder, Block) and gone.lost(holder.where, str(found["loc"][-1])):
-                continue
+        if kind == "missing" and gone.lost(_holder(root, path).where, str(found["loc"][-1])):
+            continue
         problems.append(_problem(root, path, found))
     return problems, faulty, unknown
+
+
+def _had_more(value: object, gone: Gone) -> bool:
+    return bool(value) or (isinstance(value, Block) and gone.lost_any(value.where))
+
+
+def _holder(root: Block, path: Path) -> Block:
+    holder = tree.value(root, path)
+    return holder if isinstance(holder, Block) else root
 
 
 def _problem(root: Block, path: Path, found: ErrorDetails) -> Problem:
     kind, context = found["type"], found.get("ctx", {})
     where = tree.place(root, path)
-    if kind == "extra_forbidden":
+    if kind == _UNKNOWN:
         name = str(path[-1])
         return Problem(tree.key_place(root, path), f"unknown key {name!r}", _known(path[:-1], name))
     if kind == "missing":
@@ -88,25 +102,30 @@ def _choice(value: object, expected: str) -> tuple[str, str]:
     sentence = f"{expected.replace(chr(39), '')} is wanted"
     if not isinstance(value, str):
         text = getattr(value, "text", str(value))
-        if f"'{text}'" in expected:
-            return sentence, f'write "{text}" in quotes'
-        return sentence, ""
+        return sentence, f'write "{text}" in quotes' if text in choices and f"'{text}'" in expected else ""
+    if value in choices:
+        return sentence, "write it without quotes"
     close = get_close_matches(value, choices, 1)
-    if isinstance(value, Text) and value.lower() in ("on", "yes", "no"):
-        return sentence, ""
     return sentence, f"did you mean {close[0]}?" if close else ""
 
 
 def _known(path: Path, name: str) -> str:
     """A hint for an unknown key: the nearest that stands there, else all when they are few."""
+    meant = nearest(path, name)
+    if meant is not None:
+        return f"did you mean {meant!r}?"
+    model = model_at(path)
+    keys = keys_of(model) if model is not None else ()
+    return f"known here: {', '.join(keys)}" if 0 < len(keys) <= 12 else ""
+
+
+def nearest(path: Path, name: str) -> str | None:
+    """The key that was probably meant by an unknown one in the mapping at `path`."""
     model = model_at(path)
     if model is None:
-        return ""
-    keys = keys_of(model)
-    close = get_close_matches(name, keys, 1, 0.6) or get_close_matches(name.lower().replace("-", "_"), keys, 1, 0.6)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"known here: {', '.join(keys)}" if len(keys) <= 12 else ""
+        return None
+    close = get_close_matches(name.lower().replace("-", "_"), keys_of(model), 1, 0.6)
+    return close[0] if close else None
 
 
 def keys_of(model: type[Node]) -> Sequence[str]:

@@ -44,7 +44,7 @@ def load(path: Path, *, env: Mapping[str, str] = os.environ, now: float | None =
         config = _validate(root, path, errors, gone)
         if config is not None:
             config = complete(config)
-            report = Report(root, gone)
+            report = Report(root, gone, sound=not errors)
             judge(config, report, time.time() if now is None else now)
             errors += report.errors
             warnings += report.warnings
@@ -102,7 +102,6 @@ def _take_out_nothing(root: Block, gone: Gone) -> list[Problem]:
 
 def _validate(root: Block, path: Path, errors: list[Problem], gone: Gone) -> Config | None:
     """The file as far as its schema holds; None when too little is left to judge further."""
-    root.setdefault("audit", Block({}, root.where, "audit"))
     context = {"base": path.absolute().parent}
     for _ in range(_ROUNDS):
         try:

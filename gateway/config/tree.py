@@ -86,6 +86,10 @@ class Gone:
         for path in backwards(paths):
             self.remove(root, path)
 
+    def note(self, where: Place, key: str) -> None:
+        """A key that was probably meant by another that was taken out."""
+        self._keys.add((where, key))
+
     def lost(self, where: Place, *keys: str) -> bool:
         """True when one of the keys, or something below it, was taken out of the mapping at `where`."""
         return any((where, key) in self._keys for key in keys)

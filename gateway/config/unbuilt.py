@@ -16,12 +16,23 @@ _Judge = Callable[[object], str | None]  # a value into the name of what is not 
 
 def _key(name: str, *defaults: object) -> _Judge:
     """The key itself; it may be written with one of its `defaults`, and is then taken out."""
-    return lambda value: None if value in defaults else name
+
+    def judge(value: object) -> str | None:
+        if value in defaults:
+            return None
+        return f"{name}: {value}" if defaults and isinstance(value, str) else name
+
+    return judge
 
 
 def _value(*names: str) -> _Judge:
     """The key is built, these of its values are not."""
-    return lambda value: value if isinstance(value, str) and value in names else None
+    return lambda value: str(value) if isinstance(value, str) and value in names else None
+
+
+def _named_value(key: str, *names: str) -> _Judge:
+    """The same, for values that say nothing without their key."""
+    return lambda value: f"{key}: {value}" if isinstance(value, str) and value in names else None
 
 
 def _shape(shape: type, name: str) -> _Judge:
@@ -45,14 +56,14 @@ UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("trust_domains.*.bundle", False, _value("workload_api")),
     ("client_authorities.*.bundle", False, _shape(dict, "bundle: {url}")),
     ("issuers.*.introspection", True, _key("introspection")),
-    ("issuers.*.binding.dpop", True, _key("binding.dpop other than optional", "optional")),
+    ("issuers.*.binding.dpop", False, _named_value("dpop", "off", "required")),
     ("issuers.*.dpop_age", True, _key("dpop_age", "60s")),
     ("issuers.*.dpop_nonce", True, _key("dpop_nonce", "off")),
     ("issuers.*.backchannel_logout", True, _key("backchannel_logout")),
     ("issuers.*.shared_signals", True, _key("shared_signals")),
-    ("issuers.*.mode", True, _key("mode: shadow", "enforce")),
+    ("issuers.*.mode", True, _key("mode", "enforce")),
     ("posture", True, _key("posture", {})),
-    ("rate_limits.*.mode", True, _key("mode: shadow", "enforce")),
+    ("rate_limits.*.mode", True, _key("mode", "enforce")),
     ("upstreams.*.protocol", False, _value("h2")),
     ("upstreams.*.balance", False, _value("random")),
     ("upstreams.*.balance", False, _shape(dict, "consistent_hash")),
@@ -77,6 +88,13 @@ UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("telemetry", True, _key("telemetry")),
 )
 
+_INSTEAD_OF = {"workload_api": ("certificate", "key")}  # keys that are not missing beside what is refused
+
+
+def _holder(root: Block, path: tree.Path) -> Block:
+    holder = tree.value(root, path[:-1])
+    return holder if isinstance(holder, Block) else root
+
 
 def refuse(root: Block, gone: Gone) -> list[Problem]:
     """What of `root` is not built, and take it out.
@@ -90,6 +108,8 @@ def refuse(root: Block, gone: Gone) -> list[Problem]:
             if name is not None:
                 where = tree.key_place(root, path) if whole_key else tree.place(root, path)
                 problems.append(Problem(where, f"{name} is not built yet: remove it"))
+                for key in _INSTEAD_OF.get(str(path[-1]), ()):
+                    gone.note(_holder(root, path).where, key)
                 gone.remove(root, path)
             elif whole_key:
                 Gone().remove(root, path)

@@ -22,9 +22,18 @@ T = TypeVar("T")
 
 
 class _Server(uvicorn.Server):
+    """uvicorn's own server, but for its signals, and for its looking at the clock ten times a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.told = asyncio.Event()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
+
+    async def main_loop(self) -> None:
+        await self.told.wait()
 
 
 @contextlib.asynccontextmanager
@@ -42,6 +51,7 @@ async def serving(
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        date_header=False,
         ssl_context_factory=(lambda *_: tls) if tls else None,
         workers=1,
     )
@@ -51,8 +61,8 @@ async def serving(
         await until(lambda: server.started or task.done(), what=f"{url} to answer")
         yield url
     finally:
-        server.should_exit = True
-        server.force_exit = True
+        server.force_exit = True  # no waiting for connections that are kept alive
+        server.told.set()
         await task
         bound.close()
 

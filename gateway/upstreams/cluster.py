@@ -62,7 +62,7 @@ class Cluster:
             endpoint.abort()
 
     def connections(self, state: str) -> int:
-        """How many are `active` or `idle` (or, requests, `waiting`)."""
+        """How many are `active`, `idle` or `connecting`; or, requests, `waiting`."""
         return sum(int(getattr(endpoint, state)) for endpoint in self.endpoints)
 
     def __repr__(self) -> str:

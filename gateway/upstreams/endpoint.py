@@ -78,6 +78,11 @@ class Endpoint:
         return len(self._active)
 
     @property
+    def connecting(self) -> int:
+        """Connections that are being opened."""
+        return len(self._connecting)
+
+    @property
     def waiting(self) -> int:
         """Requests that wait for a connection."""
         return len(self._waiting)
@@ -216,6 +221,6 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return (
-            f"Endpoint({self.url}, active: {self.active}, idle: {self.idle}, connecting: {len(self._connecting)},"
+            f"Endpoint({self.url}, active: {self.active}, idle: {self.idle}, connecting: {self.connecting},"
             f" waiting: {self.waiting})"
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.load import load
-from gateway.control.build.ratelimit import LimitStore, ratelimit
+from gateway.control.build.ratelimit import LimitStore, build_ratelimit
 from gateway.kernel.cells import Metrics
 from gateway.model.principal import Principal
 from gateway.model.reason import Reason
@@ -43,7 +43,7 @@ def stage(tmp_path: Path) -> RateLimit:
     path = tmp_path / "routes.yaml"
     path.write_text(ROUTES)
     config, metrics = load(path), Metrics()
-    return ratelimit(config, LimitStore.of(config, metrics), metrics)
+    return build_ratelimit(config, LimitStore.of(config, metrics), metrics)
 
 
 async def by_address(stage: RateLimit, ctx: RequestContext, index: int = API) -> Reason | None:

@@ -65,7 +65,7 @@ class Case:
     def judge(self, answer: Answer) -> str | None:
         """What is wrong with the answer; None when it is the expected one."""
         if (answer.status, answer.reason) != (self.status, self.reason):
-            return f"{answer.status} {answer.reason or answer.body[:80]!r}"
+            return f"{answer.status} {answer.reason or repr(answer.body[:80])}"
         if self.backend is None:
             return None
         seen = answer.json()
@@ -139,7 +139,7 @@ CASES: tuple[Case, ...] = (
         401,
         "credentials_missing",
         bearer=None,
-        why="the route asks for scopes, which only a token has",
+        why="the route requires an audience, which only a token has",
     ),
     Case(
         "rate-limit",

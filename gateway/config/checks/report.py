@@ -15,7 +15,9 @@ from gateway.model.place import Place
 class Report:
     """Errors and warnings of one file."""
 
-    def __init__(self, root: Block, gone: Gone) -> None:
+    def __init__(self, root: Block, gone: Gone, *, sound: bool) -> None:
+        """`sound`: nothing was wrong with the file so far."""
+        self._sound = sound
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
         self._root = root
@@ -36,6 +38,11 @@ class Report:
     def warn_at_key(self, path: tree.Path, message: str, hint: str = "") -> None:
         """The same, at the key of `path`."""
         self.warnings.append(Problem(tree.key_place(self._root, path), message, hint))
+
+    @property
+    def sound(self) -> bool:
+        """True while no error was found: what parts mean together can be judged."""
+        return self._sound and not self.errors
 
     def stands(self, path: tree.Path) -> bool:
         """True when every part of the path is written in the file."""

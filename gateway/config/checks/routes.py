@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from gateway.config.checks.fields import judge_field_name, judge_field_value, judge_settable
 from gateway.config.checks.report import Report
 from gateway.config.checks.urls import judge_url
-from gateway.config.schema import Config, Cors, HeaderEdit, Match, Route
+from gateway.config.schema import Config, Cors, Forward, HeaderEdit, Match, Route
 from gateway.config.tree import Path
 from gateway.kernel.patterns.hosts import parse_authority, parse_route_host
 from gateway.kernel.patterns.paths import compile_path
@@ -30,6 +30,7 @@ def check(config: Config, report: Report) -> None:
         _rewrite(report, path, route)
         if route.cors is not None:
             _cors(report, (*path, "cors"), route.cors)
+        _forward(report, (*path, "forward"), route.forward)
         for key in ("request_headers", "response_headers"):
             _edit(report, (*path, key), getattr(route, key))
 
@@ -135,6 +136,21 @@ def _judge_origin(text: str) -> None:
     default = {"https": ":443", "http": ":80"}[text.partition(":")[0]]
     if text != text.lower() or text.endswith(default):
         raise ValueError(f"browsers write this origin {text.lower().removesuffix(default)!r}")
+
+
+def _forward(report: Report, path: Path, forward: Forward) -> None:
+    if not forward.headers and not forward.keep:
+        return
+    from gateway.stages.forward.claims import literal_or_claim
+    from gateway.stages.forward.fields import OVERRIDES
+
+    for name, value in forward.headers.items():
+        report.one((*path, "headers", name), name, judge_settable)
+        report.one((*path, "headers", name), value, literal_or_claim)
+    for index, name in enumerate(forward.keep):
+        if name.lower().encode() not in OVERRIDES:
+            kept = ", ".join(sorted(each.decode() for each in OVERRIDES))
+            report.error((*path, "keep", index), f"{name!r} is not removed, or never let through", f"one of {kept}")
 
 
 def _edit(report: Report, path: Path, edit: HeaderEdit) -> None:

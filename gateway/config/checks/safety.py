@@ -6,6 +6,7 @@ from gateway.config.checks.cover import covers, disjoint
 from gateway.config.checks.report import Report
 from gateway.config.schema import Config, Operation, Policy, Route, Rule, Source
 from gateway.config.tree import Path
+from gateway.kernel.patterns.values import compile_values
 from gateway.model.methods import KNOWN_METHODS
 
 _WRITES = KNOWN_METHODS - {"GET", "HEAD", "OPTIONS", "QUERY", "SEARCH", "PROPFIND", "REPORT", "TRACE"}
@@ -15,25 +16,32 @@ def check(config: Config, report: Report) -> None:
     """All warnings that need no file and no clock."""
     _process(config, report)
     _trust(config, report)
-    sound = not report.errors
-    for index, policy in enumerate(config.policies):
-        for position, rule in enumerate(policy.rules):
-            path: Path = ("policies", index, "rules", position)
-            _everything(report, path, rule, policy.action)
-            # A DENY over paths that no route has (yet) is a safeguard, not a mistake.
-            routes = _routes_of(config, policy) if policy.action == "allow" else ()
-            if sound and _never(config, rule, routes):
-                report.warn(path, f"the rule {rule.name} can never match")
     for index, route in enumerate(config.routes):
         _public(config, report, index, route)
+    if report.sound:
+        _rules(config, report)
+
+
+def _rules(config: Config, report: Report) -> None:
+    for index, policy in enumerate(config.policies):
+        # A DENY over paths that no route has (yet) is a safeguard, not a mistake.
+        routes = _routes_of(config, policy) if policy.action == "allow" else ()
+        for position, rule in enumerate(policy.rules):
+            _rule(config, report, ("policies", index, "rules", position), rule, policy.action, routes)
+    for index, route in enumerate(config.routes):
         for key, rules in (("deny", route.deny), ("allow", route.allow)):
             for position, rule in enumerate(rules):
-                path = ("routes", index, key, position)
-                _everything(report, path, rule, key)
+                path: Path = ("routes", index, key, position)
+                _rule(config, report, path, rule, key, [route])
                 if key == "allow":
                     _star_on_writes(report, path, rule, route)
-                if sound and _never(config, rule, [route]):
-                    report.warn(path, f"the rule {rule.name} can never match")
+
+
+def _rule(config: Config, report: Report, path: Path, rule: Rule, action: str, routes: Sequence[Route]) -> None:
+    if not rule.from_ and not rule.to and not rule.when:
+        report.warn(path, f"the rule {rule.name} matches every request: it would {action} all")
+    if _never(config, rule, routes):
+        report.warn(path, f"the rule {rule.name} can never match")
 
 
 def _process(config: Config, report: Report) -> None:
@@ -91,11 +99,6 @@ def _public(config: Config, report: Report, index: int, route: Route) -> None:
         )
 
 
-def _everything(report: Report, path: Path, rule: Rule, action: str) -> None:
-    if not rule.from_ and not rule.to and not rule.when and not report.lost(rule.where, "from", "to", "when"):
-        report.warn(path, f"the rule {rule.name} matches every request: it would {action} all")
-
-
 def _star_on_writes(report: Report, path: Path, rule: Rule, route: Route) -> None:
     if rule.when or (route.requires is not None and route.requires.scopes):
         return
@@ -117,8 +120,6 @@ def _only_star(source: Source) -> bool:
 
 
 def _routes_of(config: Config, policy: Policy) -> Sequence[Route]:
-    from gateway.kernel.patterns.values import compile_values
-
     return [route for route in config.routes if compile_values(policy.routes)(route.name)]
 
 

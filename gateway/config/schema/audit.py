@@ -35,4 +35,4 @@ class Audit(Node):
     """Names of claims and headers recorded only as an HMAC."""
     replica: NonEmpty = Field(default_factory=socket.gethostname)
     """Names this machine's streams."""
-    segment: Segment = Segment()
+    segment: Segment = Field(default_factory=Segment)

@@ -47,11 +47,11 @@ class Issuer(Named):
     """Values of `aud` of which one is wanted; ["*"] says any."""
     jwks_uri: NonEmpty | None = None
     """Where its keys are; default: discovery."""
-    jwks: Jwks = Jwks()
+    jwks: Jwks = Field(default_factory=Jwks)
     ca: FilePath | None = None
     """PEM file of the private authority of the provider's own certificate."""
     algorithms: Some[Algorithm] = DEFAULT_ALGORITHMS
     clock_skew: Annotated[Duration, Field(ge=0, le=300)] = 60.0
     space_delimited_claims: tuple[NonEmpty, ...] = ("scope", "permission")
     token_type: Literal["any", "at+jwt"] = "any"
-    binding: Binding = Binding()
+    binding: Binding = Field(default_factory=Binding)

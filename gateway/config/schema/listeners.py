@@ -93,10 +93,10 @@ class Listener(Named):
     """Directory whose files answer /.well-known/acme-challenge/ on a redirecting listener."""
     protocols: Some[Literal["http/1.1"]] = ("http/1.1",)
     """ALPN, most wanted first."""
-    paths: PathRules = PathRules()
+    paths: PathRules = Field(default_factory=PathRules)
     trusted_proxies: tuple[Cidr, ...] = ()
     """Peers whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id are believed."""
-    limits: ListenerLimits = ListenerLimits()
+    limits: ListenerLimits = Field(default_factory=ListenerLimits)
     rate_limits: tuple[Name, ...] = ()
     """For every request of the listener, unmatched ones too."""
     on_failed_authentication: Name | None = None

@@ -6,11 +6,18 @@ A route that is not public answers 401 without a credential, whatever its rules 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.schema.base import Node
 from gateway.config.schema.rules import Rule, name_rules
 from gateway.config.schema.scalars import AnyText, BodySize, Boolean, Duration, Integer, Method, Name, NonEmpty, Some
+
+
+def _by_lower_case(fields: dict[str, str]) -> dict[str, str]:
+    lower = {name.lower(): pattern for name, pattern in fields.items()}
+    if len(lower) < len(fields):
+        raise ValueError("two names differ only in their case: they are one header")
+    return lower
 
 
 class Match(Node):
@@ -22,8 +29,8 @@ class Match(Node):
     paths: Some[NonEmpty]
     """Value patterns or path templates."""
     methods: Some[Method] = ()
-    headers: dict[NonEmpty, NonEmpty] = Field(default_factory=dict)
-    """Value patterns by field name; all must match."""
+    headers: Annotated[dict[NonEmpty, NonEmpty], AfterValidator(_by_lower_case)] = Field(default_factory=dict)
+    """Value patterns by field name (lower case); all must match."""
 
 
 class Rewrite(Node):
@@ -105,14 +112,14 @@ class Route(Node):
     requires: Requires | None = None
     deny: Some[Rule] = ()
     allow: Some[Rule] = ()
-    forward: Forward = Forward()
+    forward: Forward = Field(default_factory=Forward)
     cors: Cors | None = None
     timeout: Annotated[Duration, Field(gt=0)] | None = None
     """Total, to the end of the answer."""
     max_body: BodySize | None = None
     """Overrides the listener's `limits.body`; UNLIMITED for `unlimited`."""
-    request_headers: HeaderEdit = HeaderEdit()
-    response_headers: HeaderEdit = HeaderEdit()
+    request_headers: HeaderEdit = Field(default_factory=HeaderEdit)
+    response_headers: HeaderEdit = Field(default_factory=HeaderEdit)
 
     @model_validator(mode="before")
     @classmethod

@@ -79,8 +79,8 @@ class Upstream(Named):
     """One backend, served by its endpoints."""
 
     endpoints: Some[Endpoint]
-    tls: UpstreamTls = UpstreamTls()
+    tls: UpstreamTls = Field(default_factory=UpstreamTls)
     protocol: Literal["auto", "http1"] = "auto"
     balance: Literal["round_robin", "least_request"] = "round_robin"
-    connections: Connections = Connections()
-    timeouts: Timeouts = Timeouts()
+    connections: Connections = Field(default_factory=Connections)
+    timeouts: Timeouts = Field(default_factory=Timeouts)

@@ -73,7 +73,7 @@ class LimitStore:
             await self._redis.close()
 
 
-def ratelimit(config: Config, store: LimitStore, metrics: Metrics) -> RateLimit:
+def build_ratelimit(config: Config, store: LimitStore, metrics: Metrics) -> RateLimit:
     """The stage of a snapshot."""
     limits = {name: _limit(name, limit, metrics) for name, limit in config.rate_limits.items()}
     make = _Maker(config, limits, store.keeper)

@@ -37,15 +37,16 @@ class Fetcher:
 
     egress: Egress
     ca: Path | None
+    total: float = _TOTAL  # seconds
     _context: ssl.SSLContext | None = field(default=None, init=False)
     _ca_digest: bytes = field(default=b"", init=False)
 
     async def get(self, url: str) -> bytes:
         """The body of a 200 answer, at most 256 kB. Raises FetchError."""
         try:
-            return await asyncio.wait_for(self._get(url), _TOTAL)
+            return await asyncio.wait_for(self._get(url), self.total)
         except TimeoutError:
-            raise FetchError(f"{_host(url)} did not answer within {_TOTAL:.0f} s") from None
+            raise FetchError(f"{_host(url)} did not answer within {self.total:g} s") from None
 
     async def _get(self, url: str) -> bytes:
         host = check_url(url)

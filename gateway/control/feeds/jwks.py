@@ -65,6 +65,7 @@ class JwksFeed:
         self._keys: KeySet | None = None
         self._digest = b""
         self._fetched = 0.0  # seconds since the epoch; 0 while nothing was
+        self._unkept: bytes | None = None  # published, and not written down yet
         self._asked = -float("inf")  # the loop's clock, at the last fetch for a request
         self._failures = 0
         self._flight: asyncio.Task[None] | None = None
@@ -113,6 +114,9 @@ class JwksFeed:
     async def _run(self) -> None:
         while True:
             await self._load(rediscover=True)
+            if self._unkept is not None:
+                body, self._unkept = self._unkept, None
+                await asyncio.to_thread(self._keep, body)
             if self._failures:
                 longest = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(self._failures - 1, 10))
                 await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
@@ -144,7 +148,6 @@ class JwksFeed:
         self._failures = 0
         if self._on_refresh is not None:
             self._on_refresh(settings.name, True)
-        await asyncio.to_thread(self._keep, body)
 
     def _publish(self, body: bytes) -> None:
         digest = sha256(body).digest()
@@ -154,6 +157,7 @@ class JwksFeed:
                 log.warning("issuer %s: %s", self.settings.name, alarm)
             self._keys, self._digest = keys, digest
         self._fetched = self._clock()
+        self._unkept = body
 
     def _failed(self, why: str) -> None:
         name = self.settings.name

@@ -12,13 +12,16 @@ _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer transfer-encoding"
     b" upgrade http2-settings".split()
 )
-_MADE_ANEW = frozenset(b"host content-length expect x-request-id traceparent tracestate".split())
+_MADE_ANEW = frozenset(b"host content-length expect x-request-id traceparent tracestate max-forwards".split())
 _CLIENTS_CLAIMS = frozenset(b"forwarded x-real-ip client-cert client-cert-chain".split())
 _CLIENTS_CLAIMS_UNDER = tuple(
     b"x-forwarded- x-auth-request- x-ssl-client- x-spiffe- x-envoy- x-gateway-".split()
 )  # X-Forwarded-Client-Cert is under the first
 OVERRIDES = frozenset(
     b"x-original-url x-rewrite-url x-original-method x-http-method x-http-method-override x-method-override".split()
+)
+_GATEWAYS = frozenset(
+    b"x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-client-cert x-gateway-assertion via".split()
 )
 _CREDENTIALS = frozenset([b"authorization", b"dpop"])
 _NOT_NOMINATED = _CREDENTIALS | {b"cookie"}  # end to end, whatever a Connection field says of them (H13)
@@ -30,6 +33,21 @@ _REMEMBERED = 1024  # names; beyond it a flood of made-up names is judged again 
 def fold(name: bytes) -> bytes:
     """Lower case, and everything but letters, digits and hyphens as a hyphen: as CGI and its heirs confuse them."""
     return bytes(byte if byte in _PLAIN else 0x2D for byte in name.lower())
+
+
+def judge_set(name: bytes) -> None:
+    """A field that a route may set (lower case). Raises ValueError for what the gateway writes by itself."""
+    if name in _HOP_BY_HOP or name in _MADE_ANEW or name in _GATEWAYS:
+        raise ValueError(f"the gateway sets {name.decode('latin-1')} itself")
+
+
+def judge_keep(name: str) -> bytes:
+    """A field of OVERRIDES, in lower case. Raises ValueError for another: those are never let through."""
+    lower = name.lower().encode("latin-1", "replace")
+    if lower not in OVERRIDES:
+        known = ", ".join(sorted(field.decode() for field in OVERRIDES))
+        raise ValueError(f"keep: {name} is not one of {known}")
+    return lower
 
 
 class RequestFields:
@@ -49,6 +67,8 @@ class RequestFields:
         if not keep_authorization:
             self._dropped |= _CREDENTIALS
         self._reserved = frozenset(map(fold, reserved))
+        if keep_authorization:
+            self._reserved -= _CREDENTIALS  # here the client's own was judged
         self._known: dict[bytes, bool] = {}
 
     def lines(self, fields: RawHeaders, nominated: frozenset[bytes] | None) -> list[bytes]:

@@ -6,6 +6,7 @@ Invariant: the head holds as many lines as were meant: a line break inside any p
 
 from collections.abc import Sequence
 
+from gateway.kernel.patterns.blocks import unmapped
 from gateway.model.exchange import Exchange
 from gateway.model.permit import Permit
 from gateway.model.reason import Reason
@@ -65,6 +66,8 @@ class RequestHead:
                 value = value_of(user.claims if user is not None else None)
                 if value is not None:
                     lines.append(name + b": " + value)
+        if head.method == "OPTIONS" and "max-forwards" in ctx.values:
+            lines.append(b"max-forwards: %d" % (int(ctx.values["max-forwards"][0]) - 1))  # RFC 9110 section 7.6.2
         lines.append(b"\r\n")
         written = b"\r\n".join(lines)
         _judge(written, target, len(lines) + _START_LINES + (1 if ctx.trace.state else 0) + self._constant_lines - 1)
@@ -74,7 +77,9 @@ class RequestHead:
         trace = ctx.trace
         peer = ctx.connection.peer_ip
         client = str(ctx.client_ip)
-        forwarded = client if ctx.client_ip is peer or ctx.client_ip == peer else f"{client}, {peer}"
+        forwarded = (
+            client if ctx.client_ip is peer or ctx.client_ip == unmapped(peer) else f"{client}, {unmapped(peer)}"
+        )
         state = f"\r\ntracestate: {trace.state}" if trace.state else ""
         return (
             f"{method} {target} HTTP/1.1\r\nhost: {self._host or ctx.authority}\r\nx-forwarded-for: {forwarded}\r\n"

@@ -6,6 +6,7 @@ section 9.2.2 allows it and its connection died before a byte of an answer (H22)
 """
 
 import asyncio
+from collections.abc import Mapping
 
 from gateway.model.exchange import ClientGone, Exchange
 from gateway.model.outcome import Outcome
@@ -28,9 +29,15 @@ class Proxy:
     """Forwards the requests of one route."""
 
     def __init__(
-        self, cluster: Cluster, head: RequestHead, fields: AnswerFields, *, timeout: float | None, max_body: int
+        self,
+        cluster: Cluster,
+        head: RequestHead,
+        fields: AnswerFields,
+        *,
+        timeout: float | None,
+        max_body: Mapping[str, int],
     ) -> None:
-        """`timeout`: seconds, to the end of the answer; `max_body`: bytes."""
+        """`timeout`: seconds, to the end of the answer; `max_body`: bytes by listener."""
         self.cluster = cluster
         self.max_body = max_body
         self.fields = fields
@@ -109,7 +116,7 @@ class _Transfer:
         connection.begin(exchange.head.method, cluster.response_timeout, cluster.idle_timeout, self._total)
         exchange.on_gone(connection.client_gone)
         if exchange.head.has_body:
-            self._upload = Upload(exchange, connection, head, proxy.max_body)
+            self._upload = Upload(exchange, connection, head, proxy.max_body[exchange.connection.listener])
             self._upload.start()
         else:
             connection.write(head)
@@ -141,7 +148,7 @@ class _Transfer:
         headers = self._proxy.fields(answer.headers, ours)
         if answer.status == 204:
             headers = [field for field in headers if field[0] != b"content-length"]
-        body = answer.take()
+        body = connection.take()
         self._bytes_out = len(body)
         if answer.complete:
             if upload is not None and not upload.done:

@@ -55,7 +55,6 @@ class Flood:
             window = self._windows[kind, reason] = _Window(int(now), 0, 0)
         window.held += count
 
-    @property
     def holding(self) -> bool:
         """True while something is counted and not told."""
         return any(window.held for window in self._windows.values())

@@ -5,6 +5,7 @@ for written: the chain goes back to where it stood, and what may wait is tried a
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from gateway.kernel.cells import Counter, Gauge
 from gateway.model.json import JSON
 from gateway.stages.record.chain import CHECKPOINT, Chain, Sign
 from gateway.stages.record.flood import Flood, Held
-from gateway.stages.record.settings import LogSettings, Sink
+from gateway.stages.record.settings import LogSettings
 from gateway.stages.record.stream import AuditError, open_stream
 from gateway.stages.record.syncer import Syncer, resolve
 from gateway.stages.record.text import Stamp, quote
@@ -49,7 +50,6 @@ class AuditLog:
         clock: Callable[[], float],
         records: Counter,
         lag: Gauge,
-        sinks: tuple[Sink, ...] = (),
     ) -> None:
         """Opens the stream and continues it. Raises AuditError."""
         self.settings = settings
@@ -57,7 +57,6 @@ class AuditLog:
         self._file = open_stream(settings.directory, settings.stream)
         self._chain = Chain(settings.stream, self._file.seq, self._file.head, sign)
         self._stamp = Stamp()
-        self._sinks = sinks
         self._records = records
         self._lag = lag
         self._pending: list[Waiting] = []
@@ -149,8 +148,6 @@ class AuditLog:
         await self._syncer.close()
         self._lag.ask(None)
         self._file.close()
-        for sink in self._sinks:
-            sink.close()
 
     def _begin(self) -> None:
         """The first segment where there is none, and the mark of what a crash tore. Raises AuditError."""
@@ -201,8 +198,6 @@ class AuditLog:
             log.warning("audit: records are written again")
             self._failure = None
         self._records.inc(len(batch))
-        for sink in self._sinks:
-            sink.put(data)
         waiting = [w.done for w in batch if w.done is not None]
         if waiting and self.settings.durability == "synced":
             self._syncer.join(waiting)
@@ -271,7 +266,8 @@ class AuditLog:
                 os.fsync(old)  # once a segment: its last lines may still be waited for
             except OSError as error:
                 log.error("audit: a full segment may not be on the disk: %s", error.strerror)
-        os.close(old)
+        with contextlib.suppress(OSError):
+            os.close(old)
 
     # ---- by the clock
 
@@ -280,24 +276,29 @@ class AuditLog:
         if self._loop is None:
             return
         self._timer = self._loop.call_later(self.settings.checkpoint, self._tick)
-        if self._file.replaced():
+        if not self._must_rotate and self._file.replaced():
             log.error("audit: %s was moved, deleted or cut by another program: a new segment begins", self._file.path)
             self._must_rotate = True
-        self._told(self._flood.told(self._clock()))
+        if self._failure is None:
+            self._told(self._flood.told(self._clock()))
         self._pending.append(Waiting(CHECKPOINT, self._now(), "", None, True))
         if self._flushing is None:
             self._schedule()
 
     def _tell(self) -> None:
         self._telling = None
-        self._told(self._flood.told(self._clock()))
-        if self._flood.holding and self._loop is not None:
+        if self._failure is None:
+            self._told(self._flood.told(self._clock()))
+        if self._flood.holding() and self._loop is not None:
             self._telling = self._loop.call_later(1.0, self._tell)
 
     def _told(self, held: list[Held]) -> None:
-        for one in held:
+        for one in held:  # beside the backlog: a row for each kind at most
             members = f',"kind":"{one.kind}","reason":{quote(one.reason)},"count":{one.count}'
-            self.queue("suppressed", f'{members},"since":"{self._stamp(one.since)}"')
+            members = f'{members},"since":"{self._stamp(one.since)}"'
+            self._pending.append(Waiting("suppressed", self._now(), members, None, True))
+        if held and self._flushing is None:
+            self._schedule()
 
     def _now(self) -> float:
         """The time of a record: a clock that is set back by less than a second does not turn the log around."""

@@ -101,10 +101,14 @@ class StreamFile:
     def replaced(self) -> bool:
         """True when the path no longer leads to the file that we write: it was moved, deleted or cut."""
         try:
+            ours = os.fstat(self._file)
+        except OSError:
+            self._file = -1  # its number may be another's by now: never close it
+            return True
+        try:
             there = self.path.stat()
         except OSError:
             return True
-        ours = os.fstat(self._file)
         return (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino) or (
             not self._dirty and ours.st_size < self.size
         )

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.config.load import load
 from gateway.config.schema import Config
-from gateway.control.build.ratelimit import LimitStore, ratelimit
+from gateway.control.build.ratelimit import LimitStore, build_ratelimit
 from gateway.kernel.cells import Metrics
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
@@ -61,7 +61,7 @@ async def admitted(stage: RateLimit, gate: str, index: int, tries: int = 20, lis
 
 async def test_limits_stand_at_the_gate_that_their_key_says(tmp_path: Path, metrics: Metrics) -> None:
     made = config(tmp_path)
-    stage = ratelimit(made, LimitStore.of(made, metrics), metrics)
+    stage = build_ratelimit(made, LimitStore.of(made, metrics), metrics)
     assert await admitted(stage, "address", -1) == 5  # requests without a route too
     assert await admitted(stage, "address", 0) == 0  # named twice, one budget
     assert await admitted(stage, "caller", 0) == 3  # per-route
@@ -75,24 +75,24 @@ async def test_limits_stand_at_the_gate_that_their_key_says(tmp_path: Path, metr
 
 async def test_a_limit_that_a_route_shares_with_its_listener_is_charged_once(tmp_path: Path, metrics: Metrics) -> None:
     made = config(tmp_path)
-    stage = ratelimit(made, LimitStore.of(made, metrics), metrics)
+    stage = build_ratelimit(made, LimitStore.of(made, metrics), metrics)
     statuses = await stage.by_address(request(), route(0))
     assert [(status.name, status.remaining) for status in statuses] == [("per-address", 4)]
 
 
 async def test_several_workers_divide_what_memory_counts(tmp_path: Path, metrics: Metrics) -> None:
     made = config(tmp_path, workers=2)
-    assert await admitted(ratelimit(made, LimitStore.of(made, metrics), metrics), "address", -1) == 3
+    assert await admitted(build_ratelimit(made, LimitStore.of(made, metrics), metrics), "address", -1) == 3
 
 
 async def test_R13_a_reload_with_another_rate_keeps_what_was_spent(tmp_path: Path, metrics: Metrics) -> None:
     before = config(tmp_path)
     store = LimitStore.of(before, metrics)
-    old = ratelimit(before, store, metrics)
+    old = build_ratelimit(before, store, metrics)
     assert await admitted(old, "address", -1, tries=4) == 4
     after = config(tmp_path, rate="6/minute")
     assert store.serves(after)
-    new = ratelimit(after, store, metrics)
+    new = build_ratelimit(after, store, metrics)
     del old
     assert await admitted(new, "address", -1) == 2
 
@@ -113,14 +113,14 @@ async def test_the_state_of_the_store_is_shown(tmp_path: Path, metrics: Metrics)
         await store.start()
         assert store.trouble is None
         assert metrics.rate_limit_store_up.value == 1
-        assert await admitted(ratelimit(made, store, metrics), "address", -1) == 5
+        assert await admitted(build_ratelimit(made, store, metrics), "address", -1) == 5
         await store.close()
     store = LimitStore.of(made, metrics)
     await store.start()
     assert store.trouble is not None
     assert "pw" not in store.trouble
     assert metrics.rate_limit_store_up.value == 0
-    stage = ratelimit(made, store, metrics)
+    stage = build_ratelimit(made, store, metrics)
     assert await admitted(stage, "address", -1) == 5  # local
     with pytest.raises(Refused) as refused:
         await stage.by_caller(request(), route(0), user())

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.kernel.cells import Metrics
 from gateway.model.connection import Connection
+from gateway.model.json import Claims
 from gateway.model.permit import Permit
 from gateway.model.principal import Principal, User, Workload
 from gateway.model.reason import Reason
@@ -25,13 +26,12 @@ from gateway.stages.record import (
     RecordedRoute,
     RecordSettings,
     Redaction,
-    Sink,
 )
 from gateway.testing.clock import Clock
 
 NOW = 1_800_000_000.25
 CONNECTION = Connection("edge", ip_address("203.0.113.7"), 5555, ip_address("10.0.0.1"), 8443, None)
-CLAIMS = {"sub": "alice", "scope": "read write", "groups": ["a", "b"], "org": {"unit": "x"}}
+CLAIMS: Claims = {"sub": "alice", "scope": "read write", "groups": ["a", "b"], "org": {"unit": "x"}}
 
 
 class Asked:
@@ -71,7 +71,6 @@ def open_log(
     checkpoint: float = 3600.0,
     segment_size: int = 1 << 28,
     segment_age: float = 86400.0,
-    sinks: tuple[Sink, ...] = (),
 ) -> AuditLog:
     """An audit log, not started yet."""
     metrics = metrics or Metrics()
@@ -82,7 +81,6 @@ def open_log(
         clock=clock or Clock(NOW),
         records=metrics.audit_records,
         lag=metrics.audit_lag,
-        sinks=sinks,
     )
 
 

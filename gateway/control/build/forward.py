@@ -1,0 +1,109 @@
+"""Routes into the forward stage.
+
+What any route sets is taken from clients on all routes, so the names are collected over the whole file first.
+Where a field is named that is the gateway's own, building fails: two writers of one field are a hole.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.config.schema import Config, Forward, HeaderEdit, Route
+from gateway.control.build.accept import via_pseudonym
+from gateway.control.build.upstreams import own_spiffe_id
+from gateway.model.request import RawHeaders
+from gateway.stages.forward.claims import FieldValue, compile_value, literal_or_claim
+from gateway.stages.forward.fields import AnswerFields, RequestFields, judge_keep, judge_set
+from gateway.stages.forward.head import RequestHead
+from gateway.stages.forward.local import redirect, respond
+from gateway.stages.forward.proxy import Proxy
+from gateway.stages.forward.rewrite import Rewrite
+from gateway.stages.forward.stage import Forward as ForwardStage
+from gateway.stages.forward.stage import Way
+from gateway.upstreams.cluster import Cluster
+
+
+def build_forward(config: Config, clusters: Mapping[str, Cluster]) -> ForwardStage:
+    """The forward stage of `config`; `clusters` by the upstream's name. Raises ValueError with the route's place."""
+    shared = _Shared(_reserved(config), via_pseudonym(config), own_spiffe_id(config))
+    return ForwardStage([_way(config, route, clusters, shared) for route in config.routes])
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What every route's heads are written with."""
+
+    reserved: frozenset[bytes]  # what some route sets
+    via: str
+    own_id: str | None
+
+
+def _way(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: _Shared) -> Way:
+    try:
+        if route.redirect is not None:
+            return redirect(route.redirect.to, route.redirect.status, _pairs(route.response_headers.set))
+        if route.respond is not None:
+            return respond(route.respond.status, route.respond.body, _pairs(route.response_headers.set))
+        return _proxy(config, route, clusters, shared)
+    except ValueError as error:
+        raise ValueError(f"{route.where}: route {route.name}: {error}") from None
+
+
+def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: _Shared) -> Proxy:
+    if route.upstream is None:
+        raise ValueError("it has neither upstream nor respond nor redirect")
+    constant, claims = _set_by(route.forward, route.request_headers)
+    fields = RequestFields(
+        shared.reserved,
+        keep_authorization=route.forward.authorization == "keep",
+        keep=[judge_keep(name) for name in route.forward.keep],
+        remove=_names(route.request_headers.remove),
+    )
+    rewrite = route.rewrite
+    head = RequestHead(
+        fields,
+        via=shared.via,
+        own_id=shared.own_id,
+        rewrite=Rewrite(prefix=rewrite.prefix, path=rewrite.path, host=rewrite.host) if rewrite is not None else None,
+        constant=constant,
+        claims=claims,
+    )
+    answer = AnswerFields(_names(route.response_headers.remove), _pairs(route.response_headers.set))
+    limits = {
+        name: route.max_body if route.max_body is not None else listener.limits.body
+        for name, listener in config.listeners.items()
+    }
+    return Proxy(clusters[route.upstream], head, answer, timeout=route.timeout, max_body=limits)
+
+
+def _set_by(forward: Forward, edit: HeaderEdit) -> tuple[RawHeaders, list[tuple[bytes, FieldValue]]]:
+    """The fields that a route sets: those that are the same for everybody, and those that come from claims."""
+    constant = _pairs(edit.set)
+    claims: list[tuple[bytes, FieldValue]] = []
+    for name, text in forward.headers.items():
+        value = literal_or_claim(text)
+        if isinstance(value, str):
+            constant.append((name.lower().encode("ascii"), value.encode("ascii")))
+        else:
+            claims.append((name.lower().encode("ascii"), compile_value(value)))
+    fields = [name for name, _ in constant] + [name for name, _ in claims]
+    for field in fields:
+        judge_set(field)
+        if fields.count(field) > 1:
+            raise ValueError(f"{field.decode()} is set twice")
+    return constant, claims
+
+
+def _reserved(config: Config) -> frozenset[bytes]:
+    return frozenset(
+        name.lower().encode("ascii")
+        for route in config.routes
+        for name in (*route.forward.headers, *route.request_headers.set)
+    )
+
+
+def _pairs(fields: Mapping[str, str]) -> RawHeaders:
+    return [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in fields.items()]
+
+
+def _names(names: tuple[str, ...]) -> list[bytes]:
+    return [name.lower().encode("ascii") for name in names]

@@ -1,0 +1,130 @@
+"""`upstreams` and `identity` into clusters.
+
+Rule: a cluster lives over a reload when its settings are equal; changed certificates alone rotate it.
+Invariant: building touches nothing that serves; `swap_in` does, when the new snapshot is about to.
+"""
+
+import ssl
+from collections.abc import Callable, Mapping
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from gateway.config.schema import Config, Upstream
+from gateway.kernel.cells import Counter, Metrics
+from gateway.kernel.x509.fault import CertificateFault
+from gateway.kernel.x509.leaf import read_leaf, spiffe_id
+from gateway.kernel.x509.spiffe import parse_trust_domain
+from gateway.upstreams.cluster import Cluster
+from gateway.upstreams.endpoint import RESULTS
+from gateway.upstreams.identity import TlsMaterial, UpstreamTls
+from gateway.upstreams.settings import ConnectionSettings, EndpointSettings, TimeoutSettings, UpstreamSettings
+
+_STATES = ("active", "idle", "connecting")
+
+
+class Upstreams:
+    """The clusters of one config.
+
+    `swap_in` before its snapshot serves; then `close` the ones before, naming these as those to keep.
+    """
+
+    def __init__(self, clusters: Mapping[str, Cluster], rotations: Mapping[str, UpstreamTls]) -> None:
+        """`rotations`: for clusters that were kept, the certificates that changed."""
+        self.clusters = clusters
+        self._rotations = dict(rotations)
+
+    def swap_in(self, metrics: Metrics) -> None:
+        """Use changed certificates from the next connection on, and let the gauges speak of these clusters."""
+        for name, tls in self._rotations.items():
+            self.clusters[name].rotate(tls)
+        self._rotations.clear()
+        for name, cluster in self.clusters.items():
+            for state in _STATES:
+                metrics.upstream_connections.labels(name, state).ask(_gauge(cluster, state))
+
+    def close(self, keep: "Upstreams | None" = None) -> None:
+        """Retire every cluster that is not also one of `keep`'s: what is at work there finishes."""
+        kept = keep.clusters if keep is not None else {}
+        for name, cluster in self.clusters.items():
+            if kept.get(name) is not cluster:
+                cluster.retire()
+
+    def abort(self) -> None:
+        """Break off every connection: the process ends."""
+        for cluster in self.clusters.values():
+            cluster.abort()
+
+
+def build_upstreams(config: Config, previous: Upstreams | None, metrics: Metrics) -> Upstreams:
+    """The clusters for `config`: those of `previous` whose settings are equal, fresh ones for the rest.
+
+    Raises ValueError, which names the upstream, for certificates that cannot be used.
+    """
+    clusters: dict[str, Cluster] = {}
+    rotations: dict[str, UpstreamTls] = {}
+    for name, upstream in config.upstreams.items():
+        settings = _settings(upstream)
+        tls = _tls(config, upstream)
+        before = previous.clusters.get(name) if previous is not None else None
+        if before is None or before.settings != settings or (before.tls is None) != (tls is None):
+            clusters[name] = Cluster(settings, tls, lambda url, name=name: _counters(metrics, name, url))  # type: ignore[misc]
+            continue
+        clusters[name] = before
+        if tls is not None and before.tls is not None and tls.fingerprint != before.tls.fingerprint:
+            rotations[name] = tls
+    return Upstreams(clusters, rotations)
+
+
+def own_spiffe_id(config: Config) -> str | None:
+    """What the gateway calls itself in X-Forwarded-Client-Cert (`By`); None without an identity that is an SVID."""
+    if config.identity is None:
+        return None
+    try:
+        leaf = x509.load_pem_x509_certificate(config.identity.certificate.read_bytes())
+        found = spiffe_id(read_leaf(leaf.public_bytes(Encoding.DER)))
+    except CertificateFault:
+        return None
+    return found.id if found is not None else None
+
+
+def _settings(upstream: Upstream) -> UpstreamSettings:
+    connections, timeouts = upstream.connections, upstream.timeouts
+    return UpstreamSettings(
+        upstream.name,
+        tuple(EndpointSettings(e.url, e.host, e.port, e.tls, e.weight) for e in upstream.endpoints),
+        upstream.balance,
+        ConnectionSettings(connections.max, connections.max_age, connections.idle, connections.reuse),
+        TimeoutSettings(timeouts.connect, timeouts.response, timeouts.idle),
+    )
+
+
+def _tls(config: Config, upstream: Upstream) -> UpstreamTls | None:
+    hosts = [endpoint.host for endpoint in upstream.endpoints if endpoint.tls]
+    if not hosts:
+        return None
+    identity, expected = config.identity, upstream.tls.server_identity
+    authorities, crl = upstream.tls.ca, None
+    if authorities is None and expected is not None and expected.startswith("spiffe://"):
+        domain = config.trust_domains[parse_trust_domain(expected)]
+        authorities, crl = domain.bundle, domain.crl
+    material = TlsMaterial(
+        expected,
+        upstream.tls.server_name,
+        authorities,
+        crl,
+        identity.certificate if identity is not None else None,
+        identity.key if identity is not None else None,
+    )
+    try:
+        return UpstreamTls(material, hosts)
+    except (OSError, ssl.SSLError, ValueError) as error:
+        raise ValueError(f"{upstream.where}: upstream {upstream.name}: TLS cannot be set up: {error}") from None
+
+
+def _counters(metrics: Metrics, name: str, url: str) -> dict[str, Counter]:
+    return {result: metrics.upstream_requests.labels(name, url, result) for result in RESULTS}
+
+
+def _gauge(cluster: Cluster, state: str) -> Callable[[], float]:
+    return lambda: float(cluster.connections(state))

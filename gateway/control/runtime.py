@@ -1,0 +1,116 @@
+"""What outlives a reload in one worker: metrics, store, key and trust feeds, backends' pools, the audit log.
+
+Rule: `prepare` makes all that a config needs and starts none of it; `adopt` starts what is new, then lets go of what is old.
+Invariant: a config that cannot be prepared leaves everything as it was.
+"""
+
+import logging
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.config.schema import Config
+from gateway.control.build import build_snapshot
+from gateway.control.build.authenticate import CredentialSources, credential_sources
+from gateway.control.build.ratelimit import LimitStore
+from gateway.control.build.record import AuditKeys, log_settings, open_audit_log, read_audit_keys
+from gateway.control.build.upstreams import Upstreams, build_upstreams
+from gateway.control.feeds.feed import FeedError
+from gateway.kernel.cells import Metrics
+from gateway.snapshot import Snapshot
+from gateway.stages.record import AuditError, AuditLog
+
+log = logging.getLogger(__name__)
+
+
+class Unusable(Exception):  # noqa: N818 - what became of the config
+    """The config is valid and still cannot be put to work. The text is one line that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """All that one config stands on."""
+
+    config: Config
+    snapshot: Snapshot
+    store: LimitStore
+    sources: CredentialSources
+    upstreams: Upstreams
+    audit: AuditLog
+
+
+class Runtime:
+    """The long-lived parts of one worker."""
+
+    def __init__(self, worker: int = 0, clock: Callable[[], float] = time.time) -> None:
+        """`worker`: its number, which names its audit stream; `clock`: wall clock, seconds since the epoch."""
+        self.metrics = Metrics()
+        self._worker = worker
+        self._clock = clock
+        self._parts: Parts | None = None
+
+    @property
+    def parts(self) -> Parts:
+        """What is at work. Raises RuntimeError before the first `adopt`."""
+        if self._parts is None:
+            raise RuntimeError("no config is at work yet")
+        return self._parts
+
+    def prepare(self, config: Config) -> Parts:
+        """Everything for `config`, kept or made, nothing new started. Raises Unusable."""
+        before = self._parts
+        try:
+            keys = read_audit_keys(config.audit)
+            sources = credential_sources(
+                config,
+                before.sources if before is not None else None,
+                clock=self._clock,
+                on_refresh=self._refreshed,
+            )
+            store = before.store if before is not None and before.store.serves(config) else None
+            store = store or LimitStore.of(config, self.metrics)
+            upstreams = build_upstreams(config, before.upstreams if before is not None else None, self.metrics)
+            audit = self._audit(config, keys)
+            snapshot = build_snapshot(config, self.metrics, store, sources, upstreams.clusters, audit, keys)
+        except (FeedError, AuditError, OSError, ssl.SSLError, ValueError) as error:
+            raise Unusable(f"{config.path}: {error}") from error
+        return Parts(config, snapshot, store, sources, upstreams, audit)
+
+    async def adopt(self, parts: Parts) -> None:
+        """Put `parts` to work. Requests that began under the old ones keep them to their end."""
+        before, self._parts = self._parts, parts
+        if before is None or parts.audit is not before.audit:
+            parts.audit.start()
+        if before is None or parts.store is not before.store:
+            await parts.store.start()
+        parts.sources.start()
+        parts.upstreams.swap_in(self.metrics)
+        if before is not None:
+            await self._let_go(before, parts)
+
+    async def close(self) -> None:
+        """The clean end, after the last request."""
+        if self._parts is None:
+            return
+        self._parts.upstreams.abort()
+        await self._parts.sources.close()
+        await self._parts.store.close()
+        await self._parts.audit.close()
+
+    async def _let_go(self, before: Parts, now: Parts) -> None:
+        before.upstreams.close(keep=now.upstreams)
+        await before.sources.close(keep=now.sources)
+        if before.store is not now.store:
+            await before.store.close()
+
+    def _audit(self, config: Config, keys: AuditKeys) -> AuditLog:
+        if self._parts is None:
+            return open_audit_log(config.audit, keys, self._worker, self.metrics, clock=self._clock)
+        at_work = self._parts.audit
+        if at_work.settings != log_settings(config.audit, keys, self._worker):
+            raise AuditError("audit: where and how the log is kept changes only with a restart")
+        return at_work
+
+    def _refreshed(self, issuer: str, good: bool) -> None:  # noqa: FBT001 - the shape of the feeds' callback
+        self.metrics.jwks_refresh.labels(issuer, "success" if good else "failure").inc()

@@ -1,0 +1,93 @@
+"""The members of a request's records: contract section 9, no more of the request than that."""
+
+import json
+from pathlib import Path
+
+from gateway.model.outcome import Outcome
+from gateway.model.permit import Permit
+from gateway.model.reason import Effect, Reason
+from gateway.model.refused import Refused
+from gateway.model.shadow import Shadow
+from gateway.stages.record.lines import decision_members, outcome_members
+from tests.stages.record.scene import PRINCIPAL, Asked, allowed, open_log, refused, stage
+
+
+def test_an_allowed_request(tmp_path: Path) -> None:
+    record = stage(open_log(tmp_path))
+    trace = allowed(record)
+    members = json.loads("{" + decision_members(trace, "allow", None, '"inventory"', "null", '"c0ffee"')[1:] + "}")
+    assert members == {
+        "request_id": trace.request_id,
+        "trace_id": "0af7651916cd43dd8448eb211c80319c",
+        "effect": "allow",
+        "reason": None,
+        "mode": "enforce",
+        "route": "inventory",
+        "rule": "readers",
+        "shadow": [],
+        "user": {"issuer": "https://auth.example.com", "subject": "alice"},
+        "workload": "spiffe://cluster.local/ns/default/sa/web",
+        "device": None,
+        "client_ip": "198.51.100.9",
+        "method": "GET",
+        "host": "api.example.com",
+        "path": "/api/v1/inventory/42",
+        "inputs": None,
+        "config": "c0ffee",
+    }
+
+
+def test_audit_and_shadow_rules_that_matched_are_named(tmp_path: Path) -> None:
+    record = stage(open_log(tmp_path))
+    trace = allowed(record)
+    assert trace.ctx is not None
+    assert trace.route is not None
+    shadow = Shadow("rule", "tighter", Effect.DENY, None)
+    trace.permit = Permit(trace.ctx, trace.route, PRINCIPAL, None, None, ("watch[0]",), (shadow,), None)
+    members = json.loads("{" + decision_members(trace, "allow", None, '"inventory"', "null", '"c"')[1:] + "}")
+    assert members["audited"] == ["watch[0]"]
+    assert members["shadow"] == [{"kind": "rule", "name": "tighter", "effect": "deny"}]
+    assert members["rule"] is None
+
+
+def test_a_head_that_could_not_be_read_is_told_as_far_as_it_goes(tmp_path: Path) -> None:
+    record = stage(open_log(tmp_path))
+    trace = record.begin(Asked("G" * 500, b"/a\xff\x00\n" + b"b" * 5000 + b"?access_token=secret"))
+    trace.refused = Refused(Reason.BAD_REQUEST)
+    text = decision_members(trace, "refuse", "bad_request", '"none"', "null", '"c"')
+    members = json.loads("{" + text[1:] + "}")
+    assert members["method"] == "G" * 32
+    assert members["path"].startswith("/a\xff\x00\nbbb")
+    assert len(members["path"]) == 2048
+    assert members["client_ip"] == "203.0.113.7"
+    assert (members["host"], members["trace_id"], members["user"]) == (None, None, None)
+    assert "secret" not in text
+    assert text.isprintable()
+
+
+def test_an_outcome(tmp_path: Path) -> None:
+    trace = allowed(stage(open_log(tmp_path)))
+    outcome = Outcome(200, "inventory", "https://10.0.0.5:8443", 3, 1234, Reason.UPSTREAM_RESET)
+    members = json.loads("{" + outcome_members(trace, outcome, 0.01234567, '"inventory"')[1:] + "}")
+    assert members == {
+        "request_id": trace.request_id,
+        "trace_id": "0af7651916cd43dd8448eb211c80319c",
+        "route": "inventory",
+        "upstream": "inventory",
+        "endpoint": "https://10.0.0.5:8443",
+        "status": 200,
+        "duration_ms": 12.346,
+        "bytes_in": 3,
+        "bytes_out": 1234,
+        "reason": "upstream_reset",
+    }
+
+
+def test_a_refusal_names_its_rule(tmp_path: Path) -> None:
+    trace = refused(stage(open_log(tmp_path)), Reason.DENIED_BY_RULE)
+    trace.refused = Refused(Reason.DENIED_BY_RULE, rule="no-legacy", audited=("watch",))
+    members = json.loads(
+        "{" + decision_members(trace, "deny", "denied_by_rule", '"inventory"', "null", '"c"')[1:] + "}"
+    )
+    assert (members["effect"], members["reason"], members["rule"]) == ("deny", "denied_by_rule", "no-legacy")
+    assert members["audited"] == ["watch"]

@@ -1,0 +1,194 @@
+"""A request's decision is written before it goes on, its outcome at its end; both are counted."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.kernel.cells import Metrics
+from gateway.model.outcome import Outcome
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
+from gateway.model.request import Preflight
+from gateway.model.trace import Stage
+from gateway.stages.record import AuditLog, Inputs, Record
+from gateway.stages.record.flood import PER_SECOND
+from gateway.testing.clock import Clock
+from tests.stages.record.scene import ANONYMOUS, NOW, PRINCIPAL, allowed, lines, open_log, redaction, refused, stage
+
+OK = Outcome(200, "inventory", "https://10.0.0.5:8443", 0, 12)
+
+
+def started(directory: Path, **settings: Any) -> tuple[AuditLog, Record, Metrics]:
+    metrics = Metrics()
+    log = open_log(directory, metrics=metrics)
+    log.start()
+    return log, stage(log, metrics, **settings), metrics
+
+
+def of_requests(directory: Path) -> list[dict[str, Any]]:
+    return [record for record in lines(directory) if record["type"] in ("decision", "outcome")]
+
+
+async def test_an_allowed_request_is_two_records_of_one_id(tmp_path: Path) -> None:
+    log, record, metrics = started(tmp_path)
+    trace = allowed(record)
+    assert metrics.requests_in_flight.value == 1
+    await record.decision(trace)
+    (decision,) = of_requests(tmp_path)  # with the system before anything is forwarded
+    trace.step(Stage.FORWARD)
+    record.outcome(trace, OK)
+    await log.close()
+    outcome = of_requests(tmp_path)[1]
+    assert (decision["type"], decision["effect"], outcome["type"], outcome["status"]) == (
+        "decision", "allow", "outcome", 200,
+    )  # fmt: skip
+    assert decision["request_id"] == outcome["request_id"] == trace.request_id
+    assert metrics.requests_in_flight.value == 0
+    assert dict(metrics.decisions.rows()) == {("inventory", "allow", ""): 1.0}
+    assert dict(metrics.requests.rows()) == {("inventory", "GET", "200"): 1.0}
+
+
+async def test_request_ids_are_random_128_bits(tmp_path: Path) -> None:
+    log, record, _ = started(tmp_path)
+    ids = {allowed(record).request_id for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
+    await log.close()
+
+
+async def test_a_refusal_is_one_record_and_does_not_wait(tmp_path: Path) -> None:
+    log, record, metrics = started(tmp_path)
+    trace = refused(record, Reason.NO_RULE_ALLOWS, principal=PRINCIPAL)
+    waits = record.decision(trace)
+    with pytest.raises(StopIteration):
+        waits.send(None)  # it never suspended
+    record.outcome(trace, Outcome(403, None, None, 0, 100, Reason.NO_RULE_ALLOWS))
+    await log.close()
+    (decision,) = of_requests(tmp_path)
+    assert (decision["effect"], decision["reason"]) == ("deny", "no_rule_allows")
+    assert dict(metrics.decisions.rows()) == {("inventory", "deny", "no_rule_allows"): 1.0}
+    assert dict(metrics.requests.rows()) == {("inventory", "GET", "403"): 1.0}
+
+
+async def test_a_preflight_has_its_decision_alone(tmp_path: Path) -> None:
+    log, record, _ = started(tmp_path)
+    trace = allowed(record, preflight=Preflight("https://app.example.com", "GET", ()))
+    await record.decision(trace)
+    trace.step(Stage.FORWARD)
+    record.outcome(trace, Outcome(204, None, None, 0, 0))
+    await log.close()
+    assert [one["type"] for one in of_requests(tmp_path)] == ["decision"]
+
+
+async def test_a_backend_that_fails_is_an_outcome_of_an_allowed_request(tmp_path: Path) -> None:
+    log, record, metrics = started(tmp_path)
+    trace = allowed(record)
+    await record.decision(trace)
+    trace.step(Stage.FORWARD)
+    trace.refused = Refused(Reason.UPSTREAM_CONNECT)
+    record.outcome(trace, Outcome(502, "inventory", None, 0, 90, Reason.UPSTREAM_CONNECT))
+    await log.close()
+    decision, outcome = of_requests(tmp_path)
+    assert (decision["effect"], outcome["status"], outcome["reason"]) == ("allow", 502, "upstream_connect")
+    assert dict(metrics.decisions.rows()) == {("inventory", "allow", ""): 1.0}
+
+
+async def test_a_client_that_left_before_the_decision_leaves_only_a_metric(tmp_path: Path) -> None:
+    log, record, metrics = started(tmp_path)
+    trace = allowed(record)
+    trace.permit = None
+    record.outcome(trace, Outcome(0, None, None, 0, 0, Reason.CLIENT_GONE))
+    await log.close()
+    assert of_requests(tmp_path) == []
+    assert dict(metrics.streams_terminated.rows()) == {("client_gone",): 1.0}
+
+
+async def test_A9_no_line_no_backend(tmp_path: Path) -> None:
+    log, record, metrics = started(tmp_path)
+    os.close(log._file.descriptor)
+    trace = allowed(record)
+    with pytest.raises(Refused) as raised:
+        await record.decision(trace)
+    assert raised.value.reason is Reason.AUDIT_UNAVAILABLE
+    assert raised.value.retry_after == 1
+    trace.refused = raised.value
+    await record.decision(trace)
+    record.outcome(trace, Outcome(503, None, None, 0, 0, Reason.AUDIT_UNAVAILABLE))
+    assert dict(metrics.decisions.rows()) == {("inventory", "error", "audit_unavailable"): 1.0}
+    log._file._file = -1
+    log._must_rotate = True  # the disk is back
+    await log.close()
+    (decision,) = of_requests(tmp_path)  # no trace of an allowed request that was not let through
+    assert (decision["effect"], decision["reason"]) == ("error", "audit_unavailable")
+
+
+async def test_A9_on_failure_allow_goes_on_and_writes_later(tmp_path: Path) -> None:
+    log, record, _ = started(tmp_path, refuse_unrecorded=False)
+    os.close(log._file.descriptor)
+    trace = allowed(record)
+    await record.decision(trace)
+    trace.step(Stage.FORWARD)
+    record.outcome(trace, OK)
+    log._file._file = -1
+    log._must_rotate = True
+    await log.close()
+    assert [(one["type"], one["request_id"]) for one in of_requests(tmp_path)] == [
+        ("decision", trace.request_id),
+        ("outcome", trace.request_id),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "principal", "written"),
+    [
+        pytest.param(Reason.TOKEN_SIGNATURE, None, PER_SECOND, id="A11-before-authentication"),
+        pytest.param(Reason.NO_RULE_ALLOWS, ANONYMOUS, PER_SECOND, id="A11-anonymous"),
+        pytest.param(Reason.RATE_LIMITED, PRINCIPAL, PER_SECOND, id="A11-limited"),
+        pytest.param(Reason.NO_RULE_ALLOWS, PRINCIPAL, PER_SECOND + 5, id="A11-a-proved-caller-is-always-recorded"),
+    ],
+)
+async def test_a_flood_of_refusals(tmp_path: Path, reason: Reason, principal: Any, written: int) -> None:
+    log, record, metrics = started(tmp_path)
+    for _ in range(PER_SECOND + 5):
+        await record.decision(refused(record, reason, principal=principal))
+    await log.close()
+    assert len(of_requests(tmp_path)) == written
+    held = [one["count"] for one in lines(tmp_path) if one["type"] == "suppressed"]
+    assert held == ([] if written > PER_SECOND else [5])
+    assert [count for _, count in metrics.decisions.rows()] == [PER_SECOND + 5]  # the metric counts them all
+
+
+async def test_a_request_before_its_route_is_known_is_recorded_under_none(tmp_path: Path) -> None:
+    log, record, metrics = started(tmp_path)
+    trace = refused(record, Reason.BAD_REQUEST)
+    trace.route = trace.ctx = None
+    await record.decision(trace)
+    await log.close()
+    (decision,) = of_requests(tmp_path)
+    assert (decision["route"], decision["inputs"]) == ("none", None)
+    assert dict(metrics.decisions.rows()) == {("none", "refuse", "bad_request"): 1.0}
+
+
+async def test_inputs_of_the_route_are_recorded(tmp_path: Path) -> None:
+    log, record, _ = started(tmp_path, inputs=Inputs(redaction(), headers=["x-tenant"], claims=[("groups",)]))
+    await record.decision(allowed(record, values={"x-tenant": ("acme",), "x-other": ("no",)}))
+    await log.close()
+    assert of_requests(tmp_path)[0]["inputs"] == {"headers": {"x-tenant": "acme"}, "claims": {"groups": ["a", "b"]}}
+
+
+async def test_the_duration_is_that_from_the_head_to_the_end(tmp_path: Path) -> None:
+    clock = Clock(NOW)
+    log = open_log(tmp_path)
+    log.start()
+    metrics = Metrics()
+    record = stage(log, metrics, clock=clock)
+    trace = allowed(record)
+    await record.decision(trace)
+    clock.advance(0.5)
+    record.outcome(trace, OK)
+    await log.close()
+    assert of_requests(tmp_path)[1]["duration_ms"] == 500.0
+    assert metrics.request_duration.labels("inventory").sum == 0.5
