@@ -11,14 +11,14 @@ _PARENT = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {_CH
 
 
 def test_time_and_memory_of_a_process_are_those_of_all_below_it(tmp_path: Path) -> None:
-    with running([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "idle.log") as idle:
-        with running([sys.executable, "-c", _PARENT], tmp_path / "log") as process:
-            process.wait_for(lambda: "done" in process.output, what="the child's work")
-            pid = process.popen.pid
-            assert len(tree(pid)) == 2
-            assert cpu_seconds(pid) > cpu_seconds(idle.popen.pid) + 0.05
-            assert memory(pid).private > 30_000_000
-            assert memory(pid).resident >= memory(pid).private
+    sleep, work = [sys.executable, "-c", "import time; time.sleep(60)"], [sys.executable, "-c", _PARENT]
+    with running(sleep, tmp_path / "idle.log") as idle, running(work, tmp_path / "log") as process:
+        process.wait_for(lambda: "done" in process.output, what="the child's work")
+        pid = process.popen.pid
+        assert len(tree(pid)) == 2
+        assert cpu_seconds(pid) > cpu_seconds(idle.popen.pid) + 0.05
+        assert memory(pid).private > 30_000_000
+        assert memory(pid).resident >= memory(pid).private
 
 
 def test_a_process_is_kept_to_its_core(tmp_path: Path) -> None:
