@@ -1,7 +1,7 @@
 """An admin address at work, for the tests of the admin application and of the commands that call it."""
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from gateway.admin import (
     bind_admin,
 )
 from gateway.kernel.cells import Metrics
+from gateway.model.json import JSON
 
 TOKEN = "t0k3n-of-the-operators"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
@@ -35,12 +36,15 @@ class Gateway:
     reloads: int = 0
     drains: int = 0
     calls: list[AdminCall] = field(default_factory=list)
+    sections: dict[str, Callable[[], JSON]] = field(
+        default_factory=lambda: {"version": lambda: "0.1.0", "config": lambda: {"digest": "c0ffee"}}
+    )
 
     def source(self) -> Local:
         return Local(
             metrics=self.metrics,
             checks=[lambda: self.checks],
-            sections={"version": lambda: "0.1.0", "config": lambda: {"digest": self.reloaded.digest}},
+            sections=self.sections,
             reload=self._reload,
             drain=self._drain,
             record=self.calls.append,
