@@ -1,6 +1,6 @@
 """A real server on loopback around a hand-made snapshot: real sockets, real TLS, the real `accept`; the rest records.
 
-What the application saw is in `Seen`, what was refused in `Gateway.refused`: a test can tell "refused" from "not parsed".
+What the application saw stands in `seen`, what was refused in `refused`: a test can tell refused from not parsed.
 """
 
 import asyncio

@@ -105,7 +105,7 @@ def core_scalar(text: str) -> object:
             return int(text)
         if _OTHER_BASE.fullmatch(text):
             return int(text, 0)
-        if _FLOAT.fullmatch(text):
+        if _FLOAT.fullmatch(text) and not text.lstrip("+-").isdigit():
             return Number(text)
         if _FLOAT_WORD.fullmatch(text):
             return Number(text.lower())
@@ -284,6 +284,10 @@ class Document:
         mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
         if mark is None:
             return Problem(Place(self._file, 1, 1), f"not YAML: {str(error).splitlines()[0]}")
-        line = text.split("\n", mark.line + 1)[mark.line : mark.line + 1]
-        hint = "tabs cannot indent in YAML" if line and line[0][mark.column : mark.column + 1] == "\t" else ""
+        line = "".join(text.split("\n", mark.line + 1)[mark.line : mark.line + 1])
+        hint = ""
+        if line[mark.column : mark.column + 1] == "\t":
+            hint = "tabs cannot indent in YAML"
+        elif line[max(mark.column - 1, 0) : mark.column + 1] == "${":
+            hint = "inside {} and [] a variable stands in quotes"
         return Problem(self._place(mark), f"not YAML: {getattr(error, 'problem', error)}", hint)

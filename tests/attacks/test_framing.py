@@ -7,7 +7,8 @@ import pytest
 from gateway.model.exchange import Exchange
 from gateway.model.reason import Reason
 from gateway.server.settings import Limits
-from tests.serving import Gateway, connected, exchange_once, get, serving
+from gateway.testing.wait import until
+from tests.serving import connected, exchange_once, get, serving
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: example.com\r\n\r\n"
 FRAMING, BAD = Reason.AMBIGUOUS_FRAMING, Reason.BAD_REQUEST
@@ -358,9 +359,7 @@ async def test_H9_a_client_that_reads_nothing_is_cut_off() -> None:
     async with serving(handler=endless, limits=Limits(idle_timeout=0.2)) as gateway:
         async with connected(gateway.ports["edge"]) as client:
             await client.send(get())
-            async with asyncio.timeout(5):  # noqa: TID251 - a test's bound
-                while not gateway.outcomes:
-                    await asyncio.sleep(0.01)
+            await until(lambda: gateway.outcomes)
         assert gateway.open == 0
 
 
@@ -432,9 +431,7 @@ async def test_H11_a_pipelined_request_waits_until_the_answer_before_it_is_out()
 
     async with serving(handler=slow) as gateway, connected(gateway.ports["edge"]) as client:
         await client.send(get("/1") + get("/2"))
-        async with asyncio.timeout(5):  # noqa: TID251 - a test's bound
-            while not begun:
-                await asyncio.sleep(0)
+        await until(lambda: begun)
         await client.send(get("/3"))
         assert begun == [b"/1"]
         release.set()
@@ -452,22 +449,13 @@ async def test_H11_a_flood_of_pipelined_requests_is_not_read_ahead() -> None:
     async with serving(handler=slow) as gateway, connected(gateway.ports["edge"]) as client:
         raw = get("/x", "X-A: " + "a" * 1000)
         client.writer.write(raw * 20000)  # 20 MB
-        connection = await _only_connection(gateway)
-        async with asyncio.timeout(5):  # noqa: TID251 - a test's bound
-            while not connection._read_paused:
-                await asyncio.sleep(0)
+        await until(lambda: gateway.listeners["edge"].connections)
+        (connection,) = gateway.listeners["edge"].connections
+        await until(lambda: connection._read_paused and gateway.traces)
         assert len(connection._rest) < 1 << 20
         assert len(gateway.traces) == 1
         release.set()
         assert (await client.answer()).status == 200
-
-
-async def _only_connection(gateway: Gateway):  # type: ignore[no-untyped-def] # looks inside
-    async with asyncio.timeout(5):  # noqa: TID251 - a test's bound
-        while not gateway.listeners["edge"].connections:
-            await asyncio.sleep(0)
-    (connection,) = gateway.listeners["edge"].connections
-    return connection
 
 
 async def test_H12_trailers_never_join_the_headers() -> None:
@@ -498,9 +486,7 @@ async def test_H20_100_continue_is_sent_on_the_first_read_and_not_before() -> No
     async with serving(handler=late) as gateway, connected(gateway.ports["edge"]) as client:
         await client.send(head("Content-Length: 3", "Expect: 100-continue"))
         first = asyncio.ensure_future(client.answer())
-        async with asyncio.timeout(5):  # noqa: TID251 - a test's bound
-            while not gateway.traces:
-                await asyncio.sleep(0)
+        await until(lambda: gateway.traces)
         assert not first.done()
         read.set()
         assert (await first).status == 100

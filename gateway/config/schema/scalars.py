@@ -50,7 +50,7 @@ def _integer(value: object) -> int:
         if value.variable and value.lstrip("+-").isdigit() and value.isascii():
             return int(value)
         digits = value.lstrip("+-")
-        if digits.isascii() and digits.isdigit():
+        if digits.isascii() and digits.isdigit() and len(digits) < 19:
             raise ValueError(
                 f"{value!s} is an octal number to some and a decimal one to others: write {int(value)} or 0o…"
             )

@@ -112,7 +112,8 @@ def in_words(seconds: float) -> str:
     for unit, factor in (("h", 3600), ("m", 60), ("s", 1)):
         if seconds >= factor and seconds % factor == 0:
             return f"{int(seconds // factor)}{unit}"
-    return f"{round(seconds * 1000, 3):g}ms" if seconds else "0s"
+    number, unit = (seconds, "s") if seconds >= 1 else (seconds * 1000, "ms")
+    return f"{number:.3f}".rstrip("0").rstrip(".") + unit if seconds else "0s"
 
 
 def in_bytes(size: int) -> str:

@@ -134,7 +134,10 @@ class Accept:
 
 def _by_name(headers: RawHeaders) -> dict[str, tuple[str, ...]]:
     """Every value of every field, so that a rule sees all of them (H17)."""
-    values: dict[str, tuple[str, ...]] = {}
+    values: dict[str, tuple[str, ...]] = {name.decode("latin-1"): (value.decode("latin-1"),) for name, value in headers}
+    if len(values) == len(headers):
+        return values
+    values.clear()
     for raw_name, raw_value in headers:
         name = raw_name.decode("latin-1")
         if name in values:

@@ -15,7 +15,7 @@ from gateway.kernel.cells import Counter, Gauge
 from gateway.model.json import JSON
 from gateway.stages.record.chain import CHECKPOINT, Chain, Sign
 from gateway.stages.record.flood import Flood, Held
-from gateway.stages.record.settings import LogSettings, Sink
+from gateway.stages.record.settings import LogSettings
 from gateway.stages.record.stream import AuditError, open_stream
 from gateway.stages.record.syncer import Syncer, resolve
 from gateway.stages.record.text import Stamp, quote
@@ -50,7 +50,6 @@ class AuditLog:
         clock: Callable[[], float],
         records: Counter,
         lag: Gauge,
-        sinks: tuple[Sink, ...] = (),
     ) -> None:
         """Opens the stream and continues it. Raises AuditError."""
         self.settings = settings
@@ -58,7 +57,6 @@ class AuditLog:
         self._file = open_stream(settings.directory, settings.stream)
         self._chain = Chain(settings.stream, self._file.seq, self._file.head, sign)
         self._stamp = Stamp()
-        self._sinks = sinks
         self._records = records
         self._lag = lag
         self._pending: list[Waiting] = []
@@ -150,8 +148,6 @@ class AuditLog:
         await self._syncer.close()
         self._lag.ask(None)
         self._file.close()
-        for sink in self._sinks:
-            sink.close()
 
     def _begin(self) -> None:
         """The first segment where there is none, and the mark of what a crash tore. Raises AuditError."""
@@ -202,8 +198,6 @@ class AuditLog:
             log.warning("audit: records are written again")
             self._failure = None
         self._records.inc(len(batch))
-        for sink in self._sinks:
-            sink.put(data)
         waiting = [w.done for w in batch if w.done is not None]
         if waiting and self.settings.durability == "synced":
             self._syncer.join(waiting)
