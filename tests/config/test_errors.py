@@ -55,6 +55,17 @@ CASES = [
     pytest.param(
         [(ROUTE, "    upstream:\n")], ["11:5 nothing stands behind 'upstream': remove it or write a value"], id="null"
     ),
+    pytest.param(rule("{form: {}}"), ["13:10 unknown key 'form' (did you mean 'from'?)"], id="unknown-key-of-a-rule"),
+    pytest.param(
+        rule("{when: [{key: source.ip, valuse: [10.0.0.1]}]}"),
+        ["13:34 unknown key 'valuse' (did you mean 'values'?)"],
+        id="unknown-key-of-a-condition",
+    ),
+    pytest.param(
+        [("listeners:\n", "listeners:\n  a*: {address: 127.0.0.1:1}\n")],
+        ["3:3 a name has at most 128 printable characters and no *"],
+        id="a-name-with-a-star",
+    ),
     # types
     pytest.param(
         top("workers: 0777"),
@@ -272,6 +283,11 @@ CASES = [
         id="J11-none-and-hs256-are-no-algorithms",
     ),
     pytest.param([("audiences:", "clock_skew: 1h, audiences:")], ["5:74 at most 300 is wanted"], id="clock-skew"),
+    pytest.param(
+        [("audiences:", 'jwks: "https://a.example/keys", audiences:')],
+        ["5:68 jwks names a file: a URL stands under jwks_uri"],
+        id="key-set-url-for-a-file",
+    ),
     # limits and store
     pytest.param(
         top("rate_limits: {a: {rate: 5/fortnight, key: [foo]}}"),
