@@ -22,12 +22,20 @@ except ImportError:
 class Mix:
     """The requests, in turn, and what came of them."""
 
-    def __init__(self, requests: list[bytes], until: float) -> None:
+    def __init__(self, requests: list[bytes]) -> None:
         self.requests = requests
-        self.until = until
+        self.began = 0.0
+        self.until = float("inf")
         self.latencies: list[float] = []
         self.failed = 0
         self._at = 0
+
+    def begin(self, seconds: float) -> None:
+        """What counts begins now: all connections are open."""
+        self.latencies.clear()
+        self.failed = 0
+        self.began = time.perf_counter()
+        self.until = self.began + seconds
 
     def next(self) -> bytes:
         self._at = (self._at + 1) % len(self.requests)
@@ -74,14 +82,15 @@ class Client(asyncio.Protocol):
             self.done.set_result(None)
 
 
-async def ask(port: int, mix: Mix, connections: int) -> None:
-    """Open all, and wait until the last has ended."""
+async def ask(port: int, mix: Mix, connections: int, seconds: float) -> None:
+    """Open all, ask for so long, and wait until the last has its answer."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # wrk verifies nothing either
     loop = asyncio.get_running_loop()
     opened = [
         await loop.create_connection(lambda: Client(mix), "127.0.0.1", port, ssl=context) for _ in range(connections)
     ]
+    mix.begin(seconds)
     await asyncio.wait([client.done for _, client in opened])
 
 
@@ -92,10 +101,9 @@ def main(arguments: list[str]) -> int:
     for path, token in json.loads(file.read_text()):
         authorization = f"Authorization: Bearer {token}\r\n" if token else ""
         requests.append(f"GET {path} HTTP/1.1\r\nHost: api.bench.example\r\n{authorization}\r\n".encode())
-    began = time.perf_counter()
-    mix = Mix(requests, began + seconds)
-    loops.run(ask(port, mix, connections))
-    took, times = time.perf_counter() - began, sorted(mix.latencies) or [0.0]
+    mix = Mix(requests)
+    loops.run(ask(port, mix, connections, seconds))
+    took, times = time.perf_counter() - mix.began, sorted(mix.latencies) or [0.0]
     report = {
         "requests": len(mix.latencies) + mix.failed,
         "seconds": took,
