@@ -10,6 +10,7 @@ from gateway.config.load import load
 from gateway.config.schema import Config
 from gateway.control.build.authenticate import build_authenticate, credential_sources
 from gateway.control.feeds.feed import FeedError
+from gateway.kernel.cells import Metrics
 from gateway.model.reason import Reason
 from gateway.model.route import Route
 from gateway.testing.ca import Authority
@@ -64,7 +65,7 @@ def numbered(index: int) -> Route:
 
 async def test_the_files_settings_reach_the_stage(tmp_path: Path) -> None:
     held = config(tmp_path, more=trusting(tmp_path))
-    stage = build_authenticate(held, credential_sources(held, None, clock=time.time))
+    stage = build_authenticate(held, credential_sources(held, None, clock=time.time), None, Metrics())
     now = time.time()
     web = CLUSTER.issue(uri="spiffe://cluster.local/a").ders
     partner = PARTNERS.issue(dns=["a.partner.example"]).ders
@@ -81,7 +82,7 @@ async def test_without_issuers_no_token_is_taken(tmp_path: Path) -> None:
     begin, _, rest = text.partition("issuers:")
     (tmp_path / "routes.yaml").write_text(begin + rest[rest.index("audit:") :].replace(", audiences: [inventory]", ""))
     held = load(tmp_path / "routes.yaml")
-    stage = build_authenticate(held, credential_sources(held, None, clock=time.time))
+    stage = build_authenticate(held, credential_sources(held, None, clock=time.time), None, Metrics())
     assert await reason(stage, request(f"Bearer {ISSUER.token()}", now=time.time())) is Reason.TOKEN_ISSUER
 
 
@@ -108,7 +109,7 @@ async def test_a_reload_closes_what_changed_and_nothing_else(tmp_path: Path) -> 
         assert new.keys["corp"] is feed
         assert new.trust is not old.trust
         asked = held.asked["/jwks"]
-        stage = build_authenticate(second, new)
+        stage = build_authenticate(second, new, None, Metrics())
         token = held.issuer.token(headers={"kid": "new"})
         assert await reason(stage, request(f"Bearer {token}", now=time.time())) is Reason.TOKEN_KEY_UNKNOWN
         assert held.asked["/jwks"] == asked + 1
@@ -118,7 +119,7 @@ async def test_a_reload_closes_what_changed_and_nothing_else(tmp_path: Path) -> 
 async def test_a_signal_reads_unchanged_settings_files_again(tmp_path: Path) -> None:
     held = config(tmp_path, more=trusting(tmp_path))
     sources = credential_sources(held, None, clock=time.time)
-    stage = build_authenticate(held, sources)
+    stage = build_authenticate(held, sources, None, Metrics())
     web = CLUSTER.issue(uri="spiffe://cluster.local/a")
     ctx = request(chain=web.ders, now=time.time())
     assert await reason(stage, ctx) is None
