@@ -32,8 +32,12 @@ def endpoint(text: str) -> list[tuple[str, str]]:
 CASES = [
     # keys
     pytest.param([("version: 1\n", "")], ["1:1 'version' is missing"], id="no-version"),
-    pytest.param([("version: 1", "version: 2")], ["1:10 1 is wanted"], id="another-version"),
-    pytest.param([("version: 1", 'version: "1"')], ["1:10 1 is wanted (write it without quotes)"], id="version-a-text"),
+    pytest.param(
+        [("version: 1", "version: 2")], ["1:10 this build reads version 1 (write version: 1)"], id="another-version"
+    ),
+    pytest.param(
+        [("version: 1", 'version: "1"')], ["1:10 this build reads version 1 (write version: 1)"], id="version-a-text"
+    ),
     pytest.param([(TOP, "upstream:")], ["6:1 unknown key 'upstream' (did you mean 'upstreams'?)"], id="unknown-key"),
     pytest.param(
         [("audiences:", "audience:")],

@@ -69,7 +69,7 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
         ),
         pytest.param(("audiences:", "introspection: {url: x}, audiences:"), "5:62 introspection", id="introspection"),
         pytest.param(
-            ("upstreams:", "identity: {certificate: a, key: b, hint: c}\nupstreams:"), "6:38 hint", id="svid-hint"
+            ("upstreams:", "identity: {certificate: a, key: b, hint: c}\nupstreams:"), "6:36 hint", id="svid-hint"
         ),
         pytest.param(
             ("audiences:", "backchannel_logout: {client_id: x}, audiences:"), "5:62 backchannel_logout", id="logout"
