@@ -19,6 +19,7 @@ from gateway.config.problem import ConfigInvalid, ConfigUnreadable
 
 # name: (module, what it does). A line here is all that a new command needs.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "serve": ("gateway.cli.serve", "run the gateway"),
     "check": ("gateway.cli.check", "validate the file without starting"),
     "explain": ("gateway.cli.explain", "what would become of one request, and why"),
     "schema": ("gateway.cli.schema", "JSON Schema of routes.yaml, for editors"),

@@ -1,11 +1,12 @@
 """A config file with certificates, for tests of what is built from it and of explain."""
 
+from functools import cache
 from pathlib import Path
 from textwrap import dedent, indent
 
 from gateway.config.load import load
 from gateway.config.schema import Config
-from gateway.testing.ca import Authority
+from gateway.testing.ca import Authority, Issued
 
 ISSUER = "https://auth.example.com/realms/internal"
 
@@ -22,10 +23,10 @@ def write(
 ) -> Path:
     """Write routes.yaml and the certificates that it names; returns its path."""
     if not (folder / "edge.pem").exists():
-        cluster = Authority("cluster.local")
+        cluster, edge, other = _certificates()
         cluster.write(folder, "cluster-ca")
-        cluster.issue(dns=["api.example.com", "*.internal.example"]).write(folder, "edge")
-        cluster.issue(dns=["other.example"]).write(folder, "other")
+        edge.write(folder, "edge")
+        other.write(folder, "other")
     text = dedent(
         f"""\
         version: 1
@@ -56,6 +57,13 @@ def place(path: Path, needle: str) -> str:
         if needle in line:
             return f"{path}:{number}:{line.index(needle) + 1}"
     raise AssertionError(needle)
+
+
+@cache
+def _certificates() -> tuple[Authority, Issued, Issued]:
+    cluster = Authority("cluster.local")
+    edge = cluster.issue(dns=["api.example.com", "*.internal.example"])
+    return cluster, edge, cluster.issue(dns=["other.example"])
 
 
 def _block(text: str, by: int) -> str:

@@ -41,15 +41,6 @@ def judge_set(name: bytes) -> None:
         raise ValueError(f"the gateway sets {name.decode('latin-1')} itself")
 
 
-def judge_keep(name: str) -> bytes:
-    """A field of OVERRIDES, in lower case. Raises ValueError for another: those are never let through."""
-    lower = name.lower().encode("latin-1", "replace")
-    if lower not in OVERRIDES:
-        known = ", ".join(sorted(field.decode() for field in OVERRIDES))
-        raise ValueError(f"keep: {name} is not one of {known}")
-    return lower
-
-
 class RequestFields:
     """What of a client's fields reaches the backend of one route."""
 
@@ -61,7 +52,7 @@ class RequestFields:
         keep: Iterable[bytes] = (),
         remove: Iterable[bytes] = (),
     ) -> None:
-        """`reserved`: every name that the gateway sets on any route of the file; `keep`: of OVERRIDES."""
+        """`reserved`: every name that the gateway sets on any route of the file; `keep`: of OVERRIDES, the others are never let through."""
         removed = {name.lower() for name in remove}
         self._dropped = _HOP_BY_HOP | _MADE_ANEW | _CLIENTS_CLAIMS | removed | (OVERRIDES - {n.lower() for n in keep})
         if not keep_authorization:

@@ -55,12 +55,10 @@ class Proxy:
         except ClientGone:
             return transfer.outcome(Reason.CLIENT_GONE)
         except Refused as refused:
-            if not exchange.started:
-                transfer.endpoint.count(refused.reason)
-                refused.upstream, refused.endpoint = self.cluster.name, transfer.endpoint.url
-                raise
-            exchange.abort()
-            return transfer.outcome(refused.reason)
+            if exchange.started:
+                exchange.abort()
+                return transfer.outcome(refused.reason)
+            raise transfer.refusal(refused) from None
         finally:
             transfer.give_back()
         return transfer.outcome(None)
@@ -186,6 +184,14 @@ class _Transfer:
         if upload is not None:
             upload.stop()
         connection.finish(whole=upload is None or upload.done)
+
+    def refusal(self, refused: Refused) -> Refused:
+        """Count it, and name who failed. Nothing was sent yet, so even an answer that broke off is a plain 502."""
+        if refused.reason is Reason.UPSTREAM_RESET:
+            refused = Refused(Reason.UPSTREAM_PROTOCOL, refused.detail)
+        self.endpoint.count(refused.reason)
+        refused.upstream, refused.endpoint = self._proxy.cluster.name, self.endpoint.url
+        return refused
 
     def outcome(self, reason: Reason | None) -> Outcome:
         """Count it, and say what became of it."""

@@ -61,6 +61,7 @@ class AuditLog:
         self._lag = lag
         self._pending: list[Waiting] = []
         self._flood = Flood()
+        self._a_tick = settings.durability != "buffered"  # what waits came in one tick of the loop
         self._latest = 0.0  # of all times given out: small steps back of the clock are not written
         self._failure: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -197,6 +198,7 @@ class AuditLog:
         if self._failure is not None:
             log.warning("audit: records are written again")
             self._failure = None
+            self._a_tick = self.settings.durability != "buffered"
         self._records.inc(len(batch))
         waiting = [w.done for w in batch if w.done is not None]
         if waiting and self.settings.durability == "synced":
@@ -208,6 +210,7 @@ class AuditLog:
         if self._failure is None:
             log.error("audit: records cannot be written to %s: %s", self._file.path, error.strerror)
         self._failure = error.strerror or "unknown error"
+        self._a_tick = False
         again = [w._replace(done=None) for w in batch if w.keep and w.kind != CHECKPOINT]
         room = max(0, BACKLOG - len(self._pending))
         for lost in again[room:]:
@@ -302,6 +305,8 @@ class AuditLog:
 
     def _now(self) -> float:
         """The time of a record: a clock that is set back by less than a second does not turn the log around."""
+        if self._pending and self._a_tick:
+            return self._latest  # the clock is read once a tick
         now = self._clock()
         if now < self._latest < now + 1.0:
             return self._latest

@@ -218,7 +218,11 @@ RULES = st.builds(
 )
 SEVERAL: tuple[dict[str, JSON], ...] = ({}, {"g": "x"}, {"g": ["x", "y"], "h": "y"})
 CALLERS = st.sampled_from(
-    [principal(), principal(workload()), *(principal(None, replace(user("alice"), claims=claims)) for claims in SEVERAL)]
+    [
+        principal(),
+        principal(workload()),
+        *(principal(None, replace(user("alice"), claims=claims)) for claims in SEVERAL),
+    ]
 )
 POLICIES = st.lists(RULES, max_size=3)
 

@@ -1,0 +1,204 @@
+"""One worker: a config and open sockets in, requests served, an exit code out.
+
+Rule: everything that can fail at the start fails before the first connection is accepted, in one line.
+Invariant: at the end the last request is answered before the parts that it stands on are closed.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.app import GatewayApp
+from gateway.config.schema import Config
+from gateway.control.build.listeners import build_contexts, listener_limits, listener_redirect
+from gateway.control.feeds.jwks import JwksFeed
+from gateway.control.observe import ConnectionObserver
+from gateway.control.reload import Reloader, ReloadResult
+from gateway.control.runtime import Runtime, Unusable
+from gateway.model.json import JSON
+from gateway.server.acceptor import listen
+from gateway.server.listener import Listener
+from gateway.server.server import Server
+from gateway.server.tls import TlsUnusable
+from gateway.snapshot import Snapshot
+from gateway.stages.record import record_admin, record_config
+
+log = logging.getLogger(__name__)
+
+Sockets = Mapping[str, socket.socket]  # by the listener's name
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition of being ready, or one dependency that is only told of."""
+
+    name: str
+    ok: bool
+    needed: bool
+    detail: str = ""
+
+
+class Side(Protocol):
+    """What is served beside the data path, in the same loop: the admin address."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What a worker is told besides its config."""
+
+    load: Callable[[], Config]  # reads the file again, with what the command line overrides
+    make_side: "Callable[[Worker], Side] | None" = None
+    number: int = 0
+    lifeline: int | None = None  # a pipe whose other end the supervisor holds: at its end the worker drains
+
+
+class Worker:
+    """One process that serves."""
+
+    def __init__(self, config: Config, sockets: Sockets, settings: WorkerSettings) -> None:
+        """On the running loop. Raises Unusable, TlsUnusable."""
+        self.runtime = Runtime(settings.number)
+        self._settings = settings
+        self._began = time.time()
+        self._parts = self.runtime.prepare(config)
+        contexts = build_contexts(config, self._parts.sources.trust.current)
+        observer = ConnectionObserver(self.runtime.metrics, lambda: self.runtime.parts.audit)
+        ports = {name: bound.getsockname()[1] for name, bound in sockets.items()}
+        self.listeners = {
+            name: Listener(
+                name,
+                listener_limits(listener, config.workers),
+                observer,
+                contexts=contexts[name],
+                redirect=listener_redirect(config, listener, ports),
+            )
+            for name, listener in config.listeners.items()
+        }
+        self._reloader = Reloader(settings.load, self.runtime, self.listeners, loud=settings.number == 0)
+        self._reloads: set[asyncio.Task[ReloadResult]] = set()
+        self._server = Server(
+            GatewayApp(self.current, listener=next(iter(self.listeners))),
+            [(listener, sockets[name]) for name, listener in self.listeners.items()],
+            on_hangup=self._hang_up,
+        )
+
+    def current(self) -> Snapshot:
+        """What a request that begins now is judged by."""
+        return self.runtime.parts.snapshot
+
+    async def run(self) -> int:
+        """Serve until told to stop; returns the exit code."""
+        runtime, parts = self.runtime, self._parts
+        await runtime.adopt(parts)
+        self._reloader.started()
+        record_config(parts.audit, digest=parts.config.digest, ok=True)
+        side = self._settings.make_side(self) if self._settings.make_side is not None else None
+        watch = asyncio.create_task(self._reloader.watch())
+        if self._settings.lifeline is not None:
+            asyncio.get_running_loop().add_reader(self._settings.lifeline, self._orphaned, self._settings.lifeline)
+        try:
+            if side is not None:
+                await side.start()
+            await self._server.serve()
+        finally:
+            watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
+            if side is not None:
+                await side.stop()
+            await runtime.close()
+        return 130 if self._server.interrupted else 0
+
+    # What the admin address asks
+
+    async def reload(self) -> ReloadResult:
+        """Read the file again."""
+        return await self._reloader()
+
+    def drain(self) -> None:
+        """Begin to drain; the process ends when the last request is answered."""
+        self._server.stop()
+
+    def record(self, action: str, status: int, client: str) -> None:
+        """An admin call, for the audit log."""
+        record_admin(self.runtime.parts.audit, action=action, status=status, client=client)
+
+    def conditions(self) -> Sequence[Condition]:
+        """Whether requests may be sent here, and how its dependencies are."""
+        parts = self.runtime.parts
+        accepting, failure = self._server.accepting, parts.audit.failure
+        found = [
+            Condition("config", ok=True, needed=True, detail=parts.config.digest[:12]),
+            Condition("listeners", accepting, needed=True, detail="draining" if self._server.should_exit else ""),
+            Condition("audit", failure is None, needed=True, detail=failure or ""),
+        ]
+        if parts.store.address is not None:
+            trouble = parts.store.trouble
+            found.append(Condition("store", trouble is None, needed=False, detail=trouble or ""))
+        for name, feed in parts.sources.keys.items():
+            failing = isinstance(feed, JwksFeed) and feed.failing
+            found.append(Condition(f"issuer {name}", feed.current is not None and not failing, needed=False))
+        return found
+
+    def sections(self) -> Mapping[str, Callable[[], JSON]]:
+        """The members of /status."""
+        parts = self.runtime.parts
+        return {
+            "process": lambda: {"pid": os.getpid(), "worker": self._settings.number, "started": self._began},
+            "config": lambda: {"file": str(parts.config.path), "digest": self.runtime.parts.config.digest},
+            "listeners": lambda: [
+                {"name": name, "connections": len(listener.connections), "draining": listener.draining}
+                for name, listener in self.listeners.items()
+            ],
+            "audit": parts.audit.status,  # the log never changes while the process lives
+            "upstreams": lambda: [repr(cluster) for cluster in self.runtime.parts.upstreams.clusters.values()],
+        }
+
+    def _hang_up(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._reloader())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    def _orphaned(self, lifeline: int) -> None:
+        asyncio.get_running_loop().remove_reader(lifeline)
+        log.warning("the supervisor is gone: draining")
+        self._server.stop()
+
+
+def open_sockets(config: Config, *, shared: bool = False) -> dict[str, socket.socket]:
+    """A listening socket a listener. Raises OSError, naming the address in one line; then none stays open.
+
+    `shared`: one of several sockets of this address, for one of several workers.
+    """
+    with contextlib.ExitStack() as opened:
+        found = {}
+        for name, listener in config.listeners.items():
+            host = "127.0.0.1" if listener.address.host == "localhost" else listener.address.host
+            found[name] = opened.enter_context(listen(host, listener.address.port, reuse_port=shared))
+        opened.pop_all()
+        return found
+
+
+def serve(config: Config, sockets: Sockets, settings: WorkerSettings) -> int:
+    """Run one worker in this process, on a loop of its own. Raises Unusable."""
+    import uvloop
+
+    async def run() -> int:
+        try:
+            worker = Worker(config, sockets, settings)
+        except TlsUnusable as error:
+            raise Unusable(str(error)) from error
+        return await worker.run()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run())
