@@ -19,7 +19,7 @@ WEB = AUTHORITY.issue(uri="spiffe://cluster.local/ns/default/sa/web")
 EXPIRED = AUTHORITY.issue(
     uri="spiffe://cluster.local/ns/default/sa/web", not_after=datetime.now(UTC) - timedelta(hours=1)
 )
-ISSUER = Issuer(audience=["api-service", "inventory"])
+ISSUER = Issuer(audience=["api-service", "inventory"], clock=lambda: NOW)
 TRUST = trust(AUTHORITY)
 NOW = time.time()
 
