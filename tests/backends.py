@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.kernel.cells import Counter
+from gateway.model.outcome import Outcome
+from gateway.model.principal import User, Workload
 from gateway.stages.forward.claims import FieldValue
 from gateway.stages.forward.fields import AnswerFields, RequestFields
 from gateway.stages.forward.head import RequestHead
@@ -19,6 +21,7 @@ from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.endpoint import RESULTS
 from gateway.upstreams.identity import TlsMaterial, UpstreamTls
 from gateway.upstreams.settings import ConnectionSettings, EndpointSettings, TimeoutSettings, UpstreamSettings
+from tests.exchange import Recorder, context, head, permit
 
 BACKEND_ID = "spiffe://cluster.local/ns/default/sa/inventory"
 GATEWAY_ID = "spiffe://cluster.local/ns/default/sa/gateway"
@@ -113,3 +116,34 @@ async def running(made: Cluster) -> AsyncIterator[Cluster]:
         yield made
     finally:
         made.abort()
+
+
+def pki(folder: Path, trust_domain: str = "cluster.local") -> Pki:
+    """A fresh trust domain, its files in the folder."""
+    return Pki(Authority(trust_domain), folder)
+
+
+async def send(
+    stage: Forward,
+    method: str = "GET",
+    target: str = "/a",
+    headers: Iterable[tuple[str, str]] = (),
+    *,
+    body: bytes | None = None,
+    pieces: Iterable[bytes] | None = None,
+    ours: Iterable[tuple[bytes, bytes]] = ((b"x-request-id", b"req-1"),),
+    recorder: Recorder | None = None,
+    prefix: str = "",
+    user: User | None = None,
+    workload: Workload | None = None,
+) -> tuple[Outcome, Recorder]:
+    """One request through the stage: what became of it, and what its client got. `pieces` are sent chunked."""
+    request = head(method, target, headers, length=len(body) if body is not None else None, chunked=pieces is not None)
+    exchange = recorder or Recorder(request)
+    exchange.head = request
+    if body is not None:
+        exchange.give(*([body] if body else []), b"")
+    if pieces is not None:
+        exchange.give(*pieces, b"")
+    allowed = permit(context(request), prefix=prefix, user=user, workload=workload)
+    return await stage(allowed, exchange, list(ours)), exchange

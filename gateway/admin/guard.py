@@ -44,7 +44,10 @@ def is_local(host: str) -> bool:
 def host_is_ours(host: str, settings: AdminSettings, local_address: str | None) -> bool:
     """Whether a Host field names this address: `localhost`, the configured host, or the address that was reached."""
     name = _name(host)
-    return name != "" and name in {"localhost", settings.host.lower(), _plain(local_address or "")}
+    ours = {"localhost", settings.host.lower()}
+    if local_address is not None and not local_address.startswith("/"):  # a Unix socket's path names no host
+        ours.add(_plain(local_address))
+    return name != "" and name in ours
 
 
 def origin_is_ours(origin: str, host: str, settings: AdminSettings) -> bool:

@@ -46,7 +46,7 @@ def translate(root: Block, error: ValidationError, gone: Gone) -> tuple[list[Pro
             meant = nearest(path[:-1], str(path[-1]))
             if meant is not None:
                 gone.note(_holder(root, path[:-1]).where, meant)
-        elif kind == "too_short" and tree.value(root, path):
+        elif kind == "too_short" and _had_more(tree.value(root, path), gone):
             continue  # its values are wrong, and are reported themselves
         else:
             faulty.add(path)
@@ -54,6 +54,10 @@ def translate(root: Block, error: ValidationError, gone: Gone) -> tuple[list[Pro
             continue
         problems.append(_problem(root, path, found))
     return problems, faulty, unknown
+
+
+def _had_more(value: object, gone: Gone) -> bool:
+    return bool(value) or (isinstance(value, Block) and gone.lost_any(value.where))
 
 
 def _holder(root: Block, path: Path) -> Block:

@@ -102,7 +102,6 @@ def _take_out_nothing(root: Block, gone: Gone) -> list[Problem]:
 
 def _validate(root: Block, path: Path, errors: list[Problem], gone: Gone) -> Config | None:
     """The file as far as its schema holds; None when too little is left to judge further."""
-    root.setdefault("audit", Block({}, root.where, "audit"))
     context = {"base": path.absolute().parent}
     for _ in range(_ROUNDS):
         try:

@@ -88,6 +88,13 @@ UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("telemetry", True, _key("telemetry")),
 )
 
+_INSTEAD_OF = {"workload_api": ("certificate", "key")}  # keys that are not missing beside what is refused
+
+
+def _holder(root: Block, path: tree.Path) -> Block:
+    holder = tree.value(root, path[:-1])
+    return holder if isinstance(holder, Block) else root
+
 
 def refuse(root: Block, gone: Gone) -> list[Problem]:
     """What of `root` is not built, and take it out.
@@ -101,6 +108,8 @@ def refuse(root: Block, gone: Gone) -> list[Problem]:
             if name is not None:
                 where = tree.key_place(root, path) if whole_key else tree.place(root, path)
                 problems.append(Problem(where, f"{name} is not built yet: remove it"))
+                for key in _INSTEAD_OF.get(str(path[-1]), ()):
+                    gone.note(_holder(root, path).where, key)
                 gone.remove(root, path)
             elif whole_key:
                 Gone().remove(root, path)

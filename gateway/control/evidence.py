@@ -69,8 +69,8 @@ def assumed_token(
     """
     chosen = _issuer_of(config, claims.get("iss"), issuer)
     required = route.requires.audiences if route is not None and route.requires is not None else ()
-    audiences = [audience for audience in required or chosen.audiences if audience != "*"]
-    filled: dict[str, JSON] = {"iss": chosen.issuer, "exp": int(now) + _EXPIRES, "aud": audiences[:1]}
+    audience = (required or chosen.audiences)[0]  # where any will do, "*" is one like any
+    filled: dict[str, JSON] = {"iss": chosen.issuer, "exp": int(now) + _EXPIRES, "aud": audience}
     whole: Claims = {**filled, **claims}
     keys = dict.fromkeys(config.issuers, FixedKeys(_NO_KEYS))
     verifier = AssumedToken(build_issuers(config, keys)[chosen.name], whole)

@@ -20,7 +20,6 @@ from gateway.model.limit import LimitStatus
 from gateway.model.outcome import Outcome
 from gateway.model.permit import Permit
 from gateway.model.place import Place
-from gateway.model.posture import Posture
 from gateway.model.principal import Principal
 from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
@@ -31,6 +30,7 @@ from gateway.model.trace import Stage, Trace
 from gateway.pipeline import decide
 from gateway.snapshot import Snapshot
 from gateway.stages.authorize import Action, Judged
+from gateway.stages.posture.stage import NoPosture
 
 DECIDING = tuple(stage for stage in Stage if stage not in (Stage.RECORD, Stage.FORWARD))
 
@@ -167,7 +167,7 @@ class Offline:
             route=self._routes,
             ratelimit=_NeverCounted(),
             authenticate=authenticate_with(self.config, token.verifier, certificate.judge),
-            posture=_NoPosture(),
+            posture=NoPosture(),
             authorize=self._authorize,
             record=unserved,
             answer=unserved,
@@ -194,11 +194,6 @@ class _NeverCounted:
 
     async def by_caller(self, ctx: RequestContext, route: MatchedRoute, principal: Principal) -> list[LimitStatus]:
         return []
-
-
-class _NoPosture:
-    async def __call__(self, ctx: RequestContext, route: MatchedRoute, principal: Principal) -> Posture | None:
-        return None
 
 
 class _Unserved:

@@ -1,6 +1,6 @@
 """What outlives a reload in one worker: metrics, store, key and trust feeds, backends' pools, the audit log.
 
-Rule: `prepare` makes all that a config needs and starts none of it; `adopt` starts what is new, then lets go of what is old.
+Rule: `prepare` makes all that a config needs and starts none of it; `adopt` starts what is new, then drops the old.
 Invariant: a config that cannot be prepared leaves everything as it was.
 """
 
@@ -22,6 +22,8 @@ from gateway.snapshot import Snapshot
 from gateway.stages.record import AuditError, AuditLog
 
 log = logging.getLogger(__name__)
+
+_SETTLE_SECONDS = 1.0  # that new issuers have to give their keys before the config that names them serves
 
 
 class Unusable(Exception):  # noqa: N818 - what became of the config
@@ -79,12 +81,14 @@ class Runtime:
 
     async def adopt(self, parts: Parts) -> None:
         """Put `parts` to work. Requests that began under the old ones keep them to their end."""
-        before, self._parts = self._parts, parts
+        before = self._parts
         if before is None or parts.audit is not before.audit:
             parts.audit.start()
         if before is None or parts.store is not before.store:
             await parts.store.start()
         parts.sources.start()
+        await parts.sources.settle(_SETTLE_SECONDS)
+        self._parts = parts
         parts.upstreams.swap_in(self.metrics)
         if before is not None:
             await self._let_go(before, parts)
@@ -112,5 +116,5 @@ class Runtime:
             raise AuditError("audit: where and how the log is kept changes only with a restart")
         return at_work
 
-    def _refreshed(self, issuer: str, good: bool) -> None:  # noqa: FBT001 - the shape of the feeds' callback
+    def _refreshed(self, issuer: str, good: bool) -> None:
         self.metrics.jwks_refresh.labels(issuer, "success" if good else "failure").inc()

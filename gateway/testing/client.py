@@ -26,6 +26,11 @@ class Answer:
         """The first value of a header, None when absent."""
         return next((value for key, value in self.headers if key == name.lower()), None)
 
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode("utf-8", "replace")
+
     def json(self) -> Any:
         """The body as JSON. Raises ValueError."""
         return json.loads(self.body)

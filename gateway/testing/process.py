@@ -6,6 +6,7 @@ Invariant: leaving `running()` ends the whole process group, also one that ignor
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -15,23 +16,26 @@ from pathlib import Path
 
 from gateway.testing.wait import wait_for
 
+_PORTS = range(12000, 32000)  # below what Linux, macOS and IANA call ephemeral
 _GRACE = 5.0  # seconds that a process has after SIGTERM
 
 
 def free_port(host: str = "127.0.0.1") -> int:
     """A TCP port that nobody listens on now. Another process may take it before you do: bind soon."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1, host)[0]
 
 
-def free_ports(count: int) -> list[int]:
-    """Several ports, all different."""
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """Several ports, all different, none of those that the kernel itself hands out: they would be gone soonest."""
+    found: list[int] = []
     with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+        while len(found) < count:
+            probe = held.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
+            port = random.choice(_PORTS)  # noqa: S311 - spreads those who ask at the same time
+            with contextlib.suppress(OSError):
+                probe.bind((host, port))
+                found.append(port)
+    return found
 
 
 def listening(port: int, host: str = "127.0.0.1") -> bool:

@@ -162,14 +162,18 @@ class Connection(asyncio.Protocol):
             if answer.complete:
                 return b""
             await self.more()
-        data = answer.take()
+        data = self.take()
+        self.touch()
+        return data
+
+    def take(self) -> bytes:
+        """What of the body is there; the backend may send more."""
         self._unread = 0
         if self._stopped:
             self._stopped = False
             if self._transport is not None:
                 self._transport.resume_reading()
-        self.touch()
-        return data
+        return self.answer.take()
 
     def fail(self, failure: Exception) -> None:
         """End the request and the connection; whoever waits is told why."""

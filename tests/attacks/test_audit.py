@@ -13,9 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.cli.audit_line import Verify
 from gateway.cli.verify import StreamReport, verify_directory
-from gateway.stages.record import record_config
+from gateway.kernel.cells import Metrics
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
+from gateway.stages.record import Inputs, record_config
 from gateway.testing.clock import Clock
-from tests.stages.record.scene import NOW, open_log
+from tests.stages.record.scene import NOW, Asked, allowed, open_log, redaction, refused, stage
 
 KEY = Ed25519PrivateKey.generate()
 OTHER_KEY = Ed25519PrivateKey.generate()
@@ -361,6 +364,42 @@ def test_A6_each_writer_has_its_own_chain_and_is_judged_by_itself(log: Path) -> 
     assert (broken.stream, whole.stream) == ("here-w0", "here-w1")
     assert broken.findings
     assert not whole.findings
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        pytest.param(None, id="A10-allowed"),
+        pytest.param(Reason.TOKEN_SIGNATURE, id="A10-refused-credential"),
+        pytest.param(Reason.BAD_REQUEST, id="A10-refused-head"),
+    ],
+)
+async def test_no_secret_and_no_second_line_comes_into_a_record(tmp_path: Path, reason: Reason | None) -> None:
+    """Token, cookie, proof and query string stay out, even where a rule names them; what is shown is one line."""
+    names = ["authorization", "cookie", "dpop", "x-evil"]
+    values = {name: (f"hunter2-{name}",) for name in names[:3]} | {"x-evil": ('\n{"type":"decision"}\r\x1b[2J\u2028',)}
+    metrics = Metrics()
+    log = open_log(tmp_path, metrics=metrics)
+    log.start()
+    record = stage(log, metrics, inputs=Inputs(redaction(), headers=names))
+    asked = Asked("GET", b"/a\n\x1b[2J?access_token=hunter2-query", [(b"authorization", b"Bearer hunter2-raw")])
+    if reason is None:
+        await record.decision(allowed(record, asked=asked, values=values, query="access_token=hunter2-query"))
+    else:
+        trace = refused(record, reason, values=values, query="access_token=hunter2-query")
+        trace.head = asked.head
+        if reason is Reason.BAD_REQUEST:
+            trace.ctx = None  # not even read
+        trace.refused = Refused(reason, "hunter2-detail")
+        await record.decision(trace)
+    await log.close()
+    content = (tmp_path / FIRST).read_bytes()
+    assert b"hunter2" not in content
+    assert content.count(b"\n") == 3
+    assert content.replace(b"\n", b"").decode().isprintable()
+    if reason is not Reason.BAD_REQUEST:
+        assert content.count(b'"hmac-sha256:') == 3
+    assert found(judged(tmp_path)) == []
 
 
 def test_A12_the_verifier_shares_no_code_with_the_writer() -> None:

@@ -2,15 +2,15 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from gateway.kernel.x509.trust import NO_TRUST, ClientAuthority, Trust, make_authority
+from gateway.kernel.x509.trust import ClientAuthority, Trust, make_authority
 from gateway.model.principal import Principal
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
@@ -19,8 +19,9 @@ from gateway.stages.authenticate.authenticators.certificate import CertificateAu
 from gateway.testing.ca import CLIENT_AUTH, SERVER_AUTH, Authority, Issued
 from gateway.testing.issuer import Issuer
 from gateway.testing.tls import client_context, server_context
-from tests.stages.authenticate.asking import PLAIN, Held, ask, reason, request, stage, trust, trusted
+from tests.stages.authenticate.asking import NO_TRUST, PLAIN, Held, ask, reason, request, stage, trust, trusted
 
+Sent: TypeAlias = Issued | tuple[bytes, ...]
 ID = "spiffe://cluster.local/ns/default/sa/web"
 CLUSTER = Authority("cluster.local")
 PARTNER = Authority("partner.example")
@@ -44,16 +45,17 @@ def with_partner(*names: str) -> Trust:
     return Trust(trust(CLUSTER).domains, (vouching(*names),))
 
 
-def chain(issued: Issued) -> tuple[bytes, ...]:
-    return issued.ders
-
-
 def extension(oid: str, *, critical: bool) -> list[tuple[x509.ExtensionType, bool]]:
     return [(x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), b"\x05\x00"), critical)]
 
 
-def parameter(identifier: str, expected: Reason | None, issued: Issued) -> Any:
-    return pytest.param(chain(issued), expected, id=identifier)
+def cases(*tables: Mapping[str, tuple[Reason | None, Sent]]) -> list[Any]:
+    """What `parametrize` takes: (chain, expected), under its rule's id."""
+    return [
+        pytest.param(sent.ders if isinstance(sent, Issued) else sent, expected, id=identifier)
+        for table in tables
+        for identifier, (expected, sent) in table.items()
+    ]
 
 
 def long_path(length: int) -> str:
@@ -61,15 +63,15 @@ def long_path(length: int) -> str:
     return head + "a" * (length - len(head))
 
 
-IDENTITY = [
-    parameter("M2-accepts-one-uri", None, WEB),
-    parameter("M2-accepts-dns-beside-it", None, CLUSTER.issue(uri=ID, dns=["web.internal"], emails=["a@b.example"])),
-    parameter("M2-two-spiffe-ids", INVALID, CLUSTER.issue(uris=[ID, "spiffe://cluster.local/admin"])),
-    parameter("M2-the-same-twice", INVALID, CLUSTER.issue(uris=[ID, ID])),
-    parameter("M2-second-uri-of-another-scheme", INVALID, CLUSTER.issue(uris=[ID, "https://web.example/"])),
-    parameter("M2-second-uri-first", INVALID, CLUSTER.issue(uris=["https://web.example/", ID])),
-    *(
-        parameter(f"M3-{name}", INVALID, CLUSTER.issue(uri=uri))
+IDENTITY: dict[str, tuple[Reason | None, Sent]] = {
+    "M2-accepts-one-uri": (None, WEB),
+    "M2-accepts-dns-beside-it": (None, CLUSTER.issue(uri=ID, dns=["web.internal"], emails=["a@b.example"])),
+    "M2-two-spiffe-ids": (INVALID, CLUSTER.issue(uris=[ID, "spiffe://cluster.local/admin"])),
+    "M2-the-same-twice": (INVALID, CLUSTER.issue(uris=[ID, ID])),
+    "M2-second-uri-of-another-scheme": (INVALID, CLUSTER.issue(uris=[ID, "https://web.example/"])),
+    "M2-second-uri-first": (INVALID, CLUSTER.issue(uris=["https://web.example/", ID])),
+    **{
+        f"M3-{name}": (INVALID, CLUSTER.issue(uri=uri))
         for name, uri in {
             "nul": ID + "\0.evil",
             "nul-in-domain": "spiffe://cluster.local\0.evil/a",
@@ -91,97 +93,84 @@ IDENTITY = [
             "over-2048": long_path(2049),
             "other-scheme": "https://cluster.local/a",
         }.items()
-    ),
-    parameter("M3-accepts-2048", None, CLUSTER.issue(uri=long_path(2048))),
-    parameter("M4-only-a-trust-domain", INVALID, CLUSTER.issue(uri="spiffe://cluster.local")),
-    parameter("M4-root-path", INVALID, CLUSTER.issue(uri="spiffe://cluster.local/")),
-    parameter(
-        "M8-malformed-id-never-falls-to-dns", INVALID, PARTNER.issue(uri="spiffe://x y", dns=["a.partner.example"])
-    ),
-    parameter("M8-common-name-is-no-identity", UNTRUSTED, PARTNER.issue(common_name="a.partner.example")),
-    parameter("M8-common-name-spiffe", UNTRUSTED, CLUSTER.issue(common_name=ID)),
-    parameter("M8-email-is-no-identity", UNTRUSTED, PARTNER.issue(emails=["root@a.partner.example"])),
-    parameter("M8-accepts-a-vouched-dns-name", None, PARTNER.issue(dns=["a.partner.example"])),
-    parameter("M8-accepts-it-in-upper-case", None, PARTNER.issue(dns=["A.Partner.Example"])),
-    parameter("M8-name-that-it-may-not-vouch-for", UNTRUSTED, PARTNER.issue(dns=["a.other.example"])),
-    parameter("M8-name-below-a-vouched-one", UNTRUSTED, PARTNER.issue(dns=["x.a.partner.example"])),
-    parameter("M8-vouched-name-of-another-authority", UNTRUSTED, CLUSTER.issue(dns=["a.partner.example"])),
-    parameter("M9-wildcard-is-no-identity", UNTRUSTED, PARTNER.issue(dns=["*.partner.example"])),
-    parameter("M9-nul-in-a-dns-name", UNTRUSTED, PARTNER.issue(dns=["a.partner.example\0.evil"])),
-]
-LEAF = [
-    parameter("M5-ca-true", UNTRUSTED, CLUSTER.issue(uri=ID, is_ca=True)),
-    parameter(
-        "M5-ca-true-with-its-key-usage", UNTRUSTED, CLUSTER.issue(uri=ID, is_ca=True, key_usage=["key_cert_sign"])
-    ),
-    parameter("M5-accepts-no-basic-constraints", None, CLUSTER.issue(uri=ID, basic_constraints=False)),
-    parameter("M5-no-key-usage", UNTRUSTED, CLUSTER.issue(uri=ID, key_usage=None)),
-    parameter("M5-key-usage-not-critical", UNTRUSTED, CLUSTER.issue(uri=ID, key_usage_critical=False)),
-    parameter("M5-no-digital-signature", UNTRUSTED, CLUSTER.issue(uri=ID, key_usage=["key_encipherment"])),
-    parameter("M5-cert-sign", UNTRUSTED, CLUSTER.issue(uri=ID, key_usage=["digital_signature", "key_cert_sign"])),
-    parameter("M5-crl-sign", UNTRUSTED, CLUSTER.issue(uri=ID, key_usage=["digital_signature", "crl_sign"])),
-    parameter("M5-accepts-no-eku", None, CLUSTER.issue(uri=ID, extended_key_usage=None)),
-    parameter("M5-accepts-client-auth-alone", None, CLUSTER.issue(uri=ID, extended_key_usage=[CLIENT_AUTH])),
-    parameter("M5-server-auth-alone", UNTRUSTED, CLUSTER.issue(uri=ID, extended_key_usage=[SERVER_AUTH])),
-    parameter("M5-dns-leaf-ca-true", UNTRUSTED, PARTNER.issue(dns=["a.partner.example"], is_ca=True)),
-    parameter(
-        "M5-dns-leaf-server-auth", UNTRUSTED, PARTNER.issue(dns=["a.partner.example"], extended_key_usage=[SERVER_AUTH])
-    ),
-    parameter("M11-accepts-p384", None, CLUSTER.issue(uri=ID, algorithm="p384")),
-    parameter("M11-accepts-rsa-2048", None, CLUSTER.issue(uri=ID, algorithm="rsa2048")),
-    parameter("M11-rsa-1024", UNTRUSTED, CLUSTER.issue(uri=ID, algorithm="rsa1024")),
-    parameter("M12-no-key-identifiers", UNTRUSTED, CLUSTER.issue(uri=ID, key_identifiers=False)),
-    parameter(
-        "M12-critical-extension-unknown",
+    },
+    "M3-accepts-2048": (None, CLUSTER.issue(uri=long_path(2048))),
+    "M4-only-a-trust-domain": (INVALID, CLUSTER.issue(uri="spiffe://cluster.local")),
+    "M4-root-path": (INVALID, CLUSTER.issue(uri="spiffe://cluster.local/")),
+    "M8-malformed-id-never-falls-to-dns": (INVALID, PARTNER.issue(uri="spiffe://x y", dns=["a.partner.example"])),
+    "M8-common-name-is-no-identity": (UNTRUSTED, PARTNER.issue(common_name="a.partner.example")),
+    "M8-common-name-spiffe": (UNTRUSTED, CLUSTER.issue(common_name=ID)),
+    "M8-email-is-no-identity": (UNTRUSTED, PARTNER.issue(emails=["root@a.partner.example"])),
+    "M8-accepts-a-vouched-dns-name": (None, PARTNER.issue(dns=["a.partner.example"])),
+    "M8-accepts-it-in-upper-case": (None, PARTNER.issue(dns=["A.Partner.Example"])),
+    "M8-name-that-it-may-not-vouch-for": (UNTRUSTED, PARTNER.issue(dns=["a.other.example"])),
+    "M8-name-below-a-vouched-one": (UNTRUSTED, PARTNER.issue(dns=["x.a.partner.example"])),
+    "M8-vouched-name-of-another-authority": (UNTRUSTED, CLUSTER.issue(dns=["a.partner.example"])),
+    "M9-wildcard-is-no-identity": (UNTRUSTED, PARTNER.issue(dns=["*.partner.example"])),
+    "M9-nul-in-a-dns-name": (UNTRUSTED, PARTNER.issue(dns=["a.partner.example\0.evil"])),
+}
+LEAF: dict[str, tuple[Reason | None, Sent]] = {
+    "M5-ca-true": (UNTRUSTED, CLUSTER.issue(uri=ID, is_ca=True)),
+    "M5-ca-true-with-its-key-usage": (UNTRUSTED, CLUSTER.issue(uri=ID, is_ca=True, key_usage=["key_cert_sign"])),
+    "M5-accepts-no-basic-constraints": (None, CLUSTER.issue(uri=ID, basic_constraints=False)),
+    "M5-no-key-usage": (UNTRUSTED, CLUSTER.issue(uri=ID, key_usage=None)),
+    "M5-key-usage-not-critical": (UNTRUSTED, CLUSTER.issue(uri=ID, key_usage_critical=False)),
+    "M5-no-digital-signature": (UNTRUSTED, CLUSTER.issue(uri=ID, key_usage=["key_encipherment"])),
+    "M5-cert-sign": (UNTRUSTED, CLUSTER.issue(uri=ID, key_usage=["digital_signature", "key_cert_sign"])),
+    "M5-crl-sign": (UNTRUSTED, CLUSTER.issue(uri=ID, key_usage=["digital_signature", "crl_sign"])),
+    "M5-accepts-no-eku": (None, CLUSTER.issue(uri=ID, extended_key_usage=None)),
+    "M5-accepts-client-auth-alone": (None, CLUSTER.issue(uri=ID, extended_key_usage=[CLIENT_AUTH])),
+    "M5-server-auth-alone": (UNTRUSTED, CLUSTER.issue(uri=ID, extended_key_usage=[SERVER_AUTH])),
+    "M5-dns-leaf-ca-true": (UNTRUSTED, PARTNER.issue(dns=["a.partner.example"], is_ca=True)),
+    "M5-dns-leaf-server-auth": (UNTRUSTED, PARTNER.issue(dns=["a.partner.example"], extended_key_usage=[SERVER_AUTH])),
+    "M11-accepts-p384": (None, CLUSTER.issue(uri=ID, algorithm="p384")),
+    "M11-accepts-rsa-2048": (None, CLUSTER.issue(uri=ID, algorithm="rsa2048")),
+    "M11-rsa-1024": (UNTRUSTED, CLUSTER.issue(uri=ID, algorithm="rsa1024")),
+    "M12-no-key-identifiers": (UNTRUSTED, CLUSTER.issue(uri=ID, key_identifiers=False)),
+    "M12-critical-extension-unknown": (
         UNTRUSTED,
         CLUSTER.issue(uri=ID, extensions=extension("1.2.3.4", critical=True)),
     ),
-    parameter(
-        "M12-accepts-an-unknown-extension", None, CLUSTER.issue(uri=ID, extensions=extension("1.2.3.4", critical=False))
-    ),
-    parameter(
-        "M12-name-constraints-on-a-leaf",
+    "M12-accepts-an-unknown-extension": (None, CLUSTER.issue(uri=ID, extensions=extension("1.2.3.4", critical=False))),
+    "M12-name-constraints-on-a-leaf": (
         UNTRUSTED,
         CLUSTER.issue(uri=ID, extensions=[(x509.NameConstraints([x509.DNSName("a")], None), True)]),
     ),
-]
+}
 OUTSIDE = Authority("cluster.local")  # calls itself what it likes
 BELOW = CLUSTER.intermediate()
 DEAD = CLUSTER.intermediate(not_before=NOW - 3 * HOUR, not_after=NOW - HOUR)
 UNABLE = CLUSTER.intermediate(key_usage=["digital_signature"])
 LIMITED = Authority("cluster.local", path_length=0)
-CHAIN = [
-    parameter("M6-partner-claims-an-id-of-ours", UNTRUSTED, PARTNER.issue(uri=ID)),
-    parameter("M6-accepts-the-partners-own", None, PARTNER.issue(uri="spiffe://partner.example/a")),
-    parameter("M6-we-claim-an-id-of-the-partners", UNTRUSTED, CLUSTER.issue(uri="spiffe://partner.example/a")),
-    parameter("M6-root-of-the-same-name", UNTRUSTED, OUTSIDE.issue(uri=ID)),
-    parameter("M6-forged-signature", UNTRUSTED, CLUSTER.issue(uri=ID, signed_by=OUTSIDE.key)),
-    parameter("M6-accepts-an-intermediate", None, BELOW.issue(uri=ID)),
-    parameter(
-        "M6-partner-below-our-intermediates-name",
+CHAIN: dict[str, tuple[Reason | None, Sent]] = {
+    "M6-partner-claims-an-id-of-ours": (UNTRUSTED, PARTNER.issue(uri=ID)),
+    "M6-accepts-the-partners-own": (None, PARTNER.issue(uri="spiffe://partner.example/a")),
+    "M6-we-claim-an-id-of-the-partners": (UNTRUSTED, CLUSTER.issue(uri="spiffe://partner.example/a")),
+    "M6-root-of-the-same-name": (UNTRUSTED, OUTSIDE.issue(uri=ID)),
+    "M6-forged-signature": (UNTRUSTED, CLUSTER.issue(uri=ID, signed_by=OUTSIDE.key)),
+    "M6-accepts-an-intermediate": (None, BELOW.issue(uri=ID)),
+    "M6-partner-below-our-intermediates-name": (
         UNTRUSTED,
         PARTNER.intermediate(trust_domain="cluster.local").issue(uri=ID),
     ),
-    parameter(
-        "M6-a-leaf-signs-a-leaf", UNTRUSTED, Issued(CLUSTER.issue(uri=ID, signed_by=WEB.key).cert, WEB.key, (WEB.cert,))
-    ),
-    parameter("M6-intermediate-that-may-not-sign", UNTRUSTED, UNABLE.issue(uri=ID)),
-    parameter("M7-domain-without-a-bundle", UNTRUSTED, CLUSTER.issue(uri="spiffe://other.example/a")),
-    parameter("M7-longer-domain", UNTRUSTED, CLUSTER.issue(uri="spiffe://cluster.local.evil/a")),
-    parameter("M16-accepts-in-date", None, CLUSTER.issue(uri=ID, not_after=NOW + HOUR)),
-    parameter("M16-expired", EXPIRED, CLUSTER.issue(uri=ID, not_after=NOW - HOUR)),
-    parameter("M16-expired-intermediate", EXPIRED, DEAD.issue(uri=ID)),
-    parameter("M16-expired-and-of-a-stranger", UNTRUSTED, OUTSIDE.issue(uri=ID, not_after=NOW - HOUR)),
-    parameter("M16-not-yet-valid", UNTRUSTED, CLUSTER.issue(uri=ID, not_before=NOW + HOUR)),
-    pytest.param((b"no certificate",), UNTRUSTED, id="M1-not-der"),
-    pytest.param((WEB.der, b"no certificate"), UNTRUSTED, id="M1-junk-behind-the-leaf"),
-    pytest.param((WEB.der, *[BELOW.der] * 13), UNTRUSTED, id="M6-too-many-sent"),
-    pytest.param((WEB.der, PARTNER.der, BELOW.der), None, id="M6-accepts-more-than-needed"),
-]
+    "M6-a-leaf-signs-a-leaf": (UNTRUSTED, Issued(CLUSTER.issue(uri=ID, signed_by=WEB.key).cert, WEB.key, (WEB.cert,))),
+    "M6-intermediate-that-may-not-sign": (UNTRUSTED, UNABLE.issue(uri=ID)),
+    "M7-domain-without-a-bundle": (UNTRUSTED, CLUSTER.issue(uri="spiffe://other.example/a")),
+    "M7-longer-domain": (UNTRUSTED, CLUSTER.issue(uri="spiffe://cluster.local.evil/a")),
+    "M16-accepts-in-date": (None, CLUSTER.issue(uri=ID, not_after=NOW + HOUR)),
+    "M16-expired": (EXPIRED, CLUSTER.issue(uri=ID, not_after=NOW - HOUR)),
+    "M16-expired-intermediate": (EXPIRED, DEAD.issue(uri=ID)),
+    "M16-expired-and-of-a-stranger": (UNTRUSTED, OUTSIDE.issue(uri=ID, not_after=NOW - HOUR)),
+    "M16-not-yet-valid": (UNTRUSTED, CLUSTER.issue(uri=ID, not_before=NOW + HOUR)),
+    "M1-not-der": (UNTRUSTED, (b"no certificate",)),
+    "M1-junk-behind-the-leaf": (UNTRUSTED, (WEB.der, b"no certificate")),
+    "M6-too-many-sent": (UNTRUSTED, (WEB.der, *[BELOW.der] * 13)),
+    "M6-accepts-more-than-needed": (None, (WEB.der, PARTNER.der, BELOW.der)),
+}
 TRUST = Trust(trust(CLUSTER, PARTNER).domains, (vouching("a.partner.example"),))
 
 
-@pytest.mark.parametrize(("sent", "expected"), [*IDENTITY, *LEAF, *CHAIN])
+@pytest.mark.parametrize(("sent", "expected"), cases(IDENTITY, LEAF, CHAIN))
 async def test_certificate(sent: tuple[bytes, ...], expected: Reason | None) -> None:
     assert await reason(stage(certificates=TRUST), request(chain=sent, now=now())) is expected
 

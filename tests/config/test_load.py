@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.config.load import load
-from gateway.config.problem import ConfigInvalid, ConfigUnreadable
+from gateway.config.problem import ConfigInvalid, ConfigUnreadable, Problem
 from gateway.config.schema import UNLIMITED, Address
 from gateway.model.place import Place
 from tests.config.sample import SMALL, changed, judged, loaded, write
@@ -177,6 +177,17 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path, folder: P
     assert load(path).version == 1
 
 
+_NONE = Problem(Place("", 0, 0), "invalid without an error")
+
+
+def _errors(path: Path) -> tuple[Problem, ...]:
+    try:
+        load(path, env={"A": "b"})
+    except ConfigInvalid as invalid:
+        return invalid.errors or (_NONE,)
+    return ()
+
+
 _PIECES = st.one_of(
     st.sampled_from(SMALL.splitlines(keepends=True)),
     st.sampled_from(
@@ -195,12 +206,9 @@ def test_no_text_ends_in_a_traceback(folder: Path, pieces: list[str], at: int, d
     text = SMALL[:at] + "".join(pieces) + SMALL[at + drop :]
     path = folder / "any.yaml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
-    try:
-        load(path, env={"A": "b"})
-    except ConfigInvalid as invalid:
-        assert invalid.errors
-        assert all(error.where.line >= 1 and error.where.column >= 1 for error in invalid.errors)
-        assert all(error.message and "\n" not in error.message for error in invalid.errors)
+    errors = _errors(path)
+    assert all(error.where.line >= 1 and error.where.column >= 1 for error in errors)
+    assert all(error.message and "\n" not in error.message for error in errors)
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -216,21 +224,13 @@ def test_no_value_in_any_place_ends_in_a_traceback(folder: Path, data: st.DataOb
             ("    upstream: inventory\n", f"    upstream: inventory\n{text}"), ("upstreams:", f"{_SECTIONS}upstreams:")
         )
     )
-    try:
-        load(path, env={})
-    except ConfigInvalid as invalid:
-        assert all("Input should" not in error.message for error in invalid.errors), invalid
+    assert [error.message for error in _errors(path) if "Input should" in error.message] == []
 
 
 _SECTIONS = "rate_limits: {r: {rate: 1/minute}}\n"
-_EVERY_KEY = [
-    f"    {key}: {{0}}\n"
-    for key in (
-        "match name upstream respond redirect public rewrite rate_limits requires deny allow forward cors timeout mirror"
-        " max_body websocket response_headers"
-    ).split()
-    if key not in ("match", "name", "upstream", "allow")
-] + [
+_KEYS = ["respond", "redirect", "public", "rewrite", "rate_limits", "requires", "deny", "forward", "cors", "timeout"]
+_KEYS += ["mirror", "max_body", "websocket", "request_headers", "response_headers", "ignore_credentials"]
+_EVERY_KEY = [f"    {key}: {{0}}\n" for key in _KEYS] + [
     f"    {outer}: {{{{{inner}: {{0}}}}}}\n"
     for outer, inner in (
         ("requires", "certificate"),

@@ -49,8 +49,8 @@ def prepared(folder: Path) -> Folder:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, rest: str, *arguments: str) -> Generator[Served]:
-    """Serve HEAD and the rest of a file out of a prepared folder, once /readyz says so."""
+def serving(folder: Path, rest: str, *arguments: str, issuer: str | None = None) -> Generator[Served]:
+    """Serve HEAD and the rest of a file out of a prepared folder, once it is ready and has the issuer's keys."""
     edge, admin = free_ports(2)
     config = folder / "routes.yaml"
     config.write_text(HEAD.format(edge=edge, admin=admin) + rest)
@@ -58,8 +58,11 @@ def serving(folder: Path, rest: str, *arguments: str) -> Generator[Served]:
     with running(command, folder / "gateway.log", cwd=REPOSITORY) as process:
 
         def ready() -> bool:
-            with contextlib.suppress(httpx2.TransportError):
-                return httpx2.get(f"http://127.0.0.1:{admin}/readyz", trust_env=False, timeout=1).status_code == 200
+            with contextlib.suppress(httpx2.TransportError), httpx2.Client(trust_env=False, timeout=1) as client:
+                if client.get(f"http://127.0.0.1:{admin}/readyz").status_code != 200:
+                    return False
+                fetched = f'gateway_jwks_refresh_total{{issuer="{issuer}",result="success"}}'
+                return issuer is None or fetched in client.get(f"http://127.0.0.1:{admin}/metrics").text
             return False
 
         process.wait_for(ready, seconds=20, what="the gateway to be ready")

@@ -103,14 +103,20 @@ async def _try(config: Path, case: Case, *, as_json: bool) -> int:
 
 
 async def _try_at(place: Place, case: Case, *, as_json: bool) -> int:
-    """Show the whole answer, as curl would."""
-    finding = await try_case(case, place)
+    """Show the whole answer, as curl would, and whether it is the expected one."""
+    finding, answer = await try_case(case, place)
     if as_json:
-        output.print_json(finding.document())
-    else:
-        _print_finding(finding)
-        if case.why:
-            print(f"      {paint(case.why, 'dim')}")
+        shown = (
+            {"status": answer.status, "headers": answer.headers, "body": answer.text} if answer is not None else None
+        )
+        output.print_json({**finding.document(), "answer": shown})
+        return 0 if finding.passed else 1
+    if answer is not None:
+        fields = "".join(f"{name}: {value}\n" for name, value in answer.headers)
+        print(f"{paint(f'HTTP/1.1 {answer.status}', 'bold')}\n{fields}\n{answer.text.rstrip()}\n")
+    _print_finding(finding)
+    if case.why:
+        print(f"      {paint(case.why, 'dim')}")
     return 0 if finding.passed else 1
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from gateway.cli.demo import browser
 from gateway.cli.demo.cases import CASES, Case
 from gateway.cli.demo.place import Place
+from gateway.testing.client import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +44,21 @@ _BROWSER: tuple[tuple[str, str, str, _Walk], ...] = (
 _FAILURES = (OSError, ssl.SSLError, EOFError, TimeoutError, ValueError, KeyError)
 
 
-async def try_case(case: Case, place: Place) -> Finding:
-    """Send one case."""
+async def try_case(case: Case, place: Place) -> tuple[Finding, Answer | None]:
+    """Send one case; what was found, and the answer itself if there was one."""
+    answer = None
     try:
         answer = await case.send(place)
         wrong = case.judge(answer)
     except _FAILURES as failure:
         wrong = f"no answer: {failure!r}"
-    return Finding(case.name, case.title, case.expected, wrong or case.expected, wrong is None)
+    return Finding(case.name, case.title, case.expected, wrong or case.expected, wrong is None), answer
 
 
 async def walk(place: Place) -> AsyncGenerator[Finding]:
     """Every check, in order."""
     for case in CASES:
-        yield await try_case(case, place)
+        yield (await try_case(case, place))[0]
     for name, title, expected, steps in _BROWSER:
         try:
             await steps(place)

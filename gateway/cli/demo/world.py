@@ -29,6 +29,7 @@ from gateway.testing.upstream import Upstream, echo
 
 _START_LIMIT = 20.0  # seconds that the gateway has to become ready
 _TOKEN_LIFETIME = 3600.0  # seconds: of the tokens in files, which are made anew at half of it
+_KEYS = b'gateway_jwks_refresh_total{issuer="demo",result="success"}'
 Progress = Callable[[str], None]
 
 
@@ -151,11 +152,17 @@ async def _gateway(config: Path, place: Place, environment: Mapping[str, str]) -
 
 
 async def _ready(process: Process, place: Place) -> None:
+    """Wait until the gateway is ready, and a little longer for its issuer's keys, which readiness does not hang on."""
     end = time.monotonic() + _START_LIMIT
+    ready = False
     while time.monotonic() < end and process.alive():
         with contextlib.suppress(OSError, EOFError, TimeoutError):
-            if (await send(place.admin, "GET", "/readyz", seconds=1)).status == 200:
+            ready = ready or (await send(place.admin, "GET", "/readyz", seconds=1)).status == 200
+            if ready and _KEYS in (await send(place.admin, "GET", "/metrics", seconds=1)).body:
                 return
         await asyncio.sleep(0.02)
-    how = "did not become ready" if process.alive() else f"ended with {process.popen.returncode}"
+    if not process.alive():
+        how = f"ended with {process.popen.returncode}"
+    else:
+        how = "cannot fetch the provider's keys" if ready else "did not become ready"
     raise NotStarted(f"the gateway {how}; it said:\n{process.output.strip()[-4000:] or '(nothing)'}")

@@ -33,8 +33,9 @@ def judge_host(host: str) -> bool:
         from gateway.kernel.egress import kind_of
 
         kind = kind_of(address)
-        if kind not in (None, "private", "loopback"):
-            raise ValueError(f"{host} is a {kind} address: the gateway never connects there")
+        if kind is not None and kind not in ("private", "loopback"):
+            article = "an" if kind.startswith("u") else "a"
+            raise ValueError(f"{host} is {article} {kind} address: the gateway never connects there")
         return kind == "loopback"
     name = parse_host(host)
     if name.rpartition(".")[2].isdigit() or name.rpartition(".")[2].startswith("0x"):

@@ -5,7 +5,7 @@ Names are resolved, relative paths are absolute, defaults are filled in: what st
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, SkipValidation
 from pydantic.json_schema import SkipJsonSchema
@@ -30,11 +30,17 @@ class Log(Node):
     format: Literal["json", "text"] = "json"
 
 
+def _always() -> Any:
+    """An empty mapping, judged like one of the file: its paths are relative to the file too."""
+    return {}
+
+
 class Config(Node):
     """routes.yaml."""
 
     version: Literal[1]
     workers: Annotated[Integer, Field(ge=1, le=256)] = 1
+    """Processes that serve, each with its own loop."""
     state_dir: FilePath = Field(default=Path("var/state"), validate_default=True)
     """Admin token, last good keys."""
     log: Log = Field(default_factory=Log)
@@ -50,7 +56,7 @@ class Config(Node):
     upstreams: dict[Name, Upstream] = Field(default_factory=dict)
     policies: tuple[Policy, ...] = ()
     routes: Some[Route]
-    audit: Audit
+    audit: Audit = Field(default_factory=_always, validate_default=True)
 
     path: Annotated[SkipValidation[Path], SkipJsonSchema()] = Field(
         default=Path(), validation_alias="\0path", exclude=True

@@ -4,6 +4,7 @@ Rule: sources of keys and trust outlive a reload where their settings stay equal
 Invariant: a reload that fails half-way has started nothing and closed nothing.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -40,6 +41,14 @@ class CredentialSources:
         """Begin to refresh, on the running loop. Feeds that run already run on."""
         for feed in self.feeds():
             feed.start()
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until each issuer was asked once for its keys, for `seconds` at most: who asks next need not see a 503."""
+        waiting = [asyncio.create_task(feed.tried()) for feed in self.keys.values() if isinstance(feed, JwksFeed)]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=seconds)
+            for task in late:
+                task.cancel()
 
     def reload(self) -> None:
         """Look at every file now, for a SIGHUP under an unchanged config."""

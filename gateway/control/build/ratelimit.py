@@ -40,11 +40,11 @@ class LimitStore:
         self.workers = workers
         self._memory: MemoryStore[State] = MemoryStore()
         self._redis: RedisStore | None = None
-        metrics.rate_limit_store_up.set(1)
+        self._up = metrics.rate_limit_store_up
         if address is None:
             self.keeper: BucketKeeper = LocalBuckets(self._memory, lambda: workers)
             return
-        redis = self._redis = RedisStore(address, on_state=lambda up: metrics.rate_limit_store_up.set(float(up)))
+        redis = self._redis = RedisStore(address, on_state=lambda up: self._up.set(float(up)))
         fallback = LocalBuckets(self._memory, lambda: redis.processes or workers)
         self.keeper = SharedBuckets(redis, fallback, _secret(address))
 
@@ -64,7 +64,9 @@ class LimitStore:
 
     async def start(self) -> None:
         """Connect, or warn once; never raises."""
-        if self._redis is not None:
+        if self._redis is None:
+            self._up.set(1)
+        else:
             await self._redis.start()
 
     async def close(self) -> None:

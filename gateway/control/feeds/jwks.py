@@ -68,6 +68,7 @@ class JwksFeed:
         self._unkept: bytes | None = None  # published, and not written down yet
         self._asked = -float("inf")  # the loop's clock, at the last fetch for a request
         self._failures = 0
+        self._tried = asyncio.Event()
         self._flight: asyncio.Task[None] | None = None
         self._refresher: asyncio.Task[None] | None = None
 
@@ -92,7 +93,13 @@ class JwksFeed:
         """Take up the last good keys, and begin to refresh."""
         if self._refresher is None:
             self._recall()
+            if self._keys is not None:
+                self._tried.set()
             self._refresher = asyncio.get_running_loop().create_task(self._run())
+
+    async def tried(self) -> None:
+        """Return once there are keys, or the first try to fetch them is over."""
+        await self._tried.wait()
 
     async def close(self) -> None:
         """Stop refreshing; the keys stay readable."""
@@ -132,6 +139,7 @@ class JwksFeed:
 
     def _landed(self, _: asyncio.Task[None]) -> None:
         self._flight = None
+        self._tried.set()
 
     async def _fetch(self, *, rediscover: bool) -> None:
         settings = self.settings

@@ -38,6 +38,12 @@ def parse_value(pattern: str) -> tuple[Kind, str]:
     return (Kind.PREFIX, literal) if tail else (Kind.EXACT, literal)
 
 
+def only_prefixes(patterns: Sequence[str]) -> tuple[str, ...]:
+    """The literals of `patterns` where all of them are `prefix*`, for a `startswith` in place; else ()."""
+    parsed = [parse_value(pattern) for pattern in patterns]
+    return tuple(literal for _, literal in parsed) if all(kind is Kind.PREFIX for kind, _ in parsed) else ()
+
+
 def compile_values(patterns: Sequence[str], *, ignore_case: bool = False) -> Match:
     """One predicate that is true for a value that any of `patterns` matches.
 

@@ -23,8 +23,3 @@ def check_key_pair(certificate: Path, key: Path) -> None:
         raise ValueError(f"{key} holds no private key in PEM without a password") from None
     if not fits:
         raise ValueError(f"{key} is not the key of {certificate}")
-
-
-def readable_by_others(key: Path) -> bool:
-    """True when a private key's file mode lets every user of the machine read it. Raises OSError."""
-    return key.stat().st_mode & 0o004 != 0

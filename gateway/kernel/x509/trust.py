@@ -48,9 +48,6 @@ class Trust:
     client_authorities: tuple[ClientAuthority, ...]
 
 
-NO_TRUST = Trust({}, ())
-
-
 def make_authority(name: str, bundle: bytes, lists: bytes | None) -> Authority:
     """An authority from its files' bytes: PEM certificates, and PEM or DER revocation lists. Raises ValueError.
 
@@ -71,9 +68,12 @@ def parse_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
     if _BEGIN not in pem:
         raise ValueError("no PEM certificate (-----BEGIN CERTIFICATE-----) stands in it")
     try:
-        return tuple(x509.load_pem_x509_certificates(pem))
+        certificates = tuple(x509.load_pem_x509_certificates(pem))
     except UNREADABLE:
-        raise ValueError("a certificate in it cannot be read: is the file whole?") from None
+        certificates = ()
+    if len(certificates) != pem.count(_BEGIN):  # the library overlooks a block that is cut off
+        raise ValueError("a certificate in it cannot be read: is the file whole?")
+    return certificates
 
 
 def _check_signature(one: RevocationList, anchors: tuple[x509.Certificate, ...]) -> None:

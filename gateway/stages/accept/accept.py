@@ -27,6 +27,7 @@ Covering: TypeAlias = Callable[[str], Collection[int]]
 
 _VERSIONS = frozenset({"1.0", "1.1", "2"})
 _NONE: tuple[str, ...] = ()
+_MAX_DIGITS = 9  # of Max-Forwards: it is made a number again where it is forwarded
 
 
 @noun
@@ -126,7 +127,7 @@ class Accept:
                     raise Refused(Reason.LOOP_DETECTED, "Via names this gateway already")
         if head.method == "OPTIONS" and "max-forwards" in values:
             left = values["max-forwards"]
-            if len(left) != 1 or not (left[0].isascii() and left[0].isdigit()):
+            if len(left) != 1 or len(left[0]) > _MAX_DIGITS or not (left[0].isascii() and left[0].isdigit()):
                 raise Refused(Reason.BAD_REQUEST, "Max-Forwards is not a number")
             if not left[0].strip("0"):
                 raise Refused(Reason.LOOP_DETECTED, "Max-Forwards is used up")
@@ -134,7 +135,10 @@ class Accept:
 
 def _by_name(headers: RawHeaders) -> dict[str, tuple[str, ...]]:
     """Every value of every field, so that a rule sees all of them (H17)."""
-    values: dict[str, tuple[str, ...]] = {}
+    values: dict[str, tuple[str, ...]] = {name.decode("latin-1"): (value.decode("latin-1"),) for name, value in headers}
+    if len(values) == len(headers):
+        return values
+    values.clear()
     for raw_name, raw_value in headers:
         name = raw_name.decode("latin-1")
         if name in values:

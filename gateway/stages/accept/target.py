@@ -39,12 +39,13 @@ def parse_target(method: str, target: bytes) -> Target:
 
 
 def _with_query(authority: str | None, target: bytes) -> Target:
-    if b"#" in target:
+    text = target.decode("latin-1")
+    if "#" in text:
         raise Refused(Reason.AMBIGUOUS_PATH, "the target holds a fragment")
-    path, mark, query = target.partition(b"?")
-    if not mark:
-        return Target(authority, path, None)
-    text = query.decode("latin-1")
-    if not text.isprintable() or " " in text:
+    at = text.find("?")
+    if at < 0:
+        return Target(authority, target, None)
+    query = text[at + 1 :]
+    if not query.isprintable() or " " in query:
         raise Refused(Reason.BAD_REQUEST, "the query holds a control byte or a space")
-    return Target(authority, path, text)
+    return Target(authority, target[:at], query)

@@ -8,7 +8,8 @@ from os import urandom
 
 from gateway.model.request import TraceContext
 
-_HEX = frozenset("0123456789abcdef")
+_HEX = "0123456789abcdef"
+_NO_TRACE, _NO_PARENT = "0" * 32, "0" * 16
 _LENGTH = 55  # version 00
 _LONGEST_STATE = 512
 
@@ -33,8 +34,8 @@ def _well_formed(field: str) -> bool:
     return (
         len(field) >= _LENGTH
         and field[2] == field[35] == field[52] == "-"
-        and _HEX.issuperset(version + trace_id + parent_id + field[53:55])
+        and not (version + trace_id + parent_id + field[53:55]).strip(_HEX)  # strip is the fastest "only of these"
         and version != "ff"
-        and trace_id.strip("0") != ""
-        and parent_id.strip("0") != ""
+        and trace_id != _NO_TRACE
+        and parent_id != _NO_PARENT
     )

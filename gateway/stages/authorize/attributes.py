@@ -5,6 +5,7 @@ Numbers and booleans of a token are no strings and match no pattern (contract se
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import TypeAlias
 
 from gateway.kernel.patterns.hosts import compile_hosts
@@ -23,7 +24,8 @@ class Attribute:
 
     read: Read
     compile: Callable[[Sequence[str]], Match]  # raises ValueError
-    repeats: bool = False  # a field that a client may repeat to mislead: see `Clause`
+    repeats: bool = False  # a field that a client may repeat to mislead: see `clauses`
+    single: bool = True  # never more than one value
 
 
 def workload_id(facts: Facts) -> tuple[str, ...] | None:
@@ -52,12 +54,6 @@ def service_account(facts: Facts) -> tuple[str, ...] | None:
     return (f"{workload.namespace}/{workload.service_account}",)
 
 
-def request_principal(facts: Facts) -> tuple[str, ...] | None:
-    """`iss/sub` of the token; absent unless both are there and not empty (Z6)."""
-    user = facts.principal.user
-    return None if user is None or not user.issuer or not user.subject else (user.id,)
-
-
 def issuer(facts: Facts) -> tuple[str, ...] | None:
     """The issuer's name in the file."""
     user = facts.principal.user
@@ -71,12 +67,12 @@ def host(facts: Facts) -> tuple[str, ...] | None:
 
 def path(facts: Facts) -> tuple[str, ...] | None:
     """The normalised path, without the query."""
-    return (facts.ctx.path,)
+    return (facts.path,)
 
 
 def method(facts: Facts) -> tuple[str, ...] | None:
     """The method that is judged."""
-    return (facts.ctx.judged_method,)
+    return (facts.method,)
 
 
 def sni(facts: Facts) -> tuple[str, ...] | None:
@@ -95,7 +91,7 @@ def header(name: str) -> Attribute:
         return Attribute(_PSEUDO[name], compile_hosts if _PSEUDO[name] is host else compile_values)
     if not name or name.startswith(":") or not name.isascii() or not name.isprintable() or " " in name:
         raise ValueError(f'"{name}" is no header name')
-    return Attribute(lambda facts: facts.ctx.values.get(name), compile_values, repeats=True)
+    return Attribute(lambda facts: facts.ctx.values.get(name), compile_values, repeats=True, single=False)
 
 
 def claim(keys: Sequence[str], space_delimited: Mapping[str, frozenset[str]]) -> Attribute:
@@ -120,7 +116,7 @@ def claim(keys: Sequence[str], space_delimited: Mapping[str, frozenset[str]]) ->
             return tuple(word for word in value.split(" ") if word)
         return strings(value)
 
-    return Attribute(read, compile_values)
+    return Attribute(read, compile_values, single=False)
 
 
 def strings(value: JSON) -> tuple[str, ...]:
@@ -174,7 +170,7 @@ SOURCE: dict[str, Attribute] = {
     "namespaces": Attribute(namespace, compile_values),
     "service_accounts": Attribute(service_account, compile_service_accounts),
     "trust_domains": Attribute(trust_domain, compile_trust_domains),
-    "request_principals": Attribute(request_principal, compile_values),
+    "request_principals": Attribute(attrgetter("request_principal"), compile_values),
     "issuers": Attribute(issuer, compile_values),
 }
 OPERATION: dict[str, Attribute] = {

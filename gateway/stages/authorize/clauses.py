@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from gateway.kernel.patterns.blocks import compile_blocks, parse_block
-from gateway.kernel.patterns.values import Match
+from gateway.kernel.patterns.templates import is_template
+from gateway.kernel.patterns.values import Match, only_prefixes
 from gateway.model.connection import IPAddress
 from gateway.model.noun import noun
 from gateway.stages.authorize.attributes import CONDITION, OPERATION, SOURCE, Attribute, Read, claim, header
@@ -36,9 +37,19 @@ def compile_clause(key: str, attribute: Attribute, values: Sequence[str], *, neg
         test = _repeated(read, match, negated, deny)
     elif negated:
         test = _none_of(read, match, deny)
+    elif attribute.single:
+        test = _one(read, match)
     else:
         test = _any_of(read, match)
     return Clause(key, tuple(values), test, read)
+
+
+def _one(read: Read, match: Match) -> Test:
+    def test(facts: Facts) -> bool:
+        values = read(facts)
+        return values is not None and match(values[0])
+
+    return test
 
 
 def _any_of(read: Read, match: Match) -> Test:
@@ -46,7 +57,7 @@ def _any_of(read: Read, match: Match) -> Test:
         values = read(facts)
         if values is None:
             return False
-        return match(values[0]) if len(values) == 1 else any(map(match, values))
+        return any(map(match, values))
 
     return test
 
@@ -98,10 +109,13 @@ def compile_operation(key: str, values: Sequence[str], *, negated: bool, deny: b
         return _port(label, values, negated)
     if not negated and key == "methods" and "*" not in values:
         methods = frozenset(values)
-        return Clause(label, tuple(values), lambda facts: facts.ctx.judged_method in methods, OPERATION[key].read)
+        return Clause(label, tuple(values), lambda facts: facts.method in methods, OPERATION[key].read)
     if not negated and key == "paths":
         match = OPERATION[key].compile(values)
-        return Clause(label, tuple(values), lambda facts: match(facts.ctx.path), OPERATION[key].read)
+        prefixes = only_prefixes(values) if not any(map(is_template, values)) else ()
+        if prefixes:
+            return Clause(label, tuple(values), lambda facts: facts.path.startswith(prefixes), OPERATION[key].read)
+        return Clause(label, tuple(values), lambda facts: match(facts.path), OPERATION[key].read)
     return compile_clause(label, OPERATION[key], values, negated=negated, deny=deny)
 
 

@@ -83,7 +83,7 @@ def compile_rule(settings: RuleSettings, space_delimited: SpaceDelimited) -> Rul
         settings.action,
         settings.shadow,
         settings.where,
-        _all_of([_one_of([_all_of([clause.test for clause in each]) for each in group]) for group in groups]),
+        _all_of([test for group in groups for test in _tests(group)]),
         groups,
         None,
         frozenset(name.lower() for name in _named(settings.conditions, "request.headers[")),
@@ -162,9 +162,14 @@ def _all_of(tests: Sequence[Test]) -> Test:
     return test
 
 
+def _tests(alternatives: tuple[tuple[Clause, ...], ...]) -> list[Test]:
+    """What must all hold: the clauses of the only alternative, or one test over several."""
+    if len(alternatives) == 1:
+        return [clause.test for clause in alternatives[0]]
+    return [_one_of([_all_of([clause.test for clause in each]) for each in alternatives])]
+
+
 def _one_of(tests: Sequence[Test]) -> Test:
-    if len(tests) == 1:
-        return tests[0]
     alternatives = tuple(tests)
 
     def test(facts: Facts) -> bool:

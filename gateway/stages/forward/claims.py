@@ -15,7 +15,7 @@ from gateway.model.refused import Refused
 
 ClaimPath: TypeAlias = tuple[str, ...]
 FieldValue: TypeAlias = Callable[[Claims | None], bytes | None]  # None: send no field
-_VISIBLE = "".join(map(chr, range(0x20, 0x7F)))
+_ASCII = "".join(map(chr, range(0x80)))
 
 
 def literal_or_claim(text: str) -> str | ClaimPath:
@@ -96,7 +96,10 @@ def _element(value: JSON) -> bytes:
 def _text(value: str) -> bytes:
     """As it is where it is visible ASCII; other characters as percent-encoded UTF-8; control bytes refused."""
     if not value.isascii():
-        value = quote(value, safe=_VISIBLE + "\t\r\n\0", errors="strict")
+        try:
+            value = quote(value, safe=_ASCII)
+        except UnicodeEncodeError:
+            raise Refused(Reason.BAD_REQUEST, "a claim that should go into a field is no Unicode text") from None
     if not value.isprintable() or value != value.strip():
         raise Refused(Reason.BAD_REQUEST, "a claim that should go into a field holds control bytes or outer space")
     return value.encode("ascii")

@@ -148,7 +148,7 @@ class _Transfer:
         headers = self._proxy.fields(answer.headers, ours)
         if answer.status == 204:
             headers = [field for field in headers if field[0] != b"content-length"]
-        body = answer.take()
+        body = connection.take()
         self._bytes_out = len(body)
         if answer.complete:
             if upload is not None and not upload.done:

@@ -3,7 +3,7 @@
 from gateway.stages.record.events import record_admin, record_config, record_handshake
 from gateway.stages.record.inputs import Inputs, Redaction
 from gateway.stages.record.log import AuditLog
-from gateway.stages.record.settings import LogSettings, RecordedRoute, RecordSettings, Sink
+from gateway.stages.record.settings import LogSettings, RecordedRoute, RecordSettings
 from gateway.stages.record.stage import Record
 from gateway.stages.record.stream import AuditError
 
@@ -16,7 +16,6 @@ __all__ = [
     "RecordSettings",
     "RecordedRoute",
     "Redaction",
-    "Sink",
     "record_admin",
     "record_config",
     "record_handshake",

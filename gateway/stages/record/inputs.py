@@ -89,7 +89,7 @@ class Inputs:
         for path, label, hidden in self._claims:
             found: JSON = claims
             for name in path:
-                found = found.get(name) if isinstance(found, Mapping) else None
+                found = found.get(name) if type(found) is dict or isinstance(found, Mapping) else None
             if found is not None:
                 picked.append(label + (self._redaction.digest(found) if hidden else _shown(found)))
         return picked

@@ -15,7 +15,7 @@ from gateway.kernel.cells import Counter, Gauge
 from gateway.model.json import JSON
 from gateway.stages.record.chain import CHECKPOINT, Chain, Sign
 from gateway.stages.record.flood import Flood, Held
-from gateway.stages.record.settings import LogSettings, Sink
+from gateway.stages.record.settings import LogSettings
 from gateway.stages.record.stream import AuditError, open_stream
 from gateway.stages.record.syncer import Syncer, resolve
 from gateway.stages.record.text import Stamp, quote
@@ -50,7 +50,6 @@ class AuditLog:
         clock: Callable[[], float],
         records: Counter,
         lag: Gauge,
-        sinks: tuple[Sink, ...] = (),
     ) -> None:
         """Opens the stream and continues it. Raises AuditError."""
         self.settings = settings
@@ -58,11 +57,11 @@ class AuditLog:
         self._file = open_stream(settings.directory, settings.stream)
         self._chain = Chain(settings.stream, self._file.seq, self._file.head, sign)
         self._stamp = Stamp()
-        self._sinks = sinks
         self._records = records
         self._lag = lag
         self._pending: list[Waiting] = []
         self._flood = Flood()
+        self._a_tick = settings.durability != "buffered"  # what waits came in one tick of the loop
         self._latest = 0.0  # of all times given out: small steps back of the clock are not written
         self._failure: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -150,8 +149,6 @@ class AuditLog:
         await self._syncer.close()
         self._lag.ask(None)
         self._file.close()
-        for sink in self._sinks:
-            sink.close()
 
     def _begin(self) -> None:
         """The first segment where there is none, and the mark of what a crash tore. Raises AuditError."""
@@ -201,9 +198,8 @@ class AuditLog:
         if self._failure is not None:
             log.warning("audit: records are written again")
             self._failure = None
+            self._a_tick = self.settings.durability != "buffered"
         self._records.inc(len(batch))
-        for sink in self._sinks:
-            sink.put(data)
         waiting = [w.done for w in batch if w.done is not None]
         if waiting and self.settings.durability == "synced":
             self._syncer.join(waiting)
@@ -214,6 +210,7 @@ class AuditLog:
         if self._failure is None:
             log.error("audit: records cannot be written to %s: %s", self._file.path, error.strerror)
         self._failure = error.strerror or "unknown error"
+        self._a_tick = False
         again = [w._replace(done=None) for w in batch if w.keep and w.kind != CHECKPOINT]
         room = max(0, BACKLOG - len(self._pending))
         for lost in again[room:]:
@@ -308,6 +305,8 @@ class AuditLog:
 
     def _now(self) -> float:
         """The time of a record: a clock that is set back by less than a second does not turn the log around."""
+        if self._pending and self._a_tick:
+            return self._latest  # the clock is read once a tick
         now = self._clock()
         if now < self._latest < now + 1.0:
             return self._latest

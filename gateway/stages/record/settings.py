@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from gateway.stages.record.inputs import Inputs
 
@@ -21,14 +21,6 @@ class LogSettings:
     durability: Literal["written", "synced", "buffered"]
     segment_size: int  # bytes
     segment_age: float  # seconds
-
-
-class Sink(Protocol):
-    """Where the lines go besides the file. Never waits, never raises."""
-
-    def put(self, lines: bytes) -> None: ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,16 +37,22 @@ def json_text(value: JSON) -> str:
 class Stamp:
     """Times as RFC 3339 in UTC with microseconds; the seconds' text is made once a second."""
 
-    __slots__ = ("_prefix", "_second")
+    __slots__ = ("_last", "_prefix", "_second", "_text")
 
     def __init__(self) -> None:
         self._second = -1
         self._prefix = ""
+        self._last = -1.0
+        self._text = ""
 
     def __call__(self, now: float) -> str:
         """`now`: seconds since the epoch."""
+        if now == self._last:  # the records of one tick share a reading of the clock
+            return self._text
         second = int(now)
         if second != self._second:
             self._second = second
             self._prefix = strftime("%Y-%m-%dT%H:%M:%S.", gmtime(second))
-        return f"{self._prefix}{int((now - second) * 1e6):06d}Z"
+        self._last = now
+        self._text = f"{self._prefix}{int((now - second) * 1e6):06d}Z"
+        return self._text

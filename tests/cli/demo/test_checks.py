@@ -10,7 +10,8 @@ READ = next(case for case in CASES if case.name == "allowed-read")
 
 
 async def test_no_answer_at_all_is_a_failed_check(tmp_path: Path) -> None:
-    finding = await try_case(READ, Place(tmp_path, 1, 1, 1, 1, "", ""))
+    finding, answer = await try_case(READ, Place(tmp_path, 1, 1, 1, 1, "", ""))
+    assert answer is None
     assert not finding.passed
     assert "no answer" in finding.actual
 

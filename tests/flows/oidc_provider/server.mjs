@@ -4,7 +4,8 @@ import { createServer } from "node:http";
 import { generateKeyPair, exportJWK } from "jose";
 import Provider from "oidc-provider";
 
-const RESOURCE = "urn:api-service";
+// A resource for each algorithm: the client chooses how its token is signed by the resource that it asks for.
+const ALGORITHM = { "urn:es256": "ES256", "urn:rs256": "RS256" };
 const CALLBACK = "http://127.0.0.1/callback";
 
 async function key(alg) {
@@ -34,13 +35,13 @@ const provider = new Provider(issuer, {
     dPoP: { enabled: true },
     resourceIndicators: {
       enabled: true,
-      defaultResource: () => RESOURCE,
+      defaultResource: () => "urn:es256",
       useGrantedResource: () => true,
-      getResourceServerInfo: () => ({
+      getResourceServerInfo: (_, resource) => ({
         scope: "inventory:read",
         audience: "api-service",
         accessTokenFormat: "jwt",
-        jwt: { sign: { alg: process.env.ALGORITHM ?? "ES256" } },
+        jwt: { sign: { alg: ALGORITHM[resource] } },
       }),
     },
   },

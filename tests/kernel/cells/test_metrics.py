@@ -60,30 +60,6 @@ def test_a_metric_without_a_value_yet_is_already_named() -> None:
     assert exported(Metrics()).keys() == contract().keys()
 
 
-def test_openmetrics_is_spoken_where_it_is_asked_for() -> None:
-    content_type, body = expose(with_a_cell_each(), "application/openmetrics-text; version=1.0.0")
-    assert content_type.startswith("application/openmetrics-text")
-    assert body.endswith(b"# EOF\n")
-
-
-def test_a_histogram_is_cumulative_and_ends_at_infinity() -> None:
-    metrics = Metrics()
-    for value in (0.0005, 0.02, 99.0):
-        metrics.request_duration.labels("r").observe(value)
-    text = expose(metrics, "")[1].decode()
-    assert 'gateway_request_duration_seconds_bucket{le="0.001",route="r"} 1.0' in text
-    assert 'gateway_request_duration_seconds_bucket{le="0.025",route="r"} 2.0' in text
-    assert 'gateway_request_duration_seconds_bucket{le="30.0",route="r"} 2.0' in text
-    assert 'gateway_request_duration_seconds_bucket{le="+Inf",route="r"} 3.0' in text
-    assert 'gateway_request_duration_seconds_count{route="r"} 3.0' in text
-
-
-def test_a_hostile_label_value_stays_one_value() -> None:
-    metrics = Metrics()
-    metrics.config_info.labels('a"}\n\\evil 1').set(1)
-    assert 'gateway_config_info{digest="a\\"}\\n\\\\evil 1"} 1.0\n' in expose(metrics, "")[1].decode()
-
-
 def test_workers_become_one_over_json() -> None:
     merged, seen = Metrics(), set[tuple[str, LabelValues]]()
     for reloads, store in ((2, 1), (2, 0)):

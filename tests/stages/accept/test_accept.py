@@ -80,6 +80,7 @@ def test_a_mapped_peer_is_the_ipv4_client_that_it_is() -> None:
         pytest.param(
             head("/", ("max-forwards", "0"), method="OPTIONS"), Reason.LOOP_DETECTED, id="H19-max-forwards-used-up"
         ),
+        pytest.param(head("/", ("max-forwards", "9" * 5000), method="OPTIONS"), Reason.BAD_REQUEST, id="H19-digits"),
         pytest.param(head("/", ("max-forwards", "x"), method="OPTIONS"), Reason.BAD_REQUEST, id="H19-max-forwards-bad"),
     ],
 )  # fmt: skip

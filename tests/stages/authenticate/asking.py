@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
-from gateway.kernel.x509.trust import NO_TRUST, Trust, make_authority
+from gateway.kernel.x509.trust import Trust, make_authority
 from gateway.model.connection import Connection, TlsFacts
 from gateway.model.principal import Principal
 from gateway.model.reason import Reason
@@ -20,6 +20,7 @@ from gateway.stages.authenticate.keys import KeySet, parse_key_set
 from gateway.testing.ca import Authority
 from gateway.testing.issuer import Issuer
 
+NO_TRUST = Trust({}, ())
 NOW = 1_800_000_000.0
 ROUTE = Route("inventory", 0, False, None, "")
 PLAIN = RouteCredentials(public=False, ignored=False, certificate=False, audiences=None)

@@ -1,6 +1,7 @@
 """Authorize: the order of judging, naming, scopes, shadow, preflights, and what may never happen (Z1, Z17, Z19)."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -217,7 +218,11 @@ RULES = st.builds(
 )
 SEVERAL: tuple[dict[str, JSON], ...] = ({}, {"g": "x"}, {"g": ["x", "y"], "h": "y"})
 CALLERS = st.sampled_from(
-    [principal(), principal(workload()), *(principal(None, user("alice", **dict(claims))) for claims in SEVERAL)]
+    [
+        principal(),
+        principal(workload()),
+        *(principal(None, replace(user("alice"), claims=claims)) for claims in SEVERAL),
+    ]
 )
 POLICIES = st.lists(RULES, max_size=3)
 

@@ -26,7 +26,6 @@ from gateway.stages.record import (
     RecordedRoute,
     RecordSettings,
     Redaction,
-    Sink,
 )
 from gateway.testing.clock import Clock
 
@@ -72,7 +71,6 @@ def open_log(
     checkpoint: float = 3600.0,
     segment_size: int = 1 << 28,
     segment_age: float = 86400.0,
-    sinks: tuple[Sink, ...] = (),
 ) -> AuditLog:
     """An audit log, not started yet."""
     metrics = metrics or Metrics()
@@ -83,7 +81,6 @@ def open_log(
         clock=clock or Clock(NOW),
         records=metrics.audit_records,
         lag=metrics.audit_lag,
-        sinks=sinks,
     )
 
 

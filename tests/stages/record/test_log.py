@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.kernel.cells import Metrics
-from gateway.stages.record import AuditLog, record_admin, record_config, record_handshake
+from gateway.stages.record import AuditLog, record_handshake
 from gateway.stages.record.flood import PER_SECOND
 from gateway.stages.record.log import BACKLOG
 from gateway.testing.clock import Clock
@@ -307,26 +307,6 @@ async def test_what_was_held_back_is_told_by_itself_once_the_second_is_over(tmp_
     await log.close()
 
 
-async def test_records_that_no_request_makes(tmp_path: Path) -> None:
-    log = open_log(tmp_path)
-    log.start()
-    record_config(log, digest="ab", ok=True)
-    record_config(log, digest="cd", ok=False, errors=3)
-    record_admin(log, action="reload", status=200, client="127.0.0.1")
-    record_admin(log, action="drain", status=401, client='evil"\n')
-    await log.close()
-
-    def own(record: dict[str, Any]) -> dict[str, Any]:
-        return {name: record[name] for name in list(record)[4:-2]}
-
-    assert [own(record) for record in lines(tmp_path)[1:-1]] == [
-        {"result": "success", "config": "ab", "errors": 0},
-        {"result": "failure", "config": "cd", "errors": 3},
-        {"action": "reload", "status": 200, "client_ip": "127.0.0.1"},
-        {"action": "drain", "status": 401, "client_ip": 'evil"\n'},
-    ]
-
-
 async def test_status_tells_where_the_chain_stands(tmp_path: Path) -> None:
     log = open_log(tmp_path)
     log.start()
@@ -341,25 +321,3 @@ async def test_status_tells_where_the_chain_stands(tmp_path: Path) -> None:
         "failure": None,
     }
     await log.close()
-
-
-async def test_a_sink_gets_the_lines_as_they_were_written(tmp_path: Path) -> None:
-    class Kept:
-        def __init__(self) -> None:
-            self.lines = b""
-            self.closed = False
-
-        def put(self, lines: bytes) -> None:
-            self.lines += lines
-
-        def close(self) -> None:
-            self.closed = True
-
-    sink = Kept()
-    log = open_log(tmp_path, sinks=(sink,))
-    log.start()
-    assert await log.write("decision", "", keep=False)
-    await log.close()
-    assert sink.closed
-    assert (tmp_path / "here-w0-000001.jsonl").read_bytes().endswith(sink.lines)
-    assert sink.lines.count(b"\n") == 2

@@ -1,0 +1,78 @@
+"""The backend: 1 kB over mTLS, kept connections. nginx where it is, else `python -m loadtest.backend PORT FILES`."""
+
+import asyncio
+import shutil
+import ssl
+import sys
+from pathlib import Path
+from typing import cast
+
+from loadtest.job import BODY
+
+try:
+    import uvloop as loops
+except ImportError:
+    import asyncio as loops  # type: ignore[no-redef]
+
+_NGINX = """
+daemon off;
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log error;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off;
+  client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/f;
+  uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
+  keepalive_requests 1000000000; keepalive_timeout 600s;
+  server {{
+    listen 127.0.0.1:{port} ssl backlog=4096;
+    ssl_protocols TLSv1.3;
+    ssl_certificate {certificates}/backend.pem; ssl_certificate_key {certificates}/backend.key;
+    ssl_client_certificate {certificates}/ca.pem; ssl_verify_client on;
+    location / {{ default_type application/octet-stream; return 200 "{body}"; }}
+  }}
+}}
+"""
+_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n%b" % (
+    BODY,
+    b"x" * BODY,
+)
+
+
+def command(port: int, directory: Path, certificates: Path) -> list[str]:
+    """What to start."""
+    nginx = shutil.which("nginx")
+    if nginx is None:
+        return [sys.executable, "-m", "loadtest.backend", str(port), str(certificates)]
+    file = directory / "nginx.conf"
+    values = {"directory": directory, "certificates": certificates, "port": port, "body": "x" * BODY}
+    file.write_text(_NGINX.format(**values))
+    return [nginx, "-c", str(file), "-p", str(directory), "-e", "stderr"]
+
+
+class Backend(asyncio.Protocol):
+    """Answers each head that ends; requests here have no body."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        *heads, self._rest = (self._rest + data).split(b"\r\n\r\n")
+        self._transport.write(_ANSWER * len(heads))
+
+
+async def serve(port: int, certificates: Path) -> None:
+    """Until the process is ended."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(certificates / "backend.pem", certificates / "backend.key")
+    context.load_verify_locations(certificates / "ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    server = await asyncio.get_running_loop().create_server(Backend, "127.0.0.1", port, ssl=context, backlog=1024)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    loops.run(serve(int(sys.argv[1]), Path(sys.argv[2])))

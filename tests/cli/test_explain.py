@@ -1,0 +1,202 @@
+"""`gateway explain`: what people and scripts read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.cli.main import main
+from gateway.testing.ca import Authority
+from gateway.testing.issuer import Issuer
+from tests.control.policy_config import ISSUER, place, write
+
+ROUTES = """
+- name: inventory
+  match: {paths: ["/api/v1/inventory/*"], methods: [GET, POST]}
+  upstream: api
+  rate_limits: [per-address, per-client]
+  requires: {scopes: ["inventory:read"]}
+  deny: [{name: no-legacy, from: {principals: ["spiffe://cluster.local/ns/legacy/*"]}}]
+  allow:
+    - {name: readers, from: {request_principals: ["*"]}, to: {methods: [GET]}}
+    - name: payment-writes
+      from: {principals: ["spiffe://cluster.local/ns/default/sa/payment"]}
+      to: {methods: [POST]}
+- {name: health, match: {paths: [/health]}, public: true, respond: {status: 200, body: ok}}
+"""
+POLICIES = """
+- name: outside
+  action: deny
+  rules: [{from: {not_ip_blocks: [10.0.0.0/8]}, to: {paths: ["*/secret"]}}]
+"""
+LIMITS = """
+rate_limits:
+  per-address: {rate: 600/minute, key: [client_ip]}
+  per-client: {rate: 100/minute, key: [principal]}
+"""
+URL = "https://api.example.com/api/v1/inventory/42"
+READER = '{"sub": "alice", "scope": "inventory:read"}'
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return write(tmp_path, routes=ROUTES, policies=POLICIES, more=LIMITS)
+
+
+def explain(file: Path, capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, dict[str, Any]]:
+    code = main(["explain", "-c", str(file), "--json", *args])
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return code, document
+
+
+def test_an_allowed_request(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = explain(file, capsys, "GET", URL, "--claims", READER)
+    assert code == 0
+    assert {key: found[key] for key in ("effect", "status", "reason", "route", "rule", "where", "nearest")} == {
+        "effect": "allow", "status": None, "reason": None, "route": "inventory", "rule": "readers",
+        "where": place(file, "{name: readers"), "nearest": [],
+    }  # fmt: skip
+    assert [(stage["stage"], stage["result"]) for stage in found["stages"]] == [
+        (name, "ok")
+        for name in (
+            "accept", "route", "ratelimit.address", "authenticate", "posture", "ratelimit.caller", "authorize",
+        )
+    ]  # fmt: skip
+    details = {stage["stage"]: stage["detail"] for stage in found["stages"]}
+    assert details["ratelimit.address"] == "per-address (600/minute, not counted)"
+    assert details["ratelimit.caller"] == "per-client (100/minute, not counted)"
+    assert details["authenticate"] == f"user {ISSUER}/alice"
+    assert [(rule["rule"], rule["action"], rule["mode"], rule["matched"]) for rule in found["rules"]] == [
+        ("outside[0]", "deny", "enforce", False),
+        ("no-legacy", "deny", "enforce", False),
+        ("readers", "allow", "enforce", True),
+        ("payment-writes", "allow", "enforce", False),
+    ]
+    assert all(rule["why"] for rule in found["rules"])
+
+
+@pytest.mark.parametrize(
+    ("args", "effect", "status", "reason", "rule"),
+    [
+        (("POST", URL, "--claims", READER), "deny", 403, "no_rule_allows", None),
+        (("GET", URL + "/secret", "--claims", READER), "deny", 403, "denied_by_rule", "outside[0]"),
+        (("GET", URL, "--claims", '{"sub": "alice"}'), "deny", 403, "scope_missing", None),
+        (("GET", URL), "challenge", 401, "credentials_missing", None),
+        (("GET", URL, "--claims", '{"sub": "a", "aud": "x"}'), "challenge", 401, "token_audience", None),
+        (("GET", URL, "--claims", '{"sub": "a", "exp": 1}'), "challenge", 401, "token_expired", None),
+        (("GET", URL, "--client", "spiffe://cluster.local/a//b"), "challenge", 401, "spiffe_id_invalid", None),
+        (("GET", URL + "/%2e%2e/..//x"), "refuse", 400, "ambiguous_path", None),
+        (("GET", "https://api.example.com/x"), "no_route", 404, "no_route", None),
+        (("DELETE", URL), "no_route", 405, "method_not_allowed", None),
+        (("TRACE", URL), "no_route", 405, "method_not_allowed", None),
+        (("GET", "/health", "--header", "Host: a,b"), "refuse", 400, "bad_request", None),
+        (("GET", "/health", "--header", "Expect: more"), "refuse", 417, "expectation_failed", None),
+    ],
+)
+def test_a_refused_request_names_its_reason(
+    file: Path,
+    capsys: pytest.CaptureFixture[str],
+    args: tuple[str, ...],
+    effect: str,
+    status: int,
+    reason: str,
+    rule: str | None,
+) -> None:
+    code, found = explain(file, capsys, *args)
+    assert code == 1
+    assert (found["effect"], found["status"], found["reason"], found["rule"]) == (effect, status, reason, rule)
+    results = [stage["result"] for stage in found["stages"]]
+    refused = results.index("refused")
+    assert set(results[:refused]) <= {"ok"}
+    assert set(results[refused + 1 :]) <= {"not reached"}
+
+
+def test_a_deny_lists_what_would_have_been_enough(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, found = explain(file, capsys, "POST", URL, "--claims", READER)
+    assert found["where"] == place(file, "name: inventory")
+    assert found["nearest"] == [
+        {"rule": "readers", "where": place(file, "{name: readers"), "missing": ["to.methods must be GET: it is POST"]},
+        {
+            "rule": "payment-writes",
+            "where": place(file, "name: payment-writes"),
+            "missing": ["from.principals must be spiffe://cluster.local/ns/default/sa/payment: it is absent"],
+        },
+    ]
+
+
+def test_peer_listener_and_time_are_as_given(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain(file, capsys, "GET", URL + "/secret", "--claims", READER, "--ip", "10.1.2.3")[0] == 0
+    claims = '{"sub": "alice", "scope": "inventory:read", "exp": 2000000000}'
+    assert explain(file, capsys, "GET", URL, "--claims", claims, "--now", "2033-05-18T03:00:00Z")[0] == 0
+    late = explain(file, capsys, "GET", URL, "--claims", claims, "--now", "2033-05-19T03:00:00Z")
+    assert late[1]["reason"] == "token_expired"
+    assert explain(file, capsys, "GET", "/health", "--listener", "edge", "--now", "1800000000")[0] == 0
+
+
+def test_a_real_token_and_a_real_certificate(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    issuer = Issuer(ISSUER)
+    keys = file.parent / "jwks.json"
+    keys.write_text(json.dumps(issuer.jwks()), encoding="utf-8")
+    token = issuer.token("alice", scope="inventory:read")
+    assert explain(file, capsys, "GET", URL, "--token", token, "--jwks", str(keys))[0] == 0
+    sent = ("--header", f"Authorization: Bearer {token}", "--jwks", str(keys))
+    assert explain(file, capsys, "GET", URL, *sent)[0] == 0
+    stranger = Authority("cluster.local").issue(uri="spiffe://cluster.local/ns/a/sa/b").write(file.parent, "stranger")
+    code, found = explain(file, capsys, "GET", URL, "--client-cert", str(stranger.certificate))
+    assert (code, found["reason"], found["at"]) == (1, "certificate_untrusted", "handshake")
+
+
+def test_the_handshake_of_a_strict_listener(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path, routes=ROUTES, policies=POLICIES, more=LIMITS, client_certificate="required")
+    code, found = explain(file, capsys, "GET", URL, "--claims", READER)
+    assert (code, found["status"], found["reason"], found["at"]) == (1, 401, "certificate_required", "handshake")
+    assert [rule["rule"] for rule in found["rules"] if rule["matched"]] == ["readers"]
+
+
+def test_a_certificate_that_nobody_asks_for_is_not_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path, routes=ROUTES, policies=POLICIES, more=LIMITS, client_certificate="none")
+    code, found = explain(file, capsys, "GET", URL, "--client", "spiffe://cluster.local/ns/a/sa/b")
+    assert (code, found["reason"]) == (1, "credentials_missing")
+    assert "asks for no client certificate" in found["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("GET", URL, "--posture", "{}"), "posture is not built yet"),
+        (("GET", URL, "--claims", "{"), "--claims is no JSON"),
+        (("GET", URL, "--claims", "[]"), "one JSON object"),
+        (("GET", URL, "--claims", "{}", "--issuer", "x"), "no issuer is named"),
+        (("GET", URL, "--claims", "{}", "--token", "x"), "not allowed with"),
+        (("GET", URL, "--ip", "x"), "no IP address"),
+        (("GET", URL, "--header", "x"), "NAME:VALUE"),
+        (("GET", URL, "--now", "x"), "2026-01-31"),
+        (("GET", URL, "--listener", "x"), "no listener is named"),
+        (("GET", "example.com"), "write one like"),
+        (("GET", URL, "--client-cert", "/absent.pem"), "cannot read"),
+        (("GET", URL, "--token", Issuer(ISSUER).token()), "--jwks FILE"),
+        (("GET",), "required"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_told_says_what_to_give(
+    file: Path, capsys: pytest.CaptureFixture[str], args: tuple[str, ...], says: str
+) -> None:
+    code, found = explain(file, capsys, *args)
+    assert code == 2
+    assert says in found["error"]["message"]
+
+
+def test_an_invalid_file_cannot_tell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path, routes=ROUTES + "  nonsense: 1\n", more=LIMITS)
+    assert main(["explain", "-c", str(file), "GET", "/"]) == 2
+    assert main(["explain", "-c", str(tmp_path / "absent.yaml"), "GET", "/"]) == 2
+    capsys.readouterr()
+
+
+def test_no_token_is_ever_shown(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    token = Issuer("https://unknown.example").token("alice")
+    main(["explain", "-c", str(file), "GET", URL, "--header", f"Authorization: Bearer {token}"])
+    shown = capsys.readouterr()
+    for part in token.split("."):
+        assert part not in shown.out + shown.err

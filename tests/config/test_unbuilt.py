@@ -1,0 +1,126 @@
+"""What the contract has and this build has not: never ignored. This list of refusals only shrinks."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.config.load import load
+from gateway.config.problem import ConfigInvalid
+from gateway.config.unbuilt import UNBUILT
+from tests.config.sample import changed, judged
+
+CONTRACT = Path(__file__).parent.parent.parent / "examples" / "contract.yaml"
+REFUSED = [
+    "54:1 posture",
+    "79:5 retries",
+    "80:5 health_check",
+    "81:5 outlier_detection",
+    "82:5 circuit_breaker",
+    "83:5 dns",
+    "98:15 weights",
+    "105:7 acr",
+    "106:7 max_auth_age",
+    "107:7 posture",
+    "116:16 CEL",
+    "120:5 mirror",
+    "129:1 assertion",
+    "130:133 sinks",
+    "131:1 telemetry",
+]
+
+
+def test_of_the_whole_contract_exactly_this_is_refused(folder: Path) -> None:
+    path = folder / "contract.yaml"
+    path.write_bytes(CONTRACT.read_bytes())
+    with pytest.raises(ConfigInvalid) as invalid:
+        load(path)
+    assert [f"{one.where.line}:{one.where.column} {one.message}" for one in invalid.value.errors] == [
+        f"{refused} is not built yet: remove it" for refused in REFUSED
+    ]
+
+
+def test_without_them_the_contract_is_valid(folder: Path) -> None:
+    text = CONTRACT.read_text(encoding="utf-8")
+    text = re.sub(r"(?m)^(posture|assertion|telemetry):.*\n(  .*\n)*\n?", "", text)
+    text = re.sub(r"(?m)^    (retries|health_check|outlier_detection|circuit_breaker|dns|mirror): .*\n", "", text)
+    text = re.sub(r"(?m)^      (acr|max_auth_age|posture): .*\n", "", text)
+    text = re.sub(r"(?m)^        when: .*\n", "", text).replace(", sinks: [stdout]", "")
+    text = re.sub(r"(?m)^    upstream: \[.*\]", "    upstream: inventory", text)
+    errors, warnings = judged(folder, text)
+    assert errors == []
+    # Plain HTTP redirects and is no serving listener; nothing else in the contract is unwise.
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    ("extra", "refusal"),
+    [
+        pytest.param(("address:", "protocols: [h2, http/1.1], address:"), "3:22 h2", id="h2"),
+        pytest.param(("address:", "proxy_protocol: true, address:"), "3:10 proxy_protocol", id="proxy-protocol"),
+        pytest.param(("upstreams:", "store: redis+sentinel://a\nupstreams:"), "6:8 redis+sentinel://", id="sentinel"),
+        pytest.param(
+            ("upstreams:", "identity: {workload_api: unix:///s}\nupstreams:"), "6:12 workload_api", id="workload-api"
+        ),
+        pytest.param(
+            ("upstreams:", "trust_domains: {a: {bundle: {url: https://a}}}\nupstreams:"),
+            "6:29 bundle: {url}",
+            id="bundle-url",
+        ),
+        pytest.param(("audiences:", "introspection: {url: x}, audiences:"), "5:62 introspection", id="introspection"),
+        pytest.param(("audiences:", "binding: {dpop: required}, audiences:"), "5:78 dpop: required", id="dpop"),
+        pytest.param(("audiences:", "mode: shadow, audiences:"), "5:62 mode: shadow", id="shadow-issuer"),
+        pytest.param(
+            ("upstreams:", "rate_limits: {a: {rate: 1/second, mode: shadow}}\nupstreams:"),
+            "6:35 mode: shadow",
+            id="shadow-limit",
+        ),
+        pytest.param(("endpoints:", "protocol: h2, endpoints:"), "7:25 h2", id="h2-upstream"),
+        pytest.param(("endpoints:", "balance: random, endpoints:"), "7:24 random", id="random"),
+        pytest.param(
+            ("endpoints:", "balance: {policy: consistent_hash}, endpoints:"), "7:24 consistent_hash", id="hash"
+        ),
+        pytest.param(
+            ("    upstream: inventory\n", "    upstream: inventory\n    websocket: true\n"),
+            "12:5 websocket",
+            id="websocket",
+        ),
+        pytest.param(
+            ("    upstream: inventory\n", "    upstream: inventory\n    forward: {assertion: {claims: [a]}}\n"),
+            "12:26 forward.assertion: {claims}",
+            id="assertion-claims",
+        ),
+    ],
+)
+def test_other_keys_and_values_of_the_contract_are_refused(folder: Path, extra: tuple[str, str], refusal: str) -> None:
+    assert judged(folder, changed(extra))[0][0] == f"{refusal} is not built yet: remove it"
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        pytest.param(
+            ("audiences:", "mode: enforce, dpop_age: 60s, dpop_nonce: off, binding: {dpop: optional}, audiences:"),
+            id="issuer",
+        ),
+        pytest.param(("upstreams:", "rate_limits: {a: {rate: 1/second, mode: enforce}}\nupstreams:"), id="limit"),
+        pytest.param(("upstreams:", "posture: {}\naudit: {sinks: []}\nupstreams:"), id="empty"),
+        pytest.param(("    upstream: inventory\n", "    upstream: inventory\n    websocket: false\n"), id="websocket"),
+        pytest.param(
+            ("    upstream: inventory\n", "    upstream: inventory\n    forward: {assertion: true}\n"), id="assertion"
+        ),
+    ],
+)
+def test_set_to_their_defaults_they_may_stand(folder: Path, extra: tuple[str, str]) -> None:
+    assert judged(folder, changed(extra))[0] == []
+
+
+def test_a_default_is_no_excuse_for_another_value(folder: Path) -> None:
+    errors, _ = judged(folder, changed(("audiences:", "mode: shadwo, audiences:")))
+    assert errors == ["5:62 mode: shadwo is not built yet: remove it"]
+
+
+def test_every_entry_of_the_table_is_refused_somewhere_in_these_tests() -> None:
+    text = Path(__file__).read_text(encoding="utf-8") + CONTRACT.read_text(encoding="utf-8")
+    last = {pattern.replace(".*", "").rpartition(".")[2] for pattern, _, _ in UNBUILT}
+    assert {key for key in last if key not in text} <= {"hint", "backchannel_logout", "shared_signals", "keep"}

@@ -1,0 +1,138 @@
+"""From routes.yaml to a stage that serves, and over a reload."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway.config.load import load
+from gateway.config.schema import Config
+from gateway.control.build.authenticate import build_authenticate, credential_sources
+from gateway.control.feeds.feed import FeedError
+from gateway.model.reason import Reason
+from gateway.model.route import Route
+from gateway.testing.ca import Authority
+from gateway.testing.issuer import Issuer
+from gateway.testing.wait import until
+from tests.control.feeds.provider import provider
+from tests.stages.authenticate.asking import ROUTE, reason, request
+
+CLUSTER, PARTNERS = Authority("cluster.local"), Authority("partners")
+ISSUER = Issuer("https://auth.example.com")
+FILE = """
+version: 1
+listeners: {{edge: {{address: "127.0.0.1:8080"}}}}
+{more}
+issuers:
+  corp: {{issuer: "{issuer}", audiences: [api-service]{keys}}}
+audit: {{directory: audit}}
+routes:
+  - name: plain
+    match: {{paths: [/plain/*]}}
+    respond: {{status: 200}}
+    allow: [{{from: {{request_principals: ["*"]}}}}]
+  - name: strict
+    match: {{paths: [/strict/*]}}
+    respond: {{status: 200}}
+    requires: {{certificate: true, audiences: [inventory]}}
+    allow: [{{from: {{request_principals: ["*"]}}}}]
+  - {{name: health, match: {{paths: [/health]}}, public: true, ignore_credentials: true, respond: {{status: 200}}}}
+"""
+TRUSTED = """
+trust_domains: {cluster.local: {bundle: cluster.pem, crl: cluster.crl}}
+client_authorities: {partners: {bundle: partners.pem, names: ["*.partner.example"]}}
+"""
+
+
+def config(folder: Path, *, issuer: str = ISSUER.url, keys: str = ", jwks: jwks.json", more: str = "") -> Config:
+    (folder / "jwks.json").write_text(json.dumps(ISSUER.jwks()))
+    (folder / "routes.yaml").write_text(FILE.format(issuer=issuer, keys=keys, more=more))
+    return load(folder / "routes.yaml")
+
+
+def trusting(folder: Path) -> str:
+    CLUSTER.write(folder, "cluster")
+    PARTNERS.write(folder, "partners")
+    (folder / "cluster.crl").write_bytes(CLUSTER.crl())
+    return TRUSTED
+
+
+def numbered(index: int) -> Route:
+    return Route(str(index), index, False, None, "")
+
+
+async def test_the_files_settings_reach_the_stage(tmp_path: Path) -> None:
+    held = config(tmp_path, more=trusting(tmp_path))
+    stage = build_authenticate(held, credential_sources(held, None, clock=time.time))
+    now = time.time()
+    web = CLUSTER.issue(uri="spiffe://cluster.local/a").ders
+    partner = PARTNERS.issue(dns=["a.partner.example"]).ders
+    both = request(f"Bearer {ISSUER.token(aud='inventory')}", web, now=now)
+    assert (await stage(both, numbered(1))).caller == f"{ISSUER.url}/alice"
+    assert (await stage(request(chain=partner, now=now), numbered(0))).caller == "dns:a.partner.example"
+    assert (await stage(request("Bearer x", now=now), numbered(2))).anonymous
+    assert await reason(stage, request(f"Bearer {ISSUER.token()}", now=now)) is None
+    assert await reason(stage, request(now=now)) is Reason.CREDENTIALS_MISSING
+
+
+async def test_without_issuers_no_token_is_taken(tmp_path: Path) -> None:
+    text = FILE.format(issuer=ISSUER.url, keys="", more=trusting(tmp_path))
+    begin, _, rest = text.partition("issuers:")
+    (tmp_path / "routes.yaml").write_text(begin + rest[rest.index("audit:") :].replace(", audiences: [inventory]", ""))
+    held = load(tmp_path / "routes.yaml")
+    stage = build_authenticate(held, credential_sources(held, None, clock=time.time))
+    assert await reason(stage, request(f"Bearer {ISSUER.token()}", now=time.time())) is Reason.TOKEN_ISSUER
+
+
+async def test_equal_settings_keep_their_feeds_over_a_reload(tmp_path: Path) -> None:
+    first = config(tmp_path, more=trusting(tmp_path))
+    old = credential_sources(first, None, clock=time.time)
+    again = credential_sources(load(tmp_path / "routes.yaml"), old, clock=time.time)
+    assert again.trust is old.trust
+    assert again.certificates is old.certificates
+    assert again.keys["corp"] is old.keys["corp"]
+
+
+async def test_a_reload_closes_what_changed_and_nothing_else(tmp_path: Path) -> None:
+    async with provider() as held:
+        first = config(tmp_path, issuer=held.url, keys="", more=trusting(tmp_path))
+        old = credential_sources(first, None, clock=time.time)
+        old.start()
+        feed = old.keys["corp"]
+        await until(lambda: feed.current, what="keys")
+        second = config(tmp_path, issuer=held.url, keys="")
+        new = credential_sources(second, old, clock=time.time)
+        new.start()
+        await old.close(keep=new)
+        assert new.keys["corp"] is feed
+        assert new.trust is not old.trust
+        asked = held.asked["/jwks"]
+        stage = build_authenticate(second, new)
+        token = held.issuer.token(headers={"kid": "new"})
+        assert await reason(stage, request(f"Bearer {token}", now=time.time())) is Reason.TOKEN_KEY_UNKNOWN
+        assert held.asked["/jwks"] == asked + 1
+        await new.close()
+
+
+async def test_a_signal_reads_unchanged_settings_files_again(tmp_path: Path) -> None:
+    held = config(tmp_path, more=trusting(tmp_path))
+    sources = credential_sources(held, None, clock=time.time)
+    stage = build_authenticate(held, sources)
+    web = CLUSTER.issue(uri="spiffe://cluster.local/a")
+    ctx = request(chain=web.ders, now=time.time())
+    assert await reason(stage, ctx) is None
+    (tmp_path / "cluster.crl").write_bytes(CLUSTER.crl([web], number=2))
+    other = Issuer(ISSUER.url)
+    (tmp_path / "jwks.json").write_text(json.dumps(other.jwks()))
+    sources.reload()
+    assert await reason(stage, ctx) is Reason.CERTIFICATE_REVOKED
+    assert await reason(stage, request(f"Bearer {other.token()}", now=time.time())) is None
+
+
+def test_a_file_that_goes_between_check_and_build_is_one_line(tmp_path: Path) -> None:
+    held = config(tmp_path, more=trusting(tmp_path))
+    (tmp_path / "cluster.pem").unlink()
+    with pytest.raises(FeedError, match=r"cluster\.pem: cannot be read"):
+        credential_sources(held, None, clock=time.time)
+    assert ROUTE.index == 0

@@ -1,0 +1,36 @@
+"""Cells as text that Prometheus reads."""
+
+import subprocess
+import sys
+
+from gateway.kernel.cells import Metrics
+from gateway.kernel.cells.exposition import expose
+
+
+def test_openmetrics_is_spoken_where_it_is_asked_for() -> None:
+    content_type, body = expose(Metrics(), "application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert body.endswith(b"# EOF\n")
+
+
+def test_a_histogram_is_cumulative_and_ends_at_infinity() -> None:
+    metrics = Metrics()
+    for value in (0.0005, 0.02, 99.0):
+        metrics.request_duration.labels("r").observe(value)
+    text = expose(metrics, "")[1].decode()
+    assert 'gateway_request_duration_seconds_bucket{le="0.001",route="r"} 1.0' in text
+    assert 'gateway_request_duration_seconds_bucket{le="0.025",route="r"} 2.0' in text
+    assert 'gateway_request_duration_seconds_bucket{le="30.0",route="r"} 2.0' in text
+    assert 'gateway_request_duration_seconds_bucket{le="+Inf",route="r"} 3.0' in text
+    assert 'gateway_request_duration_seconds_count{route="r"} 3.0' in text
+
+
+def test_a_hostile_label_value_stays_one_value() -> None:
+    metrics = Metrics()
+    metrics.config_info.labels('a"}\n\\evil 1').set(1)
+    assert 'gateway_config_info{digest="a\\"}\\n\\\\evil 1"} 1.0\n' in expose(metrics, "")[1].decode()
+
+
+def test_prometheus_client_is_not_imported_before_the_first_scrape() -> None:
+    program = "import sys, gateway.kernel.cells.exposition; sys.exit('prometheus_client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

@@ -1,0 +1,45 @@
+import pytest
+
+from loadtest.load import Asked, Load, _lua, parse_wrk
+
+REPORT = """Running 4s test @ https://127.0.0.1:8443/
+  1 threads and 64 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     9.86ms    4.53ms 122.89ms   88.61%
+    Req/Sec     6.64k   528.55     7.59k    80.00%
+  Latency Distribution
+     50%    9.12ms
+     75%   11.58ms
+     90%   14.21ms
+     99%    1.02s
+  26454 requests in 4.01s, 33.14MB read
+{errors}Requests/sec:   6600.68
+Transfer/sec:      8.27MB
+"""
+
+
+def test_wrks_report_is_read() -> None:
+    assert parse_wrk(REPORT.format(errors="")) == Load(26454, 4.01, 9.12, 1020.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("errors", "failed"),
+    [
+        ("  Non-2xx or 3xx responses: 12\n", 12),
+        ("  Socket errors: connect 1, read 2, write 3, timeout 4\n", 10),
+        ("  Socket errors: connect 1, read 0, write 0, timeout 0\n  Non-2xx or 3xx responses: 5\n", 6),
+    ],
+)
+def test_answers_that_are_no_success_and_socket_errors_are_failures(errors: str, failed: int) -> None:
+    assert parse_wrk(REPORT.format(errors=errors)).failed == failed
+
+
+def test_another_report_is_no_figure() -> None:
+    with pytest.raises(ValueError, match="unable to connect"):
+        parse_wrk("unable to connect to 127.0.0.1:8443 Connection refused\n")
+
+
+def test_a_request_of_the_mix_carries_its_own_token() -> None:
+    assert '"/a"' in _lua(Asked("/a", "t"))
+    assert '["Authorization"]="Bearer t"' in _lua(Asked("/a", "t"))
+    assert "Authorization" not in _lua(Asked("/a", ""))

@@ -1,0 +1,36 @@
+"""The Authorization field."""
+
+import pytest
+
+from gateway.model.refused import Refused
+from gateway.stages.authenticate.credentials import Sent, read_authorization
+
+
+@pytest.mark.parametrize(
+    ("values", "sent"),
+    [
+        ((), None),
+        (("",), None),
+        (("Basic YTpi",), None),
+        (("Negotiate",), None),
+        (("Bearer2 x",), None),
+        (("Bearer x.y.z",), Sent("x.y.z", False)),
+        (("bEARER    x",), Sent("x", False)),
+        (("DPoP x",), Sent("x", True)),
+        (("dpop x",), Sent("x", True)),
+    ],
+)
+def test_what_was_sent(values: tuple[str, ...], sent: Sent | None) -> None:
+    assert read_authorization(values) == sent
+
+
+@pytest.mark.parametrize("value", ["Bearer", "Bearer ", "DPoP", "bearer\tx", "Bearer,x", 'Bearer="x"', "bearer;x"])
+def test_J30_our_scheme_without_its_token_is_malformed(value: str) -> None:
+    with pytest.raises(Refused):
+        read_authorization((value,))
+
+
+@pytest.mark.parametrize("values", [("Bearer x", "Bearer x"), ("Basic x", "Basic x"), ("", "Bearer x")])
+def test_J29_two_fields_are_refused_whatever_they_hold(values: tuple[str, ...]) -> None:
+    with pytest.raises(Refused, match="bad_request"):
+        read_authorization(values)
