@@ -208,6 +208,19 @@ async def test_H16_an_override_is_not_the_method_that_is_judged(tmp_path: Path) 
     assert (await ask(tmp_path, allow=allow, method="DELETE", headers=override)).reason is Reason.NO_RULE_ALLOWS
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        pytest.param("x_role", id="H14-underscore"),
+        pytest.param("x.role", id="H14-dot"),
+        pytest.param("X__Role", id="H14-two-underscores"),
+    ],
+)
+async def test_another_spelling_of_a_field_grants_nothing(tmp_path: Path, field: str) -> None:
+    verdict = await ask(tmp_path, allow=f"[{{{HEADER % 'admin'}}}]", headers=((field, "admin"),))
+    assert verdict.reason is Reason.NO_RULE_ALLOWS
+
+
 async def test_Z10_an_unknown_token_is_never_nobody(tmp_path: Path) -> None:
     stranger: dict[str, JSON] = {"sub": "alice", "iss": "https://other.example"}
     verdict = await ask(tmp_path, claims=stranger)

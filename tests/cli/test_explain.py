@@ -125,6 +125,12 @@ def test_a_deny_lists_what_would_have_been_enough(file: Path, capsys: pytest.Cap
     ]
 
 
+def test_a_missing_scope_points_at_what_the_route_requires(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, found = explain(file, capsys, "GET", URL, "--claims", '{"sub": "alice"}')
+    assert found["where"] == place(file, '{scopes: ["inventory:read"]}')
+    assert found["stages"][-1]["detail"] == "scope_missing: the scope inventory:read is required"
+
+
 def test_peer_listener_and_time_are_as_given(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert explain(file, capsys, "GET", URL + "/secret", "--claims", READER, "--ip", "10.1.2.3")[0] == 0
     claims = '{"sub": "alice", "scope": "inventory:read", "exp": 2000000000}'

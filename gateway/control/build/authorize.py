@@ -5,7 +5,7 @@ A rule is compiled once, however many routes it stands over; routes under the sa
 
 from collections.abc import Mapping
 
-from gateway.config.schema import Config, Operation, Policy, Rule, Source
+from gateway.config.schema import Config, Operation, Policy, Requires, Rule, Source
 from gateway.kernel.patterns.values import compile_values
 from gateway.model.noun import noun
 from gateway.stages.authorize import (
@@ -80,13 +80,13 @@ def _tables(config: Config) -> dict[tuple[int, str], RouteRules]:
     for index, route in enumerate(config.routes):
         own = [compiled(rule, Action.DENY) for rule in route.deny]
         own += [compiled(rule, Action.ALLOW) for rule in route.allow]
-        scopes = route.requires.scopes if route.requires is not None else ()
+        requires = route.requires or Requires()
         shared: dict[tuple[bool, ...], RouteRules] = {}
         for listener in config.listeners:
             applies = tuple(names(route.name) and _on(policy, listener) for policy, names, _ in policies)
             if applies not in shared:
                 above = [rule for (_, _, rules), yes in zip(policies, applies, strict=True) if yes for rule in rules]
-                shared[applies] = route_rules(above, own, scopes, public=route.public)
+                shared[applies] = route_rules(above, own, requires.scopes, requires.where, public=route.public)
             tables[index, listener] = shared[applies]
     return tables
 

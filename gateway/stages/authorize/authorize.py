@@ -33,11 +33,22 @@ class RouteRules:
     allow: tuple[Rule, ...]
     others: tuple[Rule, ...]  # AUDIT rules, and everything in shadow
     scopes: tuple[str, ...]
+    requires: Place | None  # where the scopes stand
     open: bool  # public, and no enforced `allow` of its own
 
 
-def route_rules(policies: Iterable[Rule], own: Sequence[Rule], scopes: tuple[str, ...], *, public: bool) -> RouteRules:
-    """Sort the rules of the policies that apply, and of the route itself, by what they do."""
+def route_rules(
+    policies: Iterable[Rule],
+    own: Sequence[Rule],
+    scopes: tuple[str, ...] = (),
+    requires: Place | None = None,
+    *,
+    public: bool,
+) -> RouteRules:
+    """Sort the rules of the policies that apply, and of the route itself, by what they do.
+
+    `scopes`: every one is required, and they stand at `requires`.
+    """
     listed = (*policies, *own)
     enforced = [rule for rule in listed if not rule.shadow]
     return RouteRules(
@@ -46,6 +57,7 @@ def route_rules(policies: Iterable[Rule], own: Sequence[Rule], scopes: tuple[str
         tuple(rule for rule in enforced if rule.action is Action.ALLOW),
         tuple(rule for rule in listed if rule.shadow or rule.action is Action.AUDIT),
         scopes,
+        requires,
         public and not any(rule.action is Action.ALLOW and not rule.shadow for rule in own),
     )
 
@@ -90,7 +102,7 @@ class Authorize:
             raise Refused(
                 Reason.SCOPE_MISSING,
                 f"the scope {missing} is required",
-                where=route.where,
+                where=rules.requires or route.where,
                 challenge=Challenge(scopes=rules.scopes),
                 shadows=shadows,
                 audited=audited,

@@ -4,13 +4,15 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.control.build.accept import covering
 from gateway.kernel.patterns.blocks import compile_blocks, parse_block
 from gateway.kernel.patterns.paths import compile_normaliser
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.model.request import Preflight, RequestHead
+from gateway.model.request import Preflight, RequestContext, RequestHead
 from gateway.model.route import Route
 from gateway.stages.accept import Accept, ListenerSettings
 from tests.facts import NOW, connection, context, head, trace
@@ -228,3 +230,29 @@ def test_a_declared_length_is_held_to_the_route_else_the_listener(index: int, le
         with pytest.raises(Refused) as refused:
             accept.body(ctx, route)
         assert refused.value.reason is Reason.BODY_TOO_LARGE
+
+
+NAMES = st.sampled_from(
+    ["host", "via", "expect", "max-forwards", "traceparent", "tracestate", "x-forwarded-for", "x-forwarded-proto",
+     "x-request-id", "origin", "access-control-request-method", "access-control-request-headers"]
+)  # fmt: skip
+FIELDS = st.lists(st.tuples(NAMES, st.one_of(st.text("a1.:[]%,; -/*", max_size=12), st.binary(max_size=8))), max_size=4)
+TARGETS = st.one_of(st.binary(max_size=16), st.text("/.%2e;?#*:htp@[]", max_size=16).map(str.encode))
+
+
+@given(st.sampled_from(["GET", "OPTIONS", "CONNECT"]), TARGETS, FIELDS, st.sampled_from(["edge", "behind", "several"]))
+def test_H6_whatever_comes_is_a_context_or_a_refusal(
+    method: str, target: bytes, fields: list[tuple[str, str | bytes]], listener: str
+) -> None:
+    raw = [(name.encode(), value if isinstance(value, bytes) else value.encode()) for name, value in fields]
+    sent = RequestHead(method, target, "1.1", [(b"host", b"a.example"), *raw], None, False)
+    found: RequestContext | Reason
+    try:
+        found = accept(trace(sent, connection(listener=listener, peer="10.0.0.1")))
+    except Refused as refused:
+        found = refused.reason
+    if isinstance(found, Reason):
+        assert 400 <= found.status < 500 or found is Reason.LOOP_DETECTED
+    else:
+        assert found.path == "*" or found.path.startswith("/")
+        assert found.host == found.host.lower()

@@ -1,6 +1,6 @@
 """Istio's golden files: our rules mean what Envoy's RBAC, made of the same policy, means.
 
-The `-out` side is run by a small reading of Envoy's RBAC, the `-in` side is compiled here; absence apart (Z9) they agree.
+The `-out` side is run by a small reading of Envoy's RBAC, the `-in` side is compiled here; absence apart they agree.
 """
 
 import itertools
