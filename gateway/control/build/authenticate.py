@@ -13,7 +13,7 @@ from gateway.control.build.proofs import build_proofs
 from gateway.control.feeds.jwks import JwksFeed, JwksSettings, OnRefresh
 from gateway.control.feeds.jwks_file import FileKeys
 from gateway.control.feeds.trust import AuthorityFiles, TrustFeed, TrustSettings
-from gateway.kernel.cells import Metrics
+from gateway.kernel.cells import GaugeFamily, Metrics
 from gateway.kernel.store import RedisStore
 from gateway.stages.authenticate import Authenticate, RouteCredentials
 from gateway.stages.authenticate.assumed import NothingUsed
@@ -61,6 +61,13 @@ class CredentialSources:
             _, late = await asyncio.wait(waiting, timeout=seconds)
             for task in late:
                 task.cancel()
+
+    def observe(self, ages: GaugeFamily) -> None:
+        """Tell the age of every issuer's fetched keys as `jwks_age_seconds`, and no longer of issuers that are gone."""
+        fetched = {name: feed for name, feed in self.keys.items() if isinstance(feed, JwksFeed)}
+        ages.keep({(name,) for name in fetched})
+        for name, feed in fetched.items():
+            ages.labels(name).ask(feed.unconfirmed)
 
     def reload(self) -> None:
         """Look at every file now, for a SIGHUP under an unchanged config."""

@@ -22,10 +22,10 @@ WEB = AUTHORITY.issue(uri="spiffe://cluster.local/ns/default/sa/web")
 EXPIRED = AUTHORITY.issue(
     uri="spiffe://cluster.local/ns/default/sa/web", not_after=datetime.now(UTC) - timedelta(hours=1)
 )
-ISSUER = Issuer(audience=["api-service", "inventory"])
-OTHER = Issuer("https://trial.example")
-TRUST = trust(AUTHORITY)
 NOW = time.time()
+ISSUER = Issuer(audience=["api-service", "inventory"], clock=lambda: NOW)
+OTHER = Issuer("https://trial.example", clock=lambda: NOW)
+TRUST = trust(AUTHORITY)
 
 
 def route(**changes: Any) -> RouteCredentials:
@@ -201,7 +201,7 @@ async def test_keys_that_cannot_be_had_are_no_outage_in_shadow() -> None:
 
 
 async def test_beside_an_issuer_in_shadow_the_others_are_enforced() -> None:
-    other = Issuer("https://other.example")
+    other = Issuer("https://other.example", clock=lambda: NOW)
     judged = stage([SHADOW, trusted(other)], TRUST)
     answer = await ask(judged, request(f"Bearer {other.token()}", now=NOW))
     assert isinstance(answer, Principal)
