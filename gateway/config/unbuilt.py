@@ -50,7 +50,6 @@ UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("trust_domains.*.bundle", False, _shape(dict, "bundle: {url}")),
     ("trust_domains.*.bundle", False, _value("workload_api")),
     ("client_authorities.*.bundle", False, _shape(dict, "bundle: {url}")),
-    ("issuers.*.introspection", True, _key("introspection")),
     ("issuers.*.backchannel_logout", True, _key("backchannel_logout")),
     ("issuers.*.shared_signals", True, _key("shared_signals")),
     ("posture", True, _key("posture", {})),

@@ -67,7 +67,6 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
             "6:29 bundle: {url}",
             id="bundle-url",
         ),
-        pytest.param(("audiences:", "introspection: {url: x}, audiences:"), "5:62 introspection", id="introspection"),
         pytest.param(
             ("upstreams:", "identity: {certificate: a, key: b, hint: c}\nupstreams:"), "6:36 hint", id="svid-hint"
         ),
