@@ -77,7 +77,9 @@ def assumed_token(
     keys = dict.fromkeys(config.issuers, FixedKeys(_NO_KEYS))
     verifier = AssumedToken(build_issuers(config, keys)[chosen.name], whole)
     subject = whole.get("sub")
-    presented = User(chosen.issuer, chosen.name, subject, whole, FOREVER) if isinstance(subject, str) else None
+    presented = None
+    if isinstance(subject, str) and chosen.mode == "enforce":
+        presented = User(chosen.issuer, chosen.name, subject, whole, FOREVER)
     return TokenEvidence(verifier, "assumed", presented)
 
 
