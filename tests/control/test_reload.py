@@ -130,6 +130,16 @@ async def test_M18_a_bundle_that_changes_is_taken_up_by_the_next_handshake(file:
         watch.cancel()
 
 
+async def test_M18_a_reload_takes_a_changed_bundle_up_at_once(file: Path) -> None:
+    async with at_work(file) as (_, listeners, reload):
+        other = Authority("cluster.local")
+        other.write(file.parent, "ca")
+        assert (await reload()).ok
+        contexts = listeners["edge"].contexts
+        assert contexts is not None
+        assert contexts.base.get_ca_certs(binary_form=True) == [other.der]
+
+
 async def test_M18_a_half_written_certificate_keeps_the_last_good_one(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,7 +8,6 @@ from tests.serving import Gateway, connected, get, serving
 async def test_a_listener_is_full_with_open_and_arriving_connections() -> None:
     async with serving(limits=Limits(connections=2)) as gateway:
         listener = gateway.listeners["edge"]
-        assert not listener.full
         async with connected(gateway.ports["edge"]) as one, connected(gateway.ports["edge"]) as two:
             for client in (one, two):
                 await client.send(get())
