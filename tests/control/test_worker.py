@@ -167,7 +167,7 @@ async def test_what_cannot_be_started_is_one_line(config: Config, tmp_path: Path
     sockets: dict[str, socket.socket] = {}
     (tmp_path / "edge.pem").write_text("half")
     Path(config.audit.directory).parent.mkdir(parents=True, exist_ok=True)
-    with pytest.raises((TlsUnusable, Unusable), match="the port is in use"):
+    with pytest.raises((TlsUnusable, Unusable), match=r"edge\.pem"):
         Worker(config, sockets, settings)
 
 
