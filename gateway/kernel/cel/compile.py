@@ -4,7 +4,7 @@ Rule: what can be known wrong is refused here, with its line and column; what ca
 Invariant: the work is bounded by the length of the expression and of what it reads, times 256 for `exists` and `all`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Generic, NoReturn, cast
@@ -52,7 +52,7 @@ class Program(Generic[Subject]):
 
     text: str
     run: Run[Subject]  # True, False or a Failure
-    parts: tuple[Part[Subject], ...]
+    parts: Callable[[], tuple[Part[Subject], ...]]  # made when they are asked for
     reads: frozenset[Path]  # the variables that it may read, each by its whole way
 
 
@@ -62,7 +62,10 @@ def compile_condition(text: str, variables: Variables[Subject]) -> Program[Subje
     compiler = _Compiler(text, variables)
     run = compiler.condition(node)
     conjuncts = node.operands if isinstance(node, Operation) and node.operator == "&&" else (node,)
-    parts = tuple(Part(text[each.span.start : each.span.end], compiler.condition(each)) for each in conjuncts)
+
+    def parts() -> tuple[Part[Subject], ...]:
+        return tuple(Part(text[each.span.start : each.span.end], compiler.condition(each)) for each in conjuncts)
+
     return Program(text, run, parts, frozenset(reads(node)))
 
 
@@ -134,7 +137,7 @@ class _Compiler(Generic[Subject]):
     def _variable(self, node: Name) -> Record[Subject] | Code[Subject]:
         found = self._variables.get(node.name)
         if found is None:
-            close = get_close_matches(node.name, [*self._variables, *FUNCTIONS], 1)
+            close = get_close_matches(node.name, self._variables, 1)
             known = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self._variables)}"
             self._refuse(node.span, f"there is no {node.name!r} here: {known}")
         return self._field(found, node.span, node.name)

@@ -39,8 +39,8 @@ def duration(nanoseconds: int) -> Duration:
 
 
 def timestamp_of_seconds(seconds: float) -> Timestamp:
-    """Seconds since the epoch, as the clock gives them."""
-    return Timestamp(int(seconds * 1_000_000) * 1000)
+    """Seconds since the epoch, as the clock gives them; what lies beyond the ends of time is at its end."""
+    return Timestamp(int(max(_FIRST // _SECOND, min(_LAST // _SECOND, seconds)) * 1_000_000) * 1000)
 
 
 def parse_timestamp(text: str) -> Timestamp:

@@ -41,8 +41,8 @@ def test_constants_are_computed_once() -> None:
 
 def test_the_parts_of_a_conjunction_can_be_told_apart() -> None:
     found = program("text == 'x' && (claims.a == 1 || true) && claims.b == 2")
-    assert [part.text for part in found.parts] == ["text == 'x'", "claims.a == 1 || true", "claims.b == 2"]
-    outcomes = [part.run({"text": "x", "claims": {}}) for part in found.parts]
+    assert [part.text for part in found.parts()] == ["text == 'x'", "claims.a == 1 || true", "claims.b == 2"]
+    outcomes = [part.run({"text": "x", "claims": {}}) for part in found.parts()]
     assert outcomes[:2] == [True, True]
     assert str(outcomes[2]).startswith("claims.b is absent")
-    assert [part.text for part in program("text == 'x'").parts] == ["text == 'x'"]
+    assert [part.text for part in program("text == 'x'").parts()] == ["text == 'x'"]
