@@ -75,6 +75,8 @@ def _problem(root: Block, path: Path, found: ErrorDetails) -> Problem:
         return Problem(where, f"{found['loc'][-1]!r} is missing")
     if found["loc"][-1] == "[key]":
         return Problem(tree.key_place(root, path), _sentence(found))
+    if kind == "literal_error" and path == ("version",):
+        return Problem(where, "this build reads version 1", "write version: 1")
     if kind == "literal_error":
         return Problem(where, *_choice(tree.value(root, path), str(context.get("expected", ""))))
     return Problem(where, _sentence(found))

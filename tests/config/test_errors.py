@@ -32,8 +32,12 @@ def endpoint(text: str) -> list[tuple[str, str]]:
 CASES = [
     # keys
     pytest.param([("version: 1\n", "")], ["1:1 'version' is missing"], id="no-version"),
-    pytest.param([("version: 1", "version: 2")], ["1:10 1 is wanted"], id="another-version"),
-    pytest.param([("version: 1", 'version: "1"')], ["1:10 1 is wanted (write it without quotes)"], id="version-a-text"),
+    pytest.param(
+        [("version: 1", "version: 2")], ["1:10 this build reads version 1 (write version: 1)"], id="another-version"
+    ),
+    pytest.param(
+        [("version: 1", 'version: "1"')], ["1:10 this build reads version 1 (write version: 1)"], id="version-a-text"
+    ),
     pytest.param([(TOP, "upstream:")], ["6:1 unknown key 'upstream' (did you mean 'upstreams'?)"], id="unknown-key"),
     pytest.param(
         [("audiences:", "audience:")],
@@ -54,6 +58,17 @@ CASES = [
     pytest.param(route("upstream: inventory"), ["12:5 'upstream' stands twice: first in line 11"], id="repeated-key"),
     pytest.param(
         [(ROUTE, "    upstream:\n")], ["11:5 nothing stands behind 'upstream': remove it or write a value"], id="null"
+    ),
+    pytest.param(rule("{form: {}}"), ["13:10 unknown key 'form' (did you mean 'from'?)"], id="unknown-key-of-a-rule"),
+    pytest.param(
+        rule("{when: [{key: source.ip, valuse: [10.0.0.1]}]}"),
+        ["13:34 unknown key 'valuse' (did you mean 'values'?)"],
+        id="unknown-key-of-a-condition",
+    ),
+    pytest.param(
+        [("listeners:\n", "listeners:\n  a*: {address: 127.0.0.1:1}\n")],
+        ["3:3 a name has at most 128 printable characters and no *"],
+        id="a-name-with-a-star",
     ),
     # types
     pytest.param(
@@ -272,6 +287,11 @@ CASES = [
         id="J11-none-and-hs256-are-no-algorithms",
     ),
     pytest.param([("audiences:", "clock_skew: 1h, audiences:")], ["5:74 at most 300 is wanted"], id="clock-skew"),
+    pytest.param(
+        [("audiences:", 'jwks: "https://a.example/keys", audiences:')],
+        ["5:68 jwks names a file: a URL stands under jwks_uri"],
+        id="key-set-url-for-a-file",
+    ),
     # limits and store
     pytest.param(
         top("rate_limits: {a: {rate: 5/fortnight, key: [foo]}}"),

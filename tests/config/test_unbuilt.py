@@ -67,6 +67,14 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
             id="bundle-url",
         ),
         pytest.param(("audiences:", "introspection: {url: x}, audiences:"), "5:62 introspection", id="introspection"),
+        pytest.param(
+            ("upstreams:", "identity: {certificate: a, key: b, hint: c}\nupstreams:"), "6:36 hint", id="svid-hint"
+        ),
+        pytest.param(
+            ("audiences:", "backchannel_logout: {client_id: x}, audiences:"), "5:62 backchannel_logout", id="logout"
+        ),
+        pytest.param(("audiences:", "shared_signals: {audience: x}, audiences:"), "5:62 shared_signals", id="signals"),
+        pytest.param(("upstreams:", "audit: {keep: 90d}\nupstreams:"), "6:9 keep", id="audit-keep"),
         pytest.param(("audiences:", "binding: {dpop: required}, audiences:"), "5:78 dpop: required", id="dpop"),
         pytest.param(("audiences:", "mode: shadow, audiences:"), "5:62 mode: shadow", id="shadow-issuer"),
         pytest.param(
@@ -92,7 +100,7 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
     ],
 )
 def test_other_keys_and_values_of_the_contract_are_refused(folder: Path, extra: tuple[str, str], refusal: str) -> None:
-    assert judged(folder, changed(extra))[0][0] == f"{refusal} is not built yet: remove it"
+    assert f"{refusal} is not built yet: remove it" in judged(folder, changed(extra))[0]
 
 
 @pytest.mark.parametrize(
@@ -122,4 +130,4 @@ def test_a_default_is_no_excuse_for_another_value(folder: Path) -> None:
 def test_every_entry_of_the_table_is_refused_somewhere_in_these_tests() -> None:
     text = Path(__file__).read_text(encoding="utf-8") + CONTRACT.read_text(encoding="utf-8")
     last = {pattern.replace(".*", "").rpartition(".")[2] for pattern, _, _ in UNBUILT}
-    assert {key for key in last if key not in text} <= {"hint", "backchannel_logout", "shared_signals", "keep"}
+    assert {key for key in last if key not in text} == set()

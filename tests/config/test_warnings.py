@@ -14,6 +14,7 @@ ALLOW = '{from: {request_principals: ["*"]}, to: {methods: [GET]}}'
 OTHER = "  - name: other\n    match: {paths: [%s]}\n    upstream: inventory\n%s"
 WRITES = "the rule inventory.allow[0] lets every caller write (name the callers, or require a scope)"
 NEVER = "the rule inventory.allow[0] can never match"
+NOBODY = "nothing says whose client certificates are believed: none ever is (add trust_domains or client_authorities)"
 TWO = "listeners:\n  b: {address: 127.0.0.1:1}\n"
 
 
@@ -163,10 +164,7 @@ CASES = [
     pytest.param(
         [("tls: {", "tls: {client_certificate: optional, ")],
         "",
-        [
-            "3:61 nothing says whose client certificates are believed: none ever is (add trust_domains or "
-            "client_authorities)"
-        ],
+        [f"3:61 {NOBODY}"],
         id="certificates-of-nobody",
     ),
     pytest.param(

@@ -114,19 +114,20 @@ def several(tmp_path: Path) -> tuple[Config, Authority, Authority]:
 
 def test_a_real_certificate_is_really_judged(tmp_path: Path, several: tuple[Config, Authority, Authority]) -> None:
     loaded, cluster, partner = several
+    now = time.time()
     cases = (
         (cluster.issue(uri="spiffe://cluster.local/ns/a/sa/b"), None, False),
         (partner.issue(uri="spiffe://cluster.local/ns/a/sa/b"), Reason.CERTIFICATE_UNTRUSTED, False),
         (Authority("cluster.local").issue(uri="spiffe://cluster.local/x"), Reason.CERTIFICATE_UNTRUSTED, True),
     )
     for issued, reason, closed in cases:
-        given = evidence.real_certificate(loaded, issued.write(tmp_path, "client").certificate, NOW)
+        given = evidence.real_certificate(loaded, issued.write(tmp_path, "client").certificate, now)
         assert given.closed is closed
         if reason is None:
-            assert given.judge.judge(given.sent, NOW).id == "spiffe://cluster.local/ns/a/sa/b"
+            assert given.judge.judge(given.sent, now).id == "spiffe://cluster.local/ns/a/sa/b"
             continue
         with pytest.raises(Refused) as refused:
-            given.judge.judge(given.sent, NOW)
+            given.judge.judge(given.sent, now)
         assert refused.value.reason is reason
 
 
@@ -134,8 +135,8 @@ def test_an_expired_certificate_ends_in_the_handshake(
     tmp_path: Path, several: tuple[Config, Authority, Authority]
 ) -> None:
     loaded, cluster, _ = several
+    later = time.time() + 5 * 86400
     file = cluster.issue(uri="spiffe://cluster.local/ns/a/sa/b").write(tmp_path, "client").certificate
-    later = NOW + 5 * 86400
     given = evidence.real_certificate(loaded, file, later)
     assert given.closed
     with pytest.raises(Refused) as refused:

@@ -101,7 +101,14 @@ def _rewrite(report: Report, path: Path, route: Route) -> None:
                     (*base, "prefix"), f"{pattern!r} has no prefix to replace: each path of this route must be X/*"
                 )
     if rewrite.host is not None:
-        report.one((*base, "host"), rewrite.host, parse_authority)
+        report.one((*base, "host"), rewrite.host, _judge_authority)
+
+
+def _judge_authority(text: str) -> None:
+    try:
+        parse_authority(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no host: write a name, and a port if it has one") from None
 
 
 def _judge_literal_path(text: str) -> None:

@@ -4,7 +4,6 @@ from gateway.config.checks.report import Report
 from gateway.config.checks.urls import judge_host, judge_url
 from gateway.config.schema import Config, Upstream
 from gateway.config.tree import Path
-from gateway.kernel.patterns.hosts import parse_host
 
 
 def check(config: Config, report: Report) -> None:
@@ -33,7 +32,7 @@ def _endpoints(report: Report, path: Path, upstream: Upstream) -> None:
 def _verified(config: Config, report: Report, path: Path, upstream: Upstream) -> None:
     name = upstream.tls.server_name
     if name is not None:
-        report.one((*path, "tls", "server_name"), name, parse_host)
+        report.one((*path, "tls", "server_name"), name, judge_host)
     identity = upstream.tls.server_identity
     if identity is None:
         return

@@ -37,7 +37,10 @@ def judge_host(host: str) -> bool:
             article = "an" if kind.startswith("u") else "a"
             raise ValueError(f"{host} is {article} {kind} address: the gateway never connects there")
         return kind == "loopback"
-    name = parse_host(host)
+    try:
+        name = parse_host(host)
+    except ValueError:
+        raise ValueError(f"{host!r} is no host name: write one like api.example.com") from None
     if name.rpartition(".")[2].isdigit() or name.rpartition(".")[2].startswith("0x"):
         raise ValueError(f"{host!r} is neither a name nor an address in its usual form")
     if name in _METADATA_NAMES:

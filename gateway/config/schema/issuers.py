@@ -27,6 +27,8 @@ class Jwks(Node):
     @model_validator(mode="before")
     @classmethod
     def _from_path(cls, data: Any) -> Any:
+        if isinstance(data, str) and "://" in data:
+            raise ValueError("jwks names a file: a URL stands under jwks_uri")
         return {"file": data} if isinstance(data, str) else data
 
 

@@ -43,7 +43,7 @@ class CredentialSources:
             feed.start()
 
     async def settle(self, seconds: float) -> None:
-        """Wait until each issuer was asked once for its keys, for `seconds` at most: who asks next need not see a 503."""
+        """Wait, `seconds` at most, until each issuer was asked once for its keys: who asks next need not see a 503."""
         waiting = [asyncio.create_task(feed.tried()) for feed in self.keys.values() if isinstance(feed, JwksFeed)]
         if waiting:
             _, late = await asyncio.wait(waiting, timeout=seconds)

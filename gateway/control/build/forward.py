@@ -12,7 +12,7 @@ from gateway.control.build.accept import via_pseudonym
 from gateway.control.build.upstreams import own_spiffe_id
 from gateway.model.request import RawHeaders
 from gateway.stages.forward.claims import FieldValue, compile_value, literal_or_claim
-from gateway.stages.forward.fields import AnswerFields, RequestFields, judge_keep, judge_set
+from gateway.stages.forward.fields import AnswerFields, RequestFields, judge_set
 from gateway.stages.forward.head import RequestHead
 from gateway.stages.forward.local import redirect, respond
 from gateway.stages.forward.proxy import Proxy
@@ -55,7 +55,7 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
     fields = RequestFields(
         shared.reserved,
         keep_authorization=route.forward.authorization == "keep",
-        keep=[judge_keep(name) for name in route.forward.keep],
+        keep=_names(route.forward.keep),
         remove=_names(route.request_headers.remove),
     )
     rewrite = route.rewrite

@@ -135,11 +135,14 @@ class JwksFeed:
         if self._flight is None:
             self._flight = asyncio.get_running_loop().create_task(self._fetch(rediscover=rediscover))
             self._flight.add_done_callback(self._landed)
-        await asyncio.shield(self._flight)
+        await asyncio.wait((self._flight,))  # a waiter that goes does not end the fetch, nor its end the waiter
 
-    def _landed(self, _: asyncio.Task[None]) -> None:
+    def _landed(self, flight: asyncio.Task[None]) -> None:
         self._flight = None
         self._tried.set()
+        error = None if flight.cancelled() else flight.exception()
+        if error is not None:
+            self._failed(f"a fault of the gateway's own: {type(error).__name__}")
 
     async def _fetch(self, *, rediscover: bool) -> None:
         settings = self.settings

@@ -27,6 +27,7 @@ class FileKeys:
         self._on_refresh = on_refresh
         self._watched = Watched(path)
         self._watched.changed()
+        self._failing = False
         self._poller: asyncio.Task[None] | None = None
         try:
             self._keys = self._read()
@@ -40,6 +41,15 @@ class FileKeys:
     def current(self) -> KeySet | None:
         """The keys in force."""
         return self._keys
+
+    @property
+    def failing(self) -> bool:
+        """True while the file cannot be used and older keys serve, for `/readyz?verbose`."""
+        return self._failing
+
+    def age(self) -> float | None:
+        """None: keys from a file do not age."""
+        return None
 
     def start(self) -> None:
         """Begin to look at the file."""
@@ -65,12 +75,12 @@ class FileKeys:
             self._keys = self._read()
         except (OSError, ValueError) as error:
             log.error("issuer %s: %s cannot be used, the last good keys serve on: %s", self._name, self.path, error)
-            ok = False
+            self._failing = True
         else:
             log.info("issuer %s: its keys were read again", self._name)
-            ok = True
+            self._failing = False
         if self._on_refresh is not None:
-            self._on_refresh(self._name, ok)
+            self._on_refresh(self._name, not self._failing)
 
     def _read(self) -> KeySet:
         keys = parse_key_set(self.path.read_bytes())

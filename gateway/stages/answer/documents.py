@@ -87,12 +87,13 @@ def _detail(reason: Reason) -> str:
 
 def prefers_html(accept: str) -> bool:
     """True when Accept ranks HTML above JSON (RFC 9110 section 12.5.1)."""
+    accept = accept.lower()
     if "html" not in accept:
         return False
     html = json_quality = anything = 0.0
     for entry in accept.split(","):
         media, *parameters = entry.split(";")
-        media = media.strip().lower()
+        media = media.strip()
         quality = _quality(parameters)
         if media in ("text/html", "application/xhtml+xml"):
             html = max(html, quality)
@@ -106,7 +107,7 @@ def prefers_html(accept: str) -> bool:
 def _quality(parameters: list[str]) -> float:
     for parameter in parameters:
         name, _, value = parameter.strip().partition("=")
-        if name.lower() == "q":
+        if name == "q":
             try:
                 return min(max(float(value), 0.0), 1.0)
             except ValueError:

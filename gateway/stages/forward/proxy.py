@@ -18,8 +18,9 @@ from gateway.stages.forward.fields import AnswerFields
 from gateway.stages.forward.head import RequestHead
 from gateway.stages.forward.upload import Upload
 from gateway.upstreams.cluster import Cluster
-from gateway.upstreams.connection import Connection, Lost
+from gateway.upstreams.connection import Connection
 from gateway.upstreams.endpoint import Endpoint
+from gateway.upstreams.lost import Lost
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 _NEVER = float("inf")
@@ -55,12 +56,10 @@ class Proxy:
         except ClientGone:
             return transfer.outcome(Reason.CLIENT_GONE)
         except Refused as refused:
-            if not exchange.started:
-                transfer.endpoint.count(refused.reason)
-                refused.upstream, refused.endpoint = self.cluster.name, transfer.endpoint.url
-                raise
-            exchange.abort()
-            return transfer.outcome(refused.reason)
+            if exchange.started:
+                exchange.abort()
+                return transfer.outcome(refused.reason)
+            raise transfer.refusal(refused) from None
         finally:
             transfer.give_back()
         return transfer.outcome(None)
@@ -186,6 +185,14 @@ class _Transfer:
         if upload is not None:
             upload.stop()
         connection.finish(whole=upload is None or upload.done)
+
+    def refusal(self, refused: Refused) -> Refused:
+        """Count it, and name who failed. Nothing was sent yet, so even an answer that broke off is a plain 502."""
+        if refused.reason is Reason.UPSTREAM_RESET:
+            refused = Refused(Reason.UPSTREAM_PROTOCOL, refused.detail)
+        self.endpoint.count(refused.reason)
+        refused.upstream, refused.endpoint = self._proxy.cluster.name, self.endpoint.url
+        return refused
 
     def outcome(self, reason: Reason | None) -> Outcome:
         """Count it, and say what became of it."""

@@ -272,3 +272,34 @@ async def test_a_closed_feed_runs_nothing_and_stays_readable() -> None:
         await feed.close()
         assert len(asyncio.all_tasks()) == len([task for task in asyncio.all_tasks() if "JwksFeed" not in repr(task)])
         assert feed.current is not None
+
+
+async def test_a_request_that_waits_survives_the_close_of_its_feed() -> None:
+    """A reload replaced the feed: the request is answered, not cancelled."""
+    async with provider() as held:
+        feed = JwksFeed(settings(held.url), clock=time.time)
+        feed.start()
+        await until(lambda: feed.current and feed._flight is None, what="keys")
+        held.hold = asyncio.Event()
+        judged = stage([entry(held.issuer, feed)])
+        token = held.issuer.token(headers={"kid": "new"})
+        waiting = asyncio.ensure_future(reason(judged, request(f"Bearer {token}", now=time.time())))
+        await until(lambda: held.asked["/jwks"] == 2, what="the fetch")
+        await feed.close()
+        assert await asyncio.wait_for(waiting, 5) is Reason.TOKEN_KEY_UNKNOWN
+
+
+async def test_a_client_that_goes_does_not_end_the_fetch_of_others() -> None:
+    async with provider() as held, feeding(settings(held.url)) as feed:
+        await until(lambda: feed.current and feed._flight is None, what="keys")
+        held.hold = asyncio.Event()
+        held.issuer.rotate()
+        held.publish()
+        judged = stage([entry(held.issuer, feed)])
+        ctx = request(f"Bearer {held.issuer.token()}", now=time.time())
+        gone, stays = (asyncio.ensure_future(reason(judged, ctx)) for _ in range(2))
+        await until(lambda: held.asked["/jwks"] == 2, what="the fetch")
+        gone.cancel()
+        held.hold.set()
+        assert await asyncio.wait_for(stays, 5) is None
+        assert gone.cancelled()

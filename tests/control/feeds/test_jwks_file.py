@@ -55,6 +55,11 @@ def test_K6_a_bad_file_keeps_the_last_good(tmp_path: Path, caplog: pytest.LogCap
     assert keys.current is before
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert results == [False]
+    assert keys.failing
+    assert keys.age() is None
+    write(tmp_path / "jwks.json", Issuer())
+    keys.reload()
+    assert not keys.failing
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", '{"keys": []}', "[]"])

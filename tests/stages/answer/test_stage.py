@@ -1,0 +1,306 @@
+"""Refusals as clients see them (contract section 5)."""
+
+import json
+from collections.abc import Iterable
+from html.parser import HTMLParser
+
+import pytest
+
+from gateway.model.limit import LimitStatus
+from gateway.model.outcome import Outcome
+from gateway.model.reason import Reason
+from gateway.model.refused import Challenge, Refused
+from gateway.model.request import Preflight, RequestHead
+from gateway.model.route import Route
+from gateway.stages.answer.challenge import Challenges
+from gateway.stages.answer.cors import Cors
+from gateway.stages.answer.stage import Answer
+from tests.exchange import Recorder, context, head, trace
+
+APP = "https://app.example.com"
+CORS = Cors([APP], ["GET", "PUT"], ["authorization"], ["X-Request-Id"], credentials=True, max_age=600)
+ANSWER = Answer([None, CORS], Challenges(tokens=True, dpop_algorithms=("ES256", "EdDSA")))
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+def route(index: int = 0, **more: tuple[str, ...]) -> Route:
+    return Route("r", index, False, None, "", **more)  # type: ignore[arg-type]
+
+
+async def refuse(
+    refused: Refused,
+    request: RequestHead | None = None,
+    *,
+    where: Route | None = None,
+    limits: Iterable[LimitStatus] = (),
+    preflight: Preflight | None = None,
+    answer: Answer = ANSWER,
+) -> Recorder:
+    request = request or head()
+    exchange = Recorder(request)
+    seen = trace(request, context(request, preflight=preflight), route=where or route(), limits=limits)
+    outcome = await answer.refuse(exchange, seen, refused)
+    assert outcome == Outcome(exchange.status, None, None, 0, len(exchange.body), refused.reason)
+    return exchange
+
+
+async def test_a_problem_document() -> None:
+    got = await refuse(Refused(Reason.NO_RULE_ALLOWS, "rule readers at routes.yaml:4 wants role=admin"))
+    assert (got.status, got.ended, got.writes) == (403, True, 1)
+    assert (got.value("content-type"), got.value("cache-control")) == ("application/problem+json", "no-store")
+    assert json.loads(got.body) == {
+        "type": "urn:gateway:problem:no_rule_allows",
+        "title": "no rule allows this request",
+        "status": 403,
+        "detail": "No rule allows this request.",
+        "instance": "urn:gateway:request:req-1",
+        "reason": "no_rule_allows",
+        "request_id": "req-1",
+    }
+    assert (got.value("content-length"), got.value("x-request-id")) == (str(len(got.body)), "req-1")
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason.status])
+async def test_every_reason_has_its_document_and_names_nothing_of_the_house(reason: Reason) -> None:
+    refused = Refused(reason, "spiffe://secret rule-7 https://10.0.0.5:8443 kid-1", rule="rule-7")
+    refused.upstream, refused.endpoint = "up-7", "https://10.0.0.5:8443"
+    exchange = Recorder(head())
+    outcome = await ANSWER.refuse(exchange, trace(exchange.head, context(exchange.head), route=route()), refused)
+    told = json.loads(exchange.body)
+    assert (exchange.status, told["status"], told["reason"]) == (reason.status, reason.status, reason.wire)
+    assert told["detail"]
+    assert (outcome.upstream, outcome.endpoint) == ("up-7", "https://10.0.0.5:8443")
+    everything = exchange.body + repr(exchange.headers).encode()
+    assert not any(secret in everything for secret in (b"secret", b"rule-7", b"10.0.0.5", b"kid-1", b"up-7"))
+    assert (exchange.value("retry-after") is not None) is (reason.status in (429, 503))
+    assert (exchange.value("www-authenticate") is not None) is (reason.status == 401 or reason is Reason.SCOPE_MISSING)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "rule"),
+    [
+        pytest.param(
+            [
+                Reason.CERTIFICATE_UNTRUSTED,
+                Reason.CERTIFICATE_EXPIRED,
+                Reason.CERTIFICATE_REVOKED,
+                Reason.SPIFFE_ID_INVALID,
+            ],
+            "M25",
+            id="M25-certificates-look-alike",
+        ),
+        pytest.param([Reason.TOKEN_SIGNATURE, Reason.TOKEN_KEY_UNKNOWN], "J33", id="J33-keys-look-alike"),
+    ],
+)
+async def test_what_would_help_an_attacker_looks_alike(reasons: list[Reason], rule: str) -> None:
+    for accept in ("application/json", BROWSER):
+        answers = [
+            await refuse(Refused(reason, f"{rule} {reason}"), head(headers=[("accept", accept)])) for reason in reasons
+        ]
+        assert len({(got.status, got.body, repr(got.headers)) for got in answers}) == 1
+
+
+@pytest.mark.parametrize(
+    ("refused", "challenge"),
+    [
+        pytest.param(
+            Refused(Reason.CREDENTIALS_MISSING), 'Bearer realm="gateway"', id="J33-nothing-sent-no-error-code"
+        ),
+        pytest.param(
+            Refused(Reason.TOKEN_EXPIRED, "exp 17"), 'Bearer realm="gateway", error="invalid_token"', id="J33-expired"
+        ),
+        pytest.param(
+            Refused(Reason.TOKEN_AUDIENCE), 'Bearer realm="gateway", error="invalid_token"', id="J33-audience"
+        ),
+        pytest.param(
+            Refused(Reason.SCOPE_MISSING, challenge=Challenge(scopes=("a:read", "b"))),
+            'Bearer realm="gateway", error="insufficient_scope", scope="a:read b"',
+            id="J33-scope",
+        ),
+        pytest.param(
+            Refused(Reason.STEP_UP_REQUIRED, challenge=Challenge(acr=("phr",), max_age=900)),
+            'Bearer realm="gateway", error="insufficient_user_authentication", acr_values="phr", max_age=900',
+            id="J33-step-up",
+        ),
+        pytest.param(
+            Refused(Reason.BINDING_MISSING),
+            'DPoP realm="gateway", error="invalid_token", algs="ES256 EdDSA"',
+            id="J34-bound-token-without-proof",
+        ),
+        pytest.param(
+            Refused(Reason.DPOP_INVALID),
+            'DPoP realm="gateway", error="invalid_dpop_proof", algs="ES256 EdDSA"',
+            id="J34-bad-proof",
+        ),
+        pytest.param(Refused(Reason.CERTIFICATE_REQUIRED), "TLS-Client-Certificate", id="M25-certificate-required"),
+        pytest.param(Refused(Reason.CERTIFICATE_REVOKED), "TLS-Client-Certificate", id="M25-certificate-revoked"),
+        pytest.param(
+            Refused(Reason.CREDENTIALS_MISSING, challenge=Challenge(certificate=True)),
+            "TLS-Client-Certificate",
+            id="M25-only-a-certificate-would-do",
+        ),
+        pytest.param(
+            Refused(Reason.SCOPE_MISSING, challenge=Challenge(scopes=('a"b', "c"))),
+            'Bearer realm="gateway", error="insufficient_scope", scope="c"',
+            id="J33-a-scope-cannot-add-parameters",
+        ),
+        pytest.param(Refused(Reason.DENIED_BY_RULE), None, id="J33-no-challenge-for-403"),
+    ],
+)
+async def test_challenges(refused: Refused, challenge: str | None) -> None:
+    assert (await refuse(refused)).value("www-authenticate") == challenge
+
+
+async def test_without_issuers_only_a_certificate_would_do() -> None:
+    answer = Answer([None], Challenges(tokens=False))
+    got = await refuse(Refused(Reason.CREDENTIALS_MISSING), answer=answer)
+    assert got.value("www-authenticate") == "TLS-Client-Certificate"
+
+
+async def test_without_dpop_a_bound_token_is_just_invalid() -> None:
+    got = await refuse(Refused(Reason.BINDING_MISSING), answer=Answer([None], Challenges(tokens=True)))
+    assert got.value("www-authenticate") == 'Bearer realm="gateway", error="invalid_token"'
+
+
+@pytest.mark.parametrize(
+    ("accept", "html"),
+    [
+        (BROWSER, True),
+        ("text/html", True),
+        ("text/html;q=0.5, application/json", False),
+        ("text/html;q=0.9, application/json;q=0.5", True),
+        ("application/problem+json, text/html", False),
+        ("*/*", False),
+        ("text/html;q=0", False),
+        ("text/html;q=nonsense", False),
+        ("TEXT/HTML", True),
+        ("", False),
+    ],
+)
+async def test_html_where_accept_prefers_it(accept: str, html: bool) -> None:
+    got = await refuse(Refused(Reason.NO_ROUTE), head(headers=[("accept", accept)]))
+    assert ((got.value("content-type") or "").startswith("text/html"), got.body.startswith(b"<!doctype")) == (
+        html,
+        html,
+    )
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.links += [value or "" for name, value in attrs if name == "href"]
+
+
+@pytest.mark.parametrize("text", ['<script>alert("1")</script>', '"><img src=x onerror=1>', "javascript:alert(1)"])
+async def test_H30_nothing_reaches_html_unescaped(text: str) -> None:
+    request = head(target="/<script>alert(1)</script>", headers=[("accept", "text/html"), ("user-agent", text)])
+    exchange = Recorder(request)
+    seen = trace(request, None)
+    seen.request_id = text
+    await ANSWER.refuse(exchange, seen, Refused(Reason.NO_ROUTE, text, remediation=text))
+    tags = Tags()
+    tags.feed(exchange.body.decode())
+    assert set(tags.seen) <= {"html", "head", "meta", "title", "body", "h1", "p", "code", "br", "a"}
+    assert tags.links == []
+    assert exchange.value("content-security-policy") == "default-src 'none'"
+
+
+async def test_H30_json_holds_no_path_and_is_plain_ascii() -> None:
+    request = head(target="/</script>\u2028", headers=[])
+    got = await refuse(Refused(Reason.NO_ROUTE, remediation="https://help.example/é"), request)
+    assert got.body.isascii()
+    assert (b"script" in got.body, json.loads(got.body)["remediation"]) == (False, "https://help.example/é")
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        (Reason.CREDENTIALS_MISSING, "16"),
+        (Reason.NO_RULE_ALLOWS, "7"),
+        (Reason.RATE_LIMITED, "8"),
+        (Reason.UPSTREAM_CONNECT, "14"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["application/grpc", "application/grpc+proto", "Application/gRPC; x=y"])
+async def test_grpc_gets_its_status_and_no_body(reason: Reason, status: str, kind: str) -> None:
+    request = head("POST", headers=[("content-type", kind), ("accept", "text/html")])
+    exchange = Recorder(request)
+    outcome = await ANSWER.refuse(exchange, trace(request, context(request), route=route()), Refused(reason))
+    assert (exchange.status, exchange.body, exchange.ended, outcome.reason) == (200, b"", True, reason)
+    assert (exchange.value("grpc-status"), exchange.value("content-type")) == (status, "application/grpc")
+
+
+@pytest.mark.parametrize("kind", ["application/grpc-web", "application/json", "text/plain"])
+async def test_what_is_not_grpc_gets_http(kind: str) -> None:
+    got = await refuse(Refused(Reason.NO_RULE_ALLOWS), head("POST", headers=[("content-type", kind)]))
+    assert (got.status, got.value("grpc-status")) == (403, None)
+
+
+async def test_head_gets_no_body() -> None:
+    got = await refuse(Refused(Reason.NO_ROUTE), head("HEAD"))
+    assert (got.body, got.value("content-length") != "0") == (b"", True)
+
+
+@pytest.mark.parametrize(
+    ("request_head", "reason", "closes"),
+    [
+        (head("POST", length=5), Reason.CREDENTIALS_MISSING, True),
+        (head("POST", chunked=True), Reason.CREDENTIALS_MISSING, True),
+        (head("POST", length=0), Reason.CREDENTIALS_MISSING, False),
+        (head(), Reason.CREDENTIALS_MISSING, False),
+        (head(fault=Reason.AMBIGUOUS_FRAMING), Reason.AMBIGUOUS_FRAMING, True),
+        (head(), Reason.HEADERS_TOO_LARGE, True),
+        (head(), Reason.RATE_LIMITED, False),
+    ],
+)
+async def test_H10_the_connection_ends_where_what_follows_cannot_be_told(
+    request_head: RequestHead, reason: Reason, closes: bool
+) -> None:
+    assert ((await refuse(Refused(reason), request_head)).value("connection") == "close") is closes
+
+
+async def test_retry_after_is_what_the_refusal_knows() -> None:
+    assert (await refuse(Refused(Reason.RATE_LIMITED, retry_after=17))).value("retry-after") == "17"
+    assert (await refuse(Refused(Reason.KEYS_UNAVAILABLE))).value("retry-after") == "5"
+
+
+async def test_405_names_the_methods() -> None:
+    where = route(-1, allowed_methods=("GET", "PUT"))
+    assert (await refuse(Refused(Reason.METHOD_NOT_ALLOWED), where=where)).value("allow") == "GET, PUT"
+
+
+async def test_limits_of_the_trace_and_of_the_refusal() -> None:
+    early, late = LimitStatus("per-address", 600, 60, 599, 60), LimitStatus("per-client", 100, 60, 0, 12)
+    got = await refuse(Refused(Reason.RATE_LIMITED, limits=(late,)), limits=[early])
+    assert got.value("ratelimit-policy") == '"per-address";q=600;w=60, "per-client";q=100;w=60'
+    assert got.value("ratelimit") == '"per-address";r=599;t=60, "per-client";r=0;t=12'
+
+
+async def test_a_reason_that_is_never_answered_breaks_off() -> None:
+    exchange = Recorder(head())
+    outcome = await ANSWER.refuse(exchange, trace(exchange.head), Refused(Reason.CLIENT_GONE))
+    assert (exchange.aborted, exchange.started, outcome.status) == (True, False, 0)
+
+
+async def test_a_head_that_was_never_understood_is_answered_too() -> None:
+    request = RequestHead("", b"", "1.1", [], None, False, Reason.BAD_REQUEST)
+    exchange = Recorder(request)
+    await ANSWER.refuse(exchange, trace(request), Refused(Reason.BAD_REQUEST))
+    assert (exchange.status, exchange.value("connection")) == (400, "close")
+
+
+async def test_cors_stands_on_refusals_once_the_route_is_known() -> None:
+    got = await refuse(Refused(Reason.TOKEN_EXPIRED), head(headers=[("origin", APP)]), where=route(1))
+    assert (got.value("access-control-allow-origin"), got.value("vary")) == (APP, "Origin")
+    assert got.value("access-control-allow-credentials") == "true"
+
+
+async def test_H29_a_refused_preflight_has_no_cors_fields() -> None:
+    request = head("OPTIONS", headers=[("origin", APP)])
+    got = await refuse(Refused(Reason.CORS_REFUSED), request, where=route(1), preflight=Preflight(APP, "PUT", ()))
+    assert (got.status, [name for name, _ in got.headers if name.startswith(b"access-control")]) == (403, [])
