@@ -35,7 +35,8 @@ class Jwks(Node):
 class Binding(Node):
     """Which proofs of possession are asked of a token."""
 
-    dpop: Literal["optional"] = "optional"
+    dpop: Literal["off", "optional", "required"] = "optional"
+    """RFC 9449: `optional` holds bound tokens to a proof of their key, `required` refuses unbound ones."""
     mtls: Literal["off", "optional", "required"] = "optional"
     """RFC 8705: `optional` holds bound tokens to their certificate, `required` refuses unbound ones."""
 
@@ -57,3 +58,9 @@ class Issuer(Named):
     space_delimited_claims: tuple[NonEmpty, ...] = ("scope", "permission")
     token_type: Literal["any", "at+jwt"] = "any"
     binding: Binding = Field(default_factory=Binding)
+    dpop_age: Annotated[Duration, Field(ge=1, le=300)] = 60.0
+    """How long a DPoP proof is good, by its `iat`."""
+    dpop_nonce: Literal["off", "on"] = "off"
+    """Whether a DPoP proof has to hold a nonce of the gateway's."""
+    mode: Literal["enforce", "shadow"] = "enforce"
+    """In shadow its tokens are judged, counted and recorded, and count as not sent."""

@@ -36,7 +36,7 @@ def build_snapshot(
         accept=build_accept(config),
         route=build_routes(config),
         ratelimit=build_ratelimit(config, store, metrics),
-        authenticate=build_authenticate(config, sources),
+        authenticate=build_authenticate(config, sources, store.redis, metrics),
         posture=NoPosture(),
         authorize=build_authorize(config, metrics),
         record=build_record(config, keys, audit, metrics),

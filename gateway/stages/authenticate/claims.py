@@ -10,7 +10,7 @@ from gateway.model.json import JSON, Claims
 from gateway.model.principal import User
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.stages.authenticate.bindings import required_proofs
+from gateway.stages.authenticate.bindings import dpop, required_proofs
 from gateway.stages.authenticate.evidence import VerifiedToken
 from gateway.stages.authenticate.issuer import TrustedIssuer
 
@@ -55,9 +55,16 @@ def judge_claims(issuer: TrustedIssuer, claims: Claims) -> VerifiedToken:
     begins = max(not_before if not_before is not None else 0.0, issued if issued is not None else 0.0)
     if issuer.profile:
         _check_profile(claims, issued)
-    proofs = required_proofs(issuer.bindings, _confirmation(claims))
-    user = User(issuer.issuer, issuer.name, subject, claims, ends)
-    return VerifiedToken(user, issuer, _audiences(claims), begins - issuer.clock_skew, ends, proofs)
+    cnf = _confirmation(claims)
+    return VerifiedToken(
+        User(issuer.issuer, issuer.name, subject, claims, ends),
+        issuer,
+        _audiences(claims),
+        begins - issuer.clock_skew,
+        ends,
+        required_proofs(issuer.bindings, cnf),
+        key_bound=cnf is not None and dpop.MEMBER in cnf,
+    )
 
 
 def _check_profile(claims: Claims, issued: float | None) -> None:
