@@ -68,6 +68,9 @@ class Metrics:
         self.upstream_ejected = gauge(
             "upstream_ejected", "1 while an endpoint is ejected.", "upstream", "endpoint", merge=Merge.MAX
         )
+        self.upstream_healthy = gauge(
+            "upstream_healthy", "0 while an endpoint fails its health check.", "upstream", "endpoint", merge=Merge.MIN
+        )
         # every worker reloads for one reload: the greatest count is the true one
         self.config_reloads = counter(
             "config_reloads_total", "Reloads of the config.", "result", merge=Merge.MAX
