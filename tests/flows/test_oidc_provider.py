@@ -7,7 +7,6 @@ import base64
 import contextlib
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import ssl
@@ -26,6 +25,7 @@ from gateway.testing.process import running
 from gateway.testing.serve import in_thread
 from gateway.testing.tls import server_context
 from gateway.testing.upstream import Upstream, echo
+from tests.absent import absent
 from tests.flows.gateway_process import Served, prepared, serving
 
 HERE = Path(__file__).with_name("oidc_provider")
@@ -50,17 +50,11 @@ routes:
 """
 
 
-def absent(why: str) -> None:
-    if os.environ.get("GATEWAY_REQUIRE_NODE") == "1":
-        pytest.fail(f"{why}, and GATEWAY_REQUIRE_NODE=1")
-    pytest.skip(f"{why}: the flow over the certified provider was not run")
-
-
 @pytest.fixture(scope="module")
 def modules() -> Path:
     """The provider's node modules, fetched once into the virtual environment by its lock file."""
     if shutil.which("node") is None or shutil.which("npm") is None:
-        absent("node and npm are not installed")
+        absent("NODE", "node and npm are not installed")
     # Modules are looked up beside the script: so both lie in one folder, named by what it holds.
     content = b"".join((HERE / name).read_bytes() for name in ("package-lock.json", "server.mjs"))
     cache = Path(sys.prefix) / "node" / hashlib.sha256(content).hexdigest()[:16]
@@ -77,7 +71,7 @@ def modules() -> Path:
         shutil.rmtree(made, ignore_errors=True)
         if fetched.returncode:
             last = (fetched.stderr.strip().splitlines() or ["no message"])[-1]
-            absent(f"npm cannot fetch oidc-provider ({last})")
+            absent("NODE", f"npm cannot fetch oidc-provider ({last})")
     return cache
 
 

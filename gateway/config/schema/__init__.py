@@ -16,17 +16,31 @@ from gateway.config.schema.routes import (
     Forward,
     HeaderEdit,
     Match,
+    Mirror,
     Redirect,
     Requires,
     Respond,
     Rewrite,
     Route,
+    WeightedUpstream,
 )
 from gateway.config.schema.rules import Condition, Operation, Policy, Rule, Source
 from gateway.config.schema.scalars import UNLIMITED
 from gateway.config.schema.trust import ClientAuthority, Identity, TrustDomain
-from gateway.config.schema.units import Address, Rate
-from gateway.config.schema.upstreams import Connections, Endpoint, Timeouts, Upstream, UpstreamTls
+from gateway.config.schema.units import Address, Percent, Rate
+from gateway.config.schema.upstreams import (
+    Balance,
+    CircuitBreaker,
+    Connections,
+    Dns,
+    Endpoint,
+    HealthCheck,
+    OutlierDetection,
+    Retries,
+    Timeouts,
+    Upstream,
+    UpstreamTls,
+)
 from gateway.kernel.patterns.blocks import Network
 
 __all__ = [
@@ -35,16 +49,20 @@ __all__ = [
     "Address",
     "Admin",
     "Audit",
+    "Balance",
     "Binding",
     "CertificateFiles",
+    "CircuitBreaker",
     "ClientAuthority",
     "Condition",
     "Config",
     "Connections",
     "Cors",
+    "Dns",
     "Endpoint",
     "Forward",
     "HeaderEdit",
+    "HealthCheck",
     "Identity",
     "Introspection",
     "Issuer",
@@ -54,17 +72,21 @@ __all__ = [
     "ListenerTls",
     "Log",
     "Match",
+    "Mirror",
     "Named",
     "Network",
     "Node",
     "Operation",
+    "OutlierDetection",
     "PathRules",
+    "Percent",
     "Policy",
     "Rate",
     "RateLimit",
     "Redirect",
     "Requires",
     "Respond",
+    "Retries",
     "Rewrite",
     "Route",
     "Rule",
@@ -74,4 +96,5 @@ __all__ = [
     "TrustDomain",
     "Upstream",
     "UpstreamTls",
+    "WeightedUpstream",
 ]

@@ -38,7 +38,7 @@ def build_snapshot(
         ratelimit=build_ratelimit(config, store, metrics),
         authenticate=build_authenticate(config, sources, store.redis, metrics),
         posture=NoPosture(),
-        authorize=build_authorize(config),
+        authorize=build_authorize(config, metrics),
         record=build_record(config, keys, audit, metrics),
         answer=build_answer(config),
         forward=build_forward(config, clusters),
