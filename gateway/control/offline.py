@@ -57,6 +57,12 @@ class Verdict:
         return None if self.refused is None else self.refused.reason
 
     @property
+    def route(self) -> str | None:
+        """The name of the route; None where none matched."""
+        route = self.trace.route
+        return route.name if route is not None and route.index >= 0 else None
+
+    @property
     def nearest(self) -> list[Judged]:
         """On a deny, the ALLOW rules that failed in the fewest clauses."""
         if self.effect is not Effect.DENY:
