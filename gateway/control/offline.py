@@ -14,6 +14,7 @@ from gateway.control.build.authenticate import authenticate_with
 from gateway.control.build.authorize import build_authorize
 from gateway.control.build.route import build_routes
 from gateway.control.evidence import CertificateEvidence, TokenEvidence
+from gateway.control.made_up import Url, make_head
 from gateway.model.connection import Connection
 from gateway.model.exchange import Exchange
 from gateway.model.limit import LimitStatus
@@ -29,7 +30,7 @@ from gateway.model.shadow import Shadow
 from gateway.model.trace import Stage, Trace
 from gateway.pipeline import decide
 from gateway.snapshot import Snapshot
-from gateway.stages.authorize import Action, Judged
+from gateway.stages.authorize import Action, Judged, Rule
 from gateway.stages.posture.stage import NoPosture
 
 DECIDING = tuple(stage for stage in Stage if stage not in (Stage.RECORD, Stage.FORWARD))
@@ -76,6 +77,14 @@ def _grants(judged: Judged) -> bool:
     return judged.rule.action is Action.ALLOW and not judged.rule.shadow
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A route that may take a request, and the request as it was accepted."""
+
+    ctx: RequestContext
+    route: MatchedRoute
+
+
 class Offline:
     """The deciding stages of one config, without its clients, stores and backends."""
 
@@ -94,6 +103,28 @@ class Offline:
         except Refused:
             return None
         return self.config.routes[index] if index >= 0 else None
+
+    def rules_of(self, route: MatchedRoute, listener: str) -> tuple[Rule, ...]:
+        """The compiled rules that stand over a route on a listener, in file order, those of policies first."""
+        return self._authorize.rules(route, listener)
+
+    def candidates(self, connection: Connection, method: str, url: Url, now: float) -> list[Candidate]:
+        """Every route that may take such a request, by the headers that it may carry; the last asks for none.
+
+        Raises Refused where no route is asked at all.
+        """
+        found = []
+        for index, route in enumerate(self.config.routes):
+            if route.match.headers:
+                samples = [(name, pattern.replace("*", "x")) for name, pattern in route.match.headers.items()]
+                candidate = self._candidate(connection, make_head(method, url, samples), now)
+                if candidate.route.index == index:
+                    found.append(candidate)
+        return [*found, self._candidate(connection, make_head(method, url, ()), now)]
+
+    def _candidate(self, connection: Connection, head: RequestHead, now: float) -> Candidate:
+        ctx = self._accept(Trace(connection, head, request_id="offline", time=now, began=0.0))
+        return Candidate(ctx, self._routes(ctx))
 
     async def judge(
         self,

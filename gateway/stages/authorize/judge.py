@@ -47,10 +47,14 @@ def _judge(rule: Rule, facts: Facts) -> Judged:
 
 def _text(clause: Clause, facts: Facts) -> str:
     seen = clause.seen(facts)
-    wanted = " or ".join(clause.values)
-    negated = ".not_" in clause.key or clause.key.endswith(" not")
     if seen is None:
         has = "it is absent"
     else:
         has = f"it is {', '.join(value if len(value) <= _SHOWN else value[:_SHOWN] + '…' for value in seen) or 'empty'}"
-    return f"{clause.key.removesuffix(' not')} must {'not ' if negated else ''}be {wanted}: {has}"
+    return f"{asks(clause)}: {has}"
+
+
+def asks(clause: Clause) -> str:
+    """What a clause asks, in words for people."""
+    negated = ".not_" in clause.key or clause.key.endswith(" not")
+    return f"{clause.key.removesuffix(' not')} must {'not ' if negated else ''}be {' or '.join(clause.values)}"
