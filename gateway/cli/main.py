@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("gateway.cli.explain", "what would become of one request, and why"),
     "test": ("gateway.cli.test", "run policy tests, and say which rules they cover"),
     "who": ("gateway.cli.who", "which principals can reach a request, by which rule"),
+    "replay": ("gateway.cli.replay", "judge recorded decisions again, and list what flips"),
     "schema": ("gateway.cli.schema", "JSON Schema of routes.yaml, for editors"),
     "audit": ("gateway.cli.audit", "verify DIR: is the audit log what the gateway wrote?"),
     "status": ("gateway.cli.status", "what a running gateway is doing"),

@@ -25,6 +25,7 @@ from gateway.model.reason import Reason
 from gateway.stages.authenticate.assumed import FOREVER, AssumedCertificate, AssumedToken, FixedKeys
 from gateway.stages.authenticate.authenticators.jwt import JwtVerifier
 from gateway.stages.authenticate.evidence import CertificateJudge, TokenVerifier
+from gateway.stages.authenticate.issuer import TrustedIssuer
 from gateway.stages.authenticate.keys import KeySet, parse_key_set
 
 _EXPIRES = 300  # seconds: what an assumed token has left where its claims do not say
@@ -71,11 +72,15 @@ def assumed_token(
     audience = (required or chosen.audiences)[0]  # where any will do, "*" is one like any
     filled: dict[str, JSON] = {"iss": chosen.issuer, "exp": int(now) + _EXPIRES, "aud": audience}
     whole: Claims = {**filled, **claims}
-    keys = dict.fromkeys(config.issuers, FixedKeys(_NO_KEYS))
-    verifier = AssumedToken(build_issuers(config, keys)[chosen.name], whole)
+    verifier = AssumedToken(keyless_issuers(config)[chosen.name], whole)
     subject = whole.get("sub")
     presented = User(chosen.issuer, chosen.name, subject, whole, FOREVER) if isinstance(subject, str) else None
     return TokenEvidence(verifier, "assumed", presented)
+
+
+def keyless_issuers(config: Config) -> dict[str, TrustedIssuer]:
+    """The issuers by name, for tokens that nobody verifies."""
+    return build_issuers(config, dict.fromkeys(config.issuers, FixedKeys(_NO_KEYS)))
 
 
 def real_token(config: Config, token: str, jwks: Path | None) -> TokenEvidence:

@@ -137,7 +137,7 @@ class Offline:
         """Decide as serving would; then judge the rules, whether they were reached or not."""
         trace = Trace(connection, head, request_id="offline", time=now, began=0.0)
         snapshot = self._snapshot(token, certificate)
-        closed = self._handshake(connection, certificate, now)
+        closed = handshake(self.config, connection, certificate, now)
         try:
             trace.ctx = snapshot.accept(trace)
             if closed is None:
@@ -155,22 +155,6 @@ class Offline:
             if ctx.preflight is None:
                 judged = self._authorize.judge(ctx, route, principal, trace.posture)
         return self._verdict(trace, principal, tuple(judged), at_handshake=closed is not None)
-
-    def _handshake(self, connection: Connection, certificate: CertificateEvidence, now: float) -> Refused | None:
-        """What TLS itself refuses, before there is a request (contract section 5)."""
-        tls, settings = connection.tls, self.config.listeners[connection.listener].tls
-        if tls is None or settings is None:
-            return None
-        if not tls.chain:
-            if settings.client_certificate != "required":
-                return None
-            return Refused(Reason.CERTIFICATE_REQUIRED, "the listener requires a client certificate")
-        if certificate.closed:
-            try:
-                certificate.judge.judge(tls.chain, now)
-            except Refused as refused:
-                return refused
-        return None
 
     def _verdict(
         self, trace: Trace, principal: Principal | None, judged: tuple[Judged, ...], *, at_handshake: bool
@@ -197,12 +181,12 @@ class Offline:
         return route.redirect.status if route.redirect is not None else None
 
     def _snapshot(self, token: TokenEvidence, certificate: CertificateEvidence) -> Snapshot:
-        unserved = _Unserved()
+        unserved = Unserved()
         return Snapshot(
             digest=self.config.digest,
             accept=self._accept,
             route=self._routes,
-            ratelimit=_NeverCounted(),
+            ratelimit=NeverCounted(),
             authenticate=authenticate_with(self.config, token.verifier, certificate.judge),
             posture=NoPosture(),
             authorize=self._authorize,
@@ -220,7 +204,24 @@ class Offline:
         return [name for name in dict.fromkeys(names) if config.rate_limits[name].by_address is by_address]
 
 
-class _NeverCounted:
+def handshake(config: Config, connection: Connection, certificate: CertificateEvidence, now: float) -> Refused | None:
+    """What TLS itself refuses, before there is a request (contract section 5)."""
+    tls, settings = connection.tls, config.listeners[connection.listener].tls
+    if tls is None or settings is None:
+        return None
+    if not tls.chain:
+        if settings.client_certificate != "required":
+            return None
+        return Refused(Reason.CERTIFICATE_REQUIRED, "the listener requires a client certificate")
+    if certificate.closed:
+        try:
+            certificate.judge.judge(tls.chain, now)
+        except Refused as refused:
+            return refused
+    return None
+
+
+class NeverCounted:
     """Limits that let everything through: nobody sent this request."""
 
     async def by_address(self, ctx: RequestContext, route: MatchedRoute) -> list[LimitStatus]:
@@ -233,7 +234,7 @@ class _NeverCounted:
         return []
 
 
-class _Unserved:
+class Unserved:
     """What stands behind a decision: nothing that is judged offline gets so far."""
 
     def _refuse(self) -> NoReturn:

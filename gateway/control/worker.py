@@ -17,6 +17,7 @@ from typing import Protocol
 from gateway.app import GatewayApp
 from gateway.config.schema import Config
 from gateway.control.build.listeners import build_contexts, listener_limits, listener_redirect
+from gateway.control.build.record import input_names
 from gateway.control.feeds.jwks import JwksFeed
 from gateway.control.observe import ConnectionObserver
 from gateway.control.reload import Reloader, ReloadResult
@@ -101,7 +102,7 @@ class Worker:
         runtime, parts = self.runtime, self._parts
         await runtime.adopt(parts)
         self._reloader.started()
-        record_config(parts.audit, digest=parts.config.digest, ok=True)
+        record_config(parts.audit, digest=parts.config.digest, ok=True, inputs=input_names(parts.config))
         side = self._settings.make_side(self) if self._settings.make_side is not None else None
         watch = asyncio.create_task(self._reloader.watch())
         if self._settings.lifeline is not None:
