@@ -78,6 +78,26 @@ class Text(str):
         return made
 
 
+class Expression(Text):
+    """CEL, and where its first character stands when it is written in one line as it is."""
+
+    __slots__ = ("begins",)
+    begins: Place | None
+
+    @classmethod
+    def at(cls, value: str, begins: Place | None) -> Self:
+        """`begins` is None for a text over several lines or with escapes."""
+        made = cls(value)
+        made.begins = begins
+        return made
+
+    def place(self, line: int, column: int) -> Place | None:
+        """Where a character of the expression stands in the file."""
+        if self.begins is None or line != 1:
+            return None
+        return Place(self.begins.file, self.begins.line, self.begins.column + column - 1)
+
+
 class Number(float):
     """A number with a fraction or exponent, as it was written."""
 
@@ -209,7 +229,10 @@ class Document:
         if self._expects_key():
             self._key(event.value, where, plain=plain)
             return
-        self._put(self._value(event.value, where, plain=plain), where, event.anchor)
+        value = self._value(event.value, where, plain=plain)
+        if isinstance(value, str) and self._in_expression():
+            value = Expression.at(value, self._begins(event, where))
+        self._put(value, where, event.anchor)
 
     def _value(self, text: str, where: Place, *, plain: bool) -> object:
         if "${" not in text or self._in_expression():
@@ -223,6 +246,17 @@ class Document:
             return replaced
         whole = text.startswith("${") and text.find("}") == len(text) - 1
         return Text(replaced, variable=whole)
+
+    @staticmethod
+    def _begins(event: yaml.ScalarEvent, where: Place) -> Place | None:
+        """Where the first character of a scalar stands, if what stands there is the scalar letter by letter."""
+        quotes = 1 if event.style in ("'", '"') else 0
+        if event.start_mark is None or event.end_mark is None:
+            return None
+        as_written = event.end_mark.index - event.start_mark.index == len(event.value) + 2 * quotes
+        if event.style in ("|", ">") or "\n" in event.value or not as_written:
+            return None
+        return Place(where.file, where.line, where.column + quotes)
 
     def _in_expression(self) -> bool:
         """True for an entry of `when` or `require`: CEL, in which nothing is replaced."""
