@@ -95,7 +95,7 @@ def _actions(part: str, route: Route | None) -> list[tuple[str, Message]]:
         return [_claim(name)]
     if kind == "header":
         return [(name, {"request_headers": {"header_name": name, "descriptor_key": name, "skip_if_absent": True}})]
-    value = (route.name if part == "route" else str(route.upstream)) if route is not None else "none"
+    value = (route.name if part == "route" else _upstreams(route)) if route is not None else "none"
     return [(part, {"generic_key": {"descriptor_key": part, "descriptor_value": value}})]
 
 
@@ -103,6 +103,10 @@ def _claim(name: str) -> tuple[str, Message]:
     path = [{"key": CLAIMS[1]}, {"key": name}]
     key = {"key": CLAIMS[0], "path": path}
     return name, {"metadata": {"descriptor_key": name, "metadata_key": key, "default_value": "none"}}
+
+
+def _upstreams(route: Route) -> str:
+    return ",".join(each.upstream for each in route.upstream or ())
 
 
 def _filter(name: str) -> str:
