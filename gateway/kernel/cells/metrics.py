@@ -41,7 +41,7 @@ class Metrics:
         )
         self.authentications = counter(
             "authentications_total", "Credentials judged.", "method", "result", "reason"
-        )  # method: certificate, jwt; result: ok, refused; reason: a Reason's code, "" when ok
+        )  # method: certificate, jwt, introspection; result: ok, refused, shadow_ok, shadow_refused; reason: "" when ok
         self.rate_limit_decisions = counter(
             "rate_limit_decisions_total", "Limits asked.", "limit", "result"
         )  # result: admitted, refused, shadow_refused, error
