@@ -12,7 +12,6 @@ from tests.config.sample import changed, judged
 
 CONTRACT = Path(__file__).parent.parent.parent / "examples" / "contract.yaml"
 REFUSED = [
-    "54:1 posture",
     "79:5 retries",
     "80:5 health_check",
     "81:5 outlier_detection",
@@ -21,7 +20,6 @@ REFUSED = [
     "98:15 weights",
     "105:7 acr",
     "106:7 max_auth_age",
-    "107:7 posture",
     "120:5 mirror",
     "129:1 assertion",
     "130:133 sinks",
@@ -41,9 +39,9 @@ def test_of_the_whole_contract_exactly_this_is_refused(folder: Path) -> None:
 
 def test_without_them_the_contract_is_valid(folder: Path) -> None:
     text = CONTRACT.read_text(encoding="utf-8")
-    text = re.sub(r"(?m)^(posture|assertion|telemetry):.*\n(  .*\n)*\n?", "", text)
+    text = re.sub(r"(?m)^(assertion|telemetry):.*\n(  .*\n)*\n?", "", text)
     text = re.sub(r"(?m)^    (retries|health_check|outlier_detection|circuit_breaker|dns|mirror): .*\n", "", text)
-    text = re.sub(r"(?m)^      (acr|max_auth_age|posture): .*\n", "", text)
+    text = re.sub(r"(?m)^      (acr|max_auth_age): .*\n", "", text)
     text = text.replace(", sinks: [stdout]", "")
     text = re.sub(r"(?m)^    upstream: \[.*\]", "    upstream: inventory", text)
     errors, warnings = judged(folder, text)
@@ -65,6 +63,11 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
             ("upstreams:", "trust_domains: {a: {bundle: {url: https://a}}}\nupstreams:"),
             "6:29 bundle: {url}",
             id="bundle-url",
+        ),
+        pytest.param(
+            ("upstreams:", "posture: {p: {device: claims.d, source: {store: key}}}\nupstreams:"),
+            "6:42 store",
+            id="posture-store",
         ),
         pytest.param(("audiences:", "introspection: {url: x}, audiences:"), "5:62 introspection", id="introspection"),
         pytest.param(
@@ -105,7 +108,7 @@ def test_other_keys_and_values_of_the_contract_are_refused(folder: Path, extra: 
     "extra",
     [
         pytest.param(("upstreams:", "rate_limits: {a: {rate: 1/second, mode: enforce}}\nupstreams:"), id="limit"),
-        pytest.param(("upstreams:", "posture: {}\naudit: {sinks: []}\nupstreams:"), id="empty"),
+        pytest.param(("upstreams:", "audit: {sinks: []}\nupstreams:"), id="empty"),
         pytest.param(("    upstream: inventory\n", "    upstream: inventory\n    websocket: false\n"), id="websocket"),
         pytest.param(
             ("    upstream: inventory\n", "    upstream: inventory\n    forward: {assertion: true}\n"), id="assertion"

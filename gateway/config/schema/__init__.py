@@ -11,6 +11,7 @@ from gateway.config.schema.config import Config, Log
 from gateway.config.schema.issuers import Binding, Issuer, Jwks
 from gateway.config.schema.limits import RateLimit
 from gateway.config.schema.listeners import Admin, CertificateFiles, Listener, ListenerLimits, ListenerTls, PathRules
+from gateway.config.schema.posture import Posture, PostureSource
 from gateway.config.schema.routes import (
     Cors,
     Forward,
@@ -59,6 +60,8 @@ __all__ = [
     "Operation",
     "PathRules",
     "Policy",
+    "Posture",
+    "PostureSource",
     "Rate",
     "RateLimit",
     "Redirect",

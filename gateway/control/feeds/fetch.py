@@ -30,6 +30,10 @@ class FetchError(Exception):
 class NotServedError(FetchError):
     """The server answered, with another status than 200."""
 
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
 
 @dataclass
 class Fetcher:
@@ -112,7 +116,7 @@ async def _request(url: str, address: str, context: ssl.SSLContext | None) -> by
             ) as answer,
         ):
             if answer.status_code != 200:
-                raise NotServedError(f"{host} answered with status {answer.status_code}")
+                raise NotServedError(f"{host} answered with status {answer.status_code}", answer.status_code)
             return await _read(host, answer)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise FetchError(f"{host}: {type(error).__name__}: {error}") from None
