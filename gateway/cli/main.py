@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("gateway.cli.serve", "run the gateway"),
     "check": ("gateway.cli.check", "validate the file without starting"),
     "explain": ("gateway.cli.explain", "what would become of one request, and why"),
+    "import": ("gateway.cli.import_", "Istio's and Linkerd's policies as a part of routes.yaml"),
     "schema": ("gateway.cli.schema", "JSON Schema of routes.yaml, for editors"),
     "audit": ("gateway.cli.audit", "verify DIR: is the audit log what the gateway wrote?"),
     "status": ("gateway.cli.status", "what a running gateway is doing"),

@@ -154,13 +154,20 @@ class _Frame:
 
 
 class Document:
-    """One file: its value, and what is wrong with its writing."""
+    """One file: its value, and what is wrong with its writing.
 
-    def __init__(self, text: str, file: str, substitute: Substitute) -> None:
+    With `several`, as other programs write theirs: a value for each document (`roots`), and keys that look like
+    numbers are texts.
+    """
+
+    def __init__(self, text: str, file: str, substitute: Substitute, *, several: bool = False) -> None:
         self.root: object = None
+        self.roots: list[object] = []
+        self.roots_at: list[Place] = []
         self.problems: list[Problem] = []
         self._file = file
         self._substitute = substitute
+        self._several = several
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[object, int, int]] = {}  # value, weight, height
         self._aliased = 0
@@ -203,9 +210,13 @@ class Document:
             self._put(frame.target, frame.target.where, frame.anchor, frame.weight, frame.height)
         elif isinstance(event, yaml.AliasEvent):
             self._alias(event)
+        elif isinstance(event, yaml.DocumentEndEvent):
+            self.roots.append(self.root)
         elif isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
-            if self._documents > 1:
+            self._anchors.clear()  # they are a document's own
+            self.roots_at.append(self._place(event.start_mark))
+            if self._documents > 1 and not self._several:
                 self._stop(
                     self._place(event.start_mark), "a second document: a file holds one", "remove it and the ---"
                 )
@@ -263,7 +274,7 @@ class Document:
             return
         if text == "<<":
             self._fault(where, "merge keys are not part of YAML 1.2: write the keys out")
-        elif not isinstance(core_scalar(text), Text):
+        elif not self._several and not isinstance(core_scalar(text), Text):
             self._fault(where, f'a key is a text: write "{text}" in quotes')
 
     def _open(self, event: yaml.CollectionStartEvent) -> None:

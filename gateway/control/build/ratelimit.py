@@ -120,7 +120,7 @@ class _Maker:
         names = (*charged, *looked_at)
         parts = {part for name in names for part in self._limits[name].key}
         route_name = route.name if route is not None and "route" in parts else ""
-        upstream = route.upstream if route is not None and "upstream" in parts else None
+        upstream = route.upstream[0].upstream if route is not None and route.upstream and "upstream" in parts else None
         which = (tuple(charged), tuple(looked_at), route_name, upstream)
         gate = self._made.get(which)
         if gate is None:

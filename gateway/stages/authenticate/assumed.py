@@ -12,12 +12,10 @@ from gateway.model.json import Claims
 from gateway.model.principal import Workload
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.stages.authenticate.claims import check_expiry, check_type, judge_claims
+from gateway.stages.authenticate.claims import FOREVER, check_expiry, check_type, judge_claims
 from gateway.stages.authenticate.evidence import VerifiedToken, judged_for
 from gateway.stages.authenticate.issuer import TrustedIssuer
 from gateway.stages.authenticate.keys import KeySet
-
-FOREVER = 253402300799.0  # the last second of 9999 (RFC 5280 section 4.1.2.5): an assumed certificate does not end
 
 
 class AssumedToken:
