@@ -6,7 +6,8 @@ Rule: read whole and strictly, as routes.yaml is; one device that cannot be read
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway.config.document import Block, Document, Items, Number
+from gateway.config.document import Block, Document, Items
+from gateway.config.plain import Number
 from gateway.model.json import JSON, Claims
 
 _LARGEST = 64 * 1024 * 1024  # bytes

@@ -40,9 +40,8 @@ class Metrics:
         self.authentications = counter(
             "authentications_total", "Credentials judged.", "method", "result", "reason"
         )  # method: certificate, jwt; result: ok, refused; reason: a Reason's code, "" when ok
-        self.rate_limit_decisions = counter(
-            "rate_limit_decisions_total", "Limits asked.", "limit", "result"
-        )  # result: admitted, refused, shadow_refused, error
+        # result: admitted, refused, shadow_refused, error
+        self.rate_limit_decisions = counter("rate_limit_decisions_total", "Limits asked.", "limit", "result")
         self.rate_limit_store_up = gauge(
             "rate_limit_store_up", "1 while the limit store answers.", merge=Merge.MIN
         ).labels()
@@ -60,9 +59,8 @@ class Metrics:
         self.upstream_requests = counter(
             "upstream_requests_total", "Requests sent to backends.", "upstream", "endpoint", "result"
         )  # result: 1xx to 5xx of the answer, else a Reason's code
-        self.upstream_connections = gauge(
-            "upstream_connections", "Connections to backends.", "upstream", "state"
-        )  # state: active, idle
+        # state: active, idle
+        self.upstream_connections = gauge("upstream_connections", "Connections to backends.", "upstream", "state")
         self.upstream_ejected = gauge(
             "upstream_ejected", "1 while an endpoint is ejected.", "upstream", "endpoint", merge=Merge.MAX
         )
