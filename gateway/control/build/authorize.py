@@ -41,7 +41,7 @@ def build_authorize(config: Config, metrics: Metrics | None = None) -> Authorize
 
 
 def build_inputs(config: Config) -> Mapping[int, Inputs]:
-    """By route index: the headers and claims that some rule over the route names, on whatever listener."""
+    """By route index: the headers and claims that some rule over the route or its `requires` names, on any listener."""
     tables = _tables(config)
     found: dict[int, Inputs] = {}
     for (index, _), rules in tables.items():
@@ -49,7 +49,10 @@ def build_inputs(config: Config) -> Mapping[int, Inputs]:
         headers = so_far.headers.union(*(rule.headers for rule in rules.listed))
         claims = so_far.claims.union(*(rule.claims for rule in rules.listed))
         device = so_far.device.union(_required(config, index), *(rule.device for rule in rules.listed))
-        found[index] = Inputs(headers, claims | {("scope",)} if rules.scopes else claims, device)
+        requires = config.routes[index].requires or Requires()
+        asked = {("scope",), ("scp",)} if requires.scopes else set()
+        asked |= {("aud",)} if requires.audiences else set()
+        found[index] = Inputs(headers, claims | asked, device)
     return found
 
 

@@ -39,7 +39,7 @@ class Metrics:
         self.expression_errors = counter("expression_errors_total", "Expressions that could not be judged.", "rule")
         self.authentications = counter(
             "authentications_total", "Credentials judged.", "method", "result", "reason"
-        )  # method: certificate, jwt; result: ok, refused; reason: a Reason's code, "" when ok
+        )  # method: certificate, jwt, introspection; result: ok, refused, shadow_ok, shadow_refused; reason: "" when ok
         # result: admitted, refused, shadow_refused, error
         self.rate_limit_decisions = counter("rate_limit_decisions_total", "Limits asked.", "limit", "result")
         self.rate_limit_store_up = gauge(

@@ -4,7 +4,7 @@ Rule: only the proof is made up; type, time, audience, binding and trust domain 
 Invariant: the serving snapshot never holds one of these.
 """
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 
 from gateway.kernel.x509.identity import spiffe_workload
 from gateway.kernel.x509.spiffe import parse_leaf_id
@@ -40,22 +40,45 @@ class AssumedToken:
 
 
 class AssumedCertificate:
-    """Whatever chain a connection carries, it proves this SPIFFE id."""
+    """Whatever chain a connection carries, it proves this SPIFFE id, or this `dns:NAME`."""
 
-    def __init__(self, spiffe_id: str, trust_domains: Container[str]) -> None:
-        """`trust_domains`: those for which the file has a bundle."""
-        self._id = spiffe_id
+    def __init__(
+        self, identity: str, trust_domains: Container[str], vouches: Callable[[str], bool] | None = None
+    ) -> None:
+        """`trust_domains`: those with a bundle; `vouches`: may some client authority sign a DNS name."""
+        self._id = identity
         self._trust_domains = trust_domains
+        self._vouches = vouches
 
     def judge(self, chain: tuple[bytes, ...], now: float) -> Workload:
         """Raises Refused(SPIFFE_ID_INVALID | CERTIFICATE_UNTRUSTED)."""
         try:
-            identity = parse_leaf_id(self._id)
+            workload = self._workload()
         except ValueError as error:
             raise Refused(Reason.SPIFFE_ID_INVALID, str(error)) from None
-        if identity.trust_domain not in self._trust_domains:
-            raise Refused(Reason.CERTIFICATE_UNTRUSTED, "no bundle is configured for the id's trust domain")
-        return spiffe_workload(identity, not_after=FOREVER)
+        if not self.vouched(workload):
+            missing = "client authority may vouch for the name" if workload.dns_names else "bundle is configured for it"
+            raise Refused(Reason.CERTIFICATE_UNTRUSTED, f"no {missing}")
+        return workload
+
+    def presented(self) -> Workload | None:
+        """Whom it presents, vouched for or not; None where it is no identity."""
+        try:
+            return self._workload()
+        except ValueError:
+            return None
+
+    def vouched(self, workload: Workload) -> bool:
+        """True when the file has an authority for it."""
+        if workload.dns_names:
+            return self._vouches is not None and self._vouches(workload.dns_names[0])
+        return workload.trust_domain in self._trust_domains
+
+    def _workload(self) -> Workload:
+        if self._id.startswith("dns:"):
+            name = self._id.removeprefix("dns:")
+            return Workload(self._id, None, None, None, "", "", FOREVER, "", (name,))
+        return spiffe_workload(parse_leaf_id(self._id), not_after=FOREVER)
 
 
 class NothingUsed:

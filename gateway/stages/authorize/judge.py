@@ -60,10 +60,16 @@ def _errors(rule: Rule, facts: Facts) -> Iterator[str]:
 
 def _text(clause: Clause, facts: Facts) -> str:
     seen = clause.seen(facts)
-    wanted = " or ".join(clause.values)
-    negated = ".not_" in clause.key or clause.key.endswith(" not")
     has = "it is absent" if seen is None else f"it is {', '.join(map(_cut, seen)) or 'empty'}"
-    return f"{clause.key.removesuffix(' not')} must {'not ' if negated else ''}be {wanted}: {has}"
+    return f"{asks(clause)}: {has}"
+
+
+def asks(clause: Clause) -> str:
+    """What a clause asks, in words for people."""
+    if clause.expression is not None:
+        return f"{_cut(clause.expression.text)} must be true"
+    negated = ".not_" in clause.key or clause.key.endswith(" not")
+    return f"{clause.key.removesuffix(' not')} must {'not ' if negated else ''}be {' or '.join(clause.values)}"
 
 
 def _unmet(expression: Expression, facts: Facts) -> Iterator[str]:

@@ -4,6 +4,7 @@ Rule: a condition that cannot be judged is not met; facts whose age cannot be to
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 from gateway.kernel.cel import Field, Kind, Program, Record, Run, Variables, compile_condition
@@ -34,6 +35,7 @@ def _whole(facts: Claims) -> Mapping[str, JSON]:
 VARIABLES: Variables[Claims] = {"device": Record(_fact, _whole)}
 
 
+@lru_cache(1024)
 def compile_require(text: str) -> Condition:
     """A condition over `device`. Raises CelInvalid, a ValueError."""
     return compile_condition(text, VARIABLES)

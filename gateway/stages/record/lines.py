@@ -38,7 +38,8 @@ def decision_members(trace: Trace, effect: str, reason: str | None, route: str, 
         path = trace.head.target.partition(b"?")[0].decode("latin-1")
     return (
         f',"request_id":{quote(trace.request_id)},"trace_id":{trace_id},"effect":"{effect}"'
-        f',"reason":{quote_or_null(reason)},"mode":"enforce","route":{route},"rule":{quote_or_null(rule)}'
+        f',"reason":{quote_or_null(reason)},"mode":"enforce","listener":{quote(trace.connection.listener)}'
+        f',"route":{route},"rule":{quote_or_null(rule)}'
         f',"shadow":{_shadows(shadows) if shadows else "[]"}'
         f"{_audited(audited) if audited else ''}"
         f',"user":{_user(principal.user if principal is not None else None)}'
