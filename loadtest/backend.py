@@ -1,7 +1,12 @@
-"""The backend: 1 kB over mTLS, kept connections. nginx where it is, else `python -m loadtest.backend PORT FILES`."""
+"""The backend: 1 kB over mTLS, kept connections. nginx where it is, else this module as a program.
+
+It counts what reached it: requests of a window are told by the backend, whatever made the load. On a port of its own it
+answers with that count, as nginx' stub_status words it.
+"""
 
 import asyncio
 import shutil
+import socket
 import ssl
 import sys
 from pathlib import Path
@@ -32,6 +37,7 @@ http {{
     ssl_client_certificate {certificates}/ca.pem; ssl_verify_client on;
     location / {{ default_type application/octet-stream; return 200 "{body}"; }}
   }}
+  server {{ listen 127.0.0.1:{counts}; location / {{ stub_status; }} }}
 }}
 """
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n%b" % (
@@ -40,19 +46,39 @@ _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent
 )
 
 
-def command(port: int, directory: Path, certificates: Path) -> list[str]:
+def command(port: int, counts: int, directory: Path, certificates: Path) -> list[str]:
     """What to start."""
     nginx = shutil.which("nginx")
     if nginx is None:
-        return [sys.executable, "-m", "loadtest.backend", str(port), str(certificates)]
+        return [sys.executable, "-m", "loadtest.backend", str(port), str(counts), str(certificates)]
     file = directory / "nginx.conf"
-    values = {"directory": directory, "certificates": certificates, "port": port, "body": "x" * BODY}
+    values = {"directory": directory, "certificates": certificates, "port": port, "counts": counts, "body": "x" * BODY}
     file.write_text(_NGINX.format(**values))
     return [nginx, "-c", str(file), "-p", str(directory), "-e", "stderr"]
 
 
+def handled(counts: int) -> int:
+    """How many requests the backend has answered, those for this number among them. Raises OSError."""
+    with socket.create_connection(("127.0.0.1", counts), timeout=5) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        answer = b""
+        while piece := connection.recv(4096):
+            answer += piece
+    return int(answer.split(b"requests")[1].split()[2])
+
+
+class Count:
+    """How many were answered."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+
 class Backend(asyncio.Protocol):
     """Answers each head that ends; requests here have no body."""
+
+    def __init__(self, count: Count) -> None:
+        self._count = count
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -60,19 +86,28 @@ class Backend(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         *heads, self._rest = (self._rest + data).split(b"\r\n\r\n")
+        self._count.requests += len(heads)
         self._transport.write(_ANSWER * len(heads))
 
 
-async def serve(port: int, certificates: Path) -> None:
+async def serve(port: int, counts: int, certificates: Path) -> None:
     """Until the process is ended."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_cert_chain(certificates / "backend.pem", certificates / "backend.key")
     context.load_verify_locations(certificates / "ca.pem")
     context.verify_mode = ssl.CERT_REQUIRED
-    server = await asyncio.get_running_loop().create_server(Backend, "127.0.0.1", port, ssl=context, backlog=1024)
+    count, loop = Count(), asyncio.get_running_loop()
+
+    async def tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        count.requests += 1
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\nserver accepts handled requests\n 0 0 %d\n" % count.requests)
+        writer.close()
+
+    await asyncio.start_server(tell, "127.0.0.1", counts)
+    server = await loop.create_server(lambda: Backend(count), "127.0.0.1", port, ssl=context, backlog=1024)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    loops.run(serve(int(sys.argv[1]), Path(sys.argv[2])))
+    loops.run(serve(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))

@@ -6,20 +6,22 @@ Interleaving spreads whatever else the machine does over all of them alike.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 from gateway.testing.process import Process, free_port, running
 from gateway.testing.wait import wait_for
-from loadtest import load
+from loadtest.backend import handled
 from loadtest.job import Place, Scenario, Variant
-from loadtest.load import Load
+from loadtest.load import Asking, Load
 from loadtest.measure import Memory, cores, cpu_seconds, memory, pinned
 from loadtest.peer import Peer
 from loadtest.peers.gateway import REDIS
 from loadtest.world import World, world
 
-WARM_UP = 1.0  # seconds of load before each measured window
+WARM_UP = 1.0  # seconds of load before each measured window: handshakes and empty caches are not in it
+SLACK = 0.5  # seconds of load after it
 START = 20.0  # seconds that a peer has to begin serving
 
 
@@ -36,8 +38,10 @@ class Plan:
 class Window:
     """One measured window of one row."""
 
-    load: Load
+    requests: int
+    seconds: float
     cpu: float  # seconds
+    load: Load
 
 
 @dataclass
@@ -114,15 +118,18 @@ def _start(row: Row, around: World, core: int | None, stack: ExitStack) -> None:
 def _window(row: Row, around: World, seconds: float, core: int | None) -> None:
     assert row.process is not None
     pid, mix = row.process.popen.pid, around.mix(row.variant.scenario)
-    load.run(row.port, mix, WARM_UP, core, around.directory)
-    before = cpu_seconds(pid)
-    done = load.run(row.port, mix, seconds, core, around.directory)
-    window = Window(done, cpu_seconds(pid) - before)
-    if done.failed or not done.requests:
+    whole = ceil(WARM_UP + seconds + SLACK)
+    with Asking(row.port, mix, whole, core, around.directory) as asking:
+        sleep(WARM_UP)
+        requests, cpu, began = handled(around.counts), cpu_seconds(pid), monotonic()
+        sleep(seconds)
+        requests, cpu, took = handled(around.counts) - requests - 1, cpu_seconds(pid) - cpu, monotonic() - began
+        row.loaded = memory(pid)
+        done = asking.finish()
+    if done.failed or requests < 1:
         row.trouble = f"{done.failed} of {done.requests} requests failed under load"
-        return
-    row.windows.append(window)
-    row.loaded = memory(pid)
+    else:
+        row.windows.append(Window(requests, took, cpu, done))
 
 
 def _title(row: Row) -> str:
@@ -131,4 +138,4 @@ def _title(row: Row) -> str:
 
 
 def _figure(window: Window) -> str:
-    return f"{window.cpu / window.load.requests * 1e6:.0f} us CPU a request"
+    return f"{window.cpu / window.requests * 1e6:.0f} us CPU a request"

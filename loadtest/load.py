@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from loadtest.job import CONNECTIONS
+from loadtest.job import CONNECTIONS, ROOT
 from loadtest.measure import pinned
 
 _SCRIPT = """
@@ -36,10 +37,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Load:
-    """What came of a window of load."""
+    """What came of some seconds of load, from the first connection's handshake on."""
 
     requests: int
-    seconds: float
     p50: float  # milliseconds
     p99: float
     failed: int  # answers that were not 2xx, and socket errors
@@ -50,23 +50,44 @@ def tool() -> str:
     return "wrk" if shutil.which("wrk") else "loadtest.client"
 
 
-def run(port: int, mix: Sequence[Asked], seconds: float, core: int | None, directory: Path) -> Load:
-    """Ask for so long. Raises subprocess.SubprocessError, ValueError when the tool fails."""
-    if tool() == "wrk":
-        script = directory / "mix.lua"
-        script.write_text(_SCRIPT % {"requests": "\n".join(map(_lua, mix))})
-        whole = max(1, round(seconds))
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{whole}s", "--timeout", "10s", "--latency", "-s", str(script)]
-        return parse_wrk(_output(core, [*command, f"https://127.0.0.1:{port}/"], whole))
+class Asking:
+    """A tool at work; `with` it, and it never outlives the block."""
+
+    def __init__(self, port: int, mix: Sequence[Asked], seconds: int, core: int | None, directory: Path) -> None:
+        """Ask for so many seconds."""
+        self._wrk = tool() == "wrk"
+        self._seconds = seconds
+        command = _wrk(port, mix, seconds, directory) if self._wrk else _client(port, mix, seconds, directory)
+        self._popen = subprocess.Popen(
+            pinned(core, command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._popen.kill()
+        self._popen.communicate()
+
+    def finish(self) -> Load:
+        """Wait for its end. Raises subprocess.TimeoutExpired, ValueError when it failed."""
+        output, errors = self._popen.communicate(timeout=self._seconds + 30)
+        if self._popen.returncode:
+            raise ValueError(f"{tool()} failed: {errors.strip()[-300:] or output.strip()[-300:]}")
+        return parse_wrk(output) if self._wrk else Load(**json.loads(output))
+
+
+def _wrk(port: int, mix: Sequence[Asked], seconds: int, directory: Path) -> list[str]:
+    script = directory / "mix.lua"
+    script.write_text(_SCRIPT % {"requests": "\n".join(map(_lua, mix))})
+    options = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", "--latency", "-s", str(script)]
+    return ["wrk", *options, f"https://127.0.0.1:{port}/"]
+
+
+def _client(port: int, mix: Sequence[Asked], seconds: int, directory: Path) -> list[str]:
     file = directory / "mix.json"
     file.write_text(json.dumps([[asked.path, asked.token] for asked in mix]))
-    command = [sys.executable, "-m", "loadtest.client", str(port), str(file), str(CONNECTIONS), str(seconds)]
-    return Load(**json.loads(_output(core, command, seconds)))
-
-
-def _output(core: int | None, command: list[str], seconds: float) -> str:
-    done = subprocess.run(pinned(core, command), capture_output=True, text=True, timeout=seconds + 30, check=True)
-    return done.stdout
+    return [sys.executable, "-m", "loadtest.client", str(port), str(file), str(CONNECTIONS), str(seconds)]
 
 
 def _lua(asked: Asked) -> str:
@@ -76,7 +97,7 @@ def _lua(asked: Asked) -> str:
 
 def parse_wrk(text: str) -> Load:
     """wrk's report. Raises ValueError when it is not one."""
-    total = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m)", text)
+    total = re.search(r"(\d+) requests in ", text)
     median = re.search(r"50%\s+([\d.]+)(us|ms|s|m)", text)
     tail = re.search(r"99%\s+([\d.]+)(us|ms|s|m)", text)
     if total is None or median is None or tail is None:
@@ -84,8 +105,7 @@ def parse_wrk(text: str) -> Load:
     wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
     failed = (int(wrong[1]) if wrong else 0) + (sum(map(int, errors.groups())) if errors else 0)
-    seconds = float(total[2]) * _UNITS[total[3]] / 1000
-    return Load(int(total[1]), seconds, _milliseconds(median), _milliseconds(tail), failed)
+    return Load(int(total[1]), _milliseconds(median), _milliseconds(tail), failed)
 
 
 def _milliseconds(found: re.Match[str]) -> float:

@@ -51,7 +51,7 @@ def figures(rows: Sequence[Row]) -> list[Figures]:
     found = []
     for row in rows:
         if row.trouble is None and row.windows and row.loaded is not None and row.idle is not None:
-            cpu = [window.cpu / window.load.requests * 1e6 for window in row.windows]
+            cpu = [window.cpu / window.requests * 1e6 for window in row.windows]
             loads = [window.load for window in row.windows]
             found.append(
                 Figures(
@@ -60,7 +60,7 @@ def figures(rows: Sequence[Row]) -> list[Figures]:
                     variant=row.variant.name,
                     cpu=statistics.median(cpu),
                     cpu_spread=(min(cpu), max(cpu)),
-                    rate=statistics.median(one.requests / one.seconds for one in loads),
+                    rate=statistics.median(one.requests / one.seconds for one in row.windows),
                     p50=statistics.median(one.p50 for one in loads),
                     p99=statistics.median(one.p99 for one in loads),
                     resident=row.loaded.resident / MEGABYTE,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gateway.testing.ca import Authority
 from gateway.testing.issuer import Issuer
-from gateway.testing.process import Process, free_port, running
+from gateway.testing.process import free_ports, listening, running
 from loadtest import backend
 from loadtest.job import AUDIENCE, BACKEND_ID, BODY, CALLERS, GATEWAY_ID, ISSUER, ROUTES, Scenario, path_of
 from loadtest.load import Asked
@@ -27,6 +27,7 @@ class World:
     directory: Path
     certificates: Path
     backend: int
+    counts: int  # the port on which the backend tells how many requests it answered
     redis: Path | None
     tokens: list[str]
 
@@ -81,12 +82,14 @@ def world(directory: Path, core: int | None) -> Generator[World]:
     certificates.mkdir(parents=True)
     issuer = certificates_of(certificates)
     tokens = [issuer.token(f"caller-{number}", lifetime=LIFETIME) for number in range(CALLERS)]
-    port, place = free_port(), directory / "backend"
+    (port, counts), place = free_ports(2), directory / "backend"
     place.mkdir()
-    with running(pinned(core, backend.command(port, place, certificates)), directory / "backend.log") as process:
-        process.wait_for(lambda: _accepts(port), what="the backend")
+    with running(
+        pinned(core, backend.command(port, counts, place, certificates)), directory / "backend.log"
+    ) as process:
+        process.wait_for(lambda: listening(port) and listening(counts), what="the backend")
         with _redis(directory, core) as redis:
-            yield World(directory, certificates, port, redis, tokens)
+            yield World(directory, certificates, port, counts, redis, tokens)
 
 
 def certificates_of(certificates: Path) -> Issuer:
@@ -122,13 +125,3 @@ def redis_binary() -> str | None:
 
         return str(get_binary_path())
     return shutil.which("valkey-server") or shutil.which("redis-server")
-
-
-def _accepts(port: int) -> bool:
-    """True when the port takes connections; the backend's handshake needs a certificate that we do not show here."""
-    from gateway.testing.process import listening
-
-    return listening(port)
-
-
-__all__ = ["Process", "World", "ask", "world"]

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.config.schema import Config
-from gateway.control.build import build_snapshot
 from gateway.control.build.authenticate import CredentialSources, credential_sources
 from gateway.control.build.ratelimit import LimitStore
 from gateway.control.build.record import AuditKeys, log_settings, open_audit_log, read_audit_keys
+from gateway.control.build.snapshot import build_snapshot
 from gateway.control.build.upstreams import Upstreams, build_upstreams
 from gateway.control.feeds.feed import FeedError
 from gateway.kernel.cells import Metrics

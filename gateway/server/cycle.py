@@ -130,6 +130,8 @@ class Cycle:
     def on_gone(self, callback: Callable[[], None] | None) -> None:
         """Call back when the connection is lost before the answer is whole."""
         self._callback = callback
+        if self.gone:
+            self.lost()
 
     # ASGI
 

@@ -38,6 +38,28 @@ _BARE = {
 class HttpProtocol(asyncio.Protocol):
     """One client connection of a listener."""
 
+    __slots__ = (
+        "_connection",
+        "_cycle",
+        "_deadline",
+        "_deaf",
+        "_discarded",
+        "_drain",
+        "_head_begun",
+        "_parser",
+        "_read_paused",
+        "_reader",
+        "_rest",
+        "app",
+        "client",
+        "listener",
+        "loop",
+        "server",
+        "tasks",
+        "transport",
+        "write_paused",
+    )
+
     def __init__(
         self,
         app: ASGIApp,

@@ -5,13 +5,13 @@ Invariant: nothing is written before the handshake is done and the backend's ide
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from typing import Protocol, cast
 
 from gateway.model.exchange import ClientGone
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
+from gateway.upstreams.lost import ended_cleanly, why_lost
 from gateway.upstreams.response import ResponseReader
 
 _HIGH_WATER = 65536  # bytes of an answer that wait for the client; more, and the backend's socket is not read
@@ -28,14 +28,6 @@ class Owner(Protocol):
     def dropped(self, connection: "Connection") -> None:
         """The connection is closed, or about to be; told once."""
         ...
-
-
-class Lost(Refused):
-    """The connection ended before the head of an answer. `untouched`: not a byte of one had come."""
-
-    def __init__(self, reason: Reason, detail: str, *, untouched: bool) -> None:
-        super().__init__(reason, detail)
-        self.untouched = untouched
 
 
 class Connection(asyncio.Protocol):
@@ -121,7 +113,7 @@ class Connection(asyncio.Protocol):
         self._total = total
         self.answer.begin(method)
         if self.closed:
-            self.failure = self._lost(self._end)
+            self.failure = why_lost(self.answer, self._end, first=self.served == 1)
 
     def write(self, data: bytes) -> None:
         """Hand bytes of the request to the transport."""
@@ -225,7 +217,8 @@ class Connection(asyncio.Protocol):
             self._wake()
 
     def eof_received(self) -> None:
-        if self.busy and self.answer.close_delimited and self._ended_cleanly():
+        tls = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
+        if self.busy and self.answer.close_delimited and ended_cleanly(tls):
             self.answer.end()
             self._wake()
 
@@ -233,7 +226,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._end = exc
         if not self.answer.complete:
-            self.fail(self._lost(exc))
+            self.fail(why_lost(self.answer, exc, first=self.served == 1))
         self._drop()
         self._wake_writer()
 
@@ -247,25 +240,6 @@ class Connection(asyncio.Protocol):
     def __repr__(self) -> str:
         state = "closed" if self.closed else "active" if self.busy else "idle"
         return f"Connection({state}, requests: {self.served})"
-
-    def _lost(self, exc: Exception | None) -> Refused:
-        if self.answer.head_done:
-            return Refused(Reason.UPSTREAM_RESET, "the backend broke off its answer")
-        untouched = not self.answer.touched
-        if isinstance(exc, ssl.SSLError) and self.served == 1 and untouched:
-            # in TLS 1.3 a backend refuses our certificate after our side of the handshake is done
-            return Lost(Reason.UPSTREAM_CONNECT, f"the backend ended TLS: {exc.reason}", untouched=True)
-        return Lost(Reason.UPSTREAM_PROTOCOL, "the backend closed before its answer", untouched=untouched)
-
-    def _ended_cleanly(self) -> bool:
-        """True when the end was said and not just cut: over TLS by close_notify (RFC 9112 section 9.8)."""
-        tls = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
-        if tls is None:
-            return True
-        try:
-            return not tls.read(1)  # b"" after close_notify; OpenSSL calls a bare FIN a violation
-        except ssl.SSLError:
-            return False
 
     def _arm(self, when: float) -> None:
         if self._timer is not None:

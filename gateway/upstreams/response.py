@@ -12,15 +12,8 @@ MAX_HEAD_BYTES = 65536
 MAX_FIELDS = 200
 _MAX_INFORMATIONAL = 16  # 1xx answers before the final one
 _BODYLESS = frozenset({204, 304})
-_LOWER: dict[bytes, bytes] = {}  # field names as backends write them, in lower case
-_REMEMBERED = 1024
-
-
-def _lower(name: bytes) -> bytes:
-    lower = name.lower()
-    if len(_LOWER) < _REMEMBERED:
-        _LOWER[name] = lower
-    return lower
+_LENGTH = len(b"content-length")
+_FRAMING = {len(name): name for name in (b"content-length", b"transfer-encoding")}
 
 
 class ResponseReader:
@@ -50,7 +43,7 @@ class ResponseReader:
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._fields: RawHeaders = []  # as they come; those behind the head (trailers) are forgotten
         self._informational = 0
-        self.headers: RawHeaders = []  # names in lower case, values without outer white space
+        self.headers: RawHeaders = []  # as they came: names in any case, values with white space behind them
         self.status = 0
         self.close_delimited = False
         self.fault: str | None = None
@@ -128,16 +121,14 @@ class ResponseReader:
             self._on_informational(status)
             return
         length = transfer = None
-        headers = []
-        for raw, value in self._fields:
-            name = _LOWER.get(raw) or _lower(raw)
-            field = name, value.rstrip(b" \t")
-            headers.append(field)
-            if name == b"content-length":
-                length = field[1]
-            elif name == b"transfer-encoding":
-                transfer = field[1] if transfer is None else b"repeated"
-        self.headers = headers
+        self.headers = self._fields
+        self._fields = []
+        for name, value in self.headers:
+            if len(name) in _FRAMING and name.lower() == _FRAMING[len(name)]:
+                if len(name) == _LENGTH:
+                    length = value.rstrip(b" \t")
+                else:
+                    transfer = value.rstrip(b" \t") if transfer is None else b"repeated"
         self.fault = self._judge(status, parser.get_http_version(), transfer)
         if self.fault is not None:
             return

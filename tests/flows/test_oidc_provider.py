@@ -4,6 +4,7 @@ Needs node and npm. Without them it is skipped with a message, unless GATEWAY_RE
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -58,28 +60,30 @@ def modules() -> Path:
     """The provider's node modules, fetched once into the virtual environment by its lock file."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         absent("node and npm are not installed")
-    lock = (HERE / "package-lock.json").read_bytes()
-    cache = Path(sys.prefix) / "node" / hashlib.sha256(lock).hexdigest()[:16]
-    if not (cache / "done").exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, cache)
-        fetched = subprocess.run(
-            ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=cache, capture_output=True, text=True
-        )
+    # Modules are looked up beside the script: so both lie in one folder, named by what it holds.
+    content = b"".join((HERE / name).read_bytes() for name in ("package-lock.json", "server.mjs"))
+    cache = Path(sys.prefix) / "node" / hashlib.sha256(content).hexdigest()[:16]
+    if not cache.exists():
+        cache.parent.mkdir(exist_ok=True)
+        made = Path(tempfile.mkdtemp(dir=cache.parent))  # whole or not at all, also for two who fetch at once
+        for name in ("package.json", "package-lock.json", "server.mjs"):
+            shutil.copy(HERE / name, made)
+        fetch = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+        fetched = subprocess.run(fetch, cwd=made, capture_output=True, text=True)
+        with contextlib.suppress(OSError):  # the other was quicker
+            if not fetched.returncode:
+                made.rename(cache)
+        shutil.rmtree(made, ignore_errors=True)
         if fetched.returncode:
-            absent(f"npm cannot fetch oidc-provider ({(fetched.stderr.strip().splitlines() or ['no message'])[-1]})")
-        (cache / "done").touch()
+            last = (fetched.stderr.strip().splitlines() or ["no message"])[-1]
+            absent(f"npm cannot fetch oidc-provider ({last})")
     return cache
 
 
 @pytest.fixture(scope="module")
 def issuer(modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     folder = tmp_path_factory.mktemp("provider")
-    # Imports are looked up beside the file: so it has to lie beside the modules.
-    script = modules / f"server-{hashlib.sha256((HERE / 'server.mjs').read_bytes()).hexdigest()[:16]}.mjs"
-    shutil.copy(HERE / "server.mjs", script)
-    with running(["node", str(script)], folder / "log", cwd=modules) as process:
+    with running(["node", "server.mjs"], folder / "log", cwd=modules) as process:
 
         def url() -> str:
             return next((line for line in process.output.splitlines() if line.startswith("http://")), "")

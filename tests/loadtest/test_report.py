@@ -11,7 +11,7 @@ from loadtest.report import document, figures, table
 
 def row(peer: Gateway | Envoy, variant: Variant, *cpu: float) -> Row:
     """Windows of a thousand requests in a second, at so many microseconds each."""
-    windows = [Window(Load(1000, 1.0, 5.0, 9.0, 0), micro / 1000) for micro in cpu]
+    windows = [Window(1000, 1.0, micro / 1000, Load(2000, 5.0, 9.0, 0)) for micro in cpu]
     return Row(
         peer, variant, idle=Memory(50_000_000, 40_000_000), loaded=Memory(60_000_000, 45_000_000), windows=windows
     )

@@ -39,6 +39,7 @@ class Upstreams:
         for name, tls in self._rotations.items():
             self.clusters[name].rotate(tls)
         self._rotations.clear()
+        metrics.upstream_connections.keep({(name, state) for name in self.clusters for state in _STATES})
         for name, cluster in self.clusters.items():
             for state in _STATES:
                 metrics.upstream_connections.labels(name, state).ask(_gauge(cluster, state))

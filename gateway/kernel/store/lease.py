@@ -6,7 +6,7 @@ The renewal writes, so it is also the probe of a store that was down: one that i
 from gateway.kernel.store.script import Call, Script
 
 LEASE = 30  # seconds
-RENEWAL = 10.0  # seconds between renewals: two may be lost
+RENEWAL = 3.0  # seconds between renewals: so soon does a process hear of another
 
 _SCRIPT = Script("""
 local time = redis.call('TIME')

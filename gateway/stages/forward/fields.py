@@ -52,7 +52,7 @@ class RequestFields:
         keep: Iterable[bytes] = (),
         remove: Iterable[bytes] = (),
     ) -> None:
-        """`reserved`: every name that the gateway sets on any route of the file; `keep`: of OVERRIDES, the others are never let through."""
+        """`reserved`: what some route of the file sets; `keep`: of OVERRIDES, nothing else is ever let through."""
         removed = {name.lower() for name in remove}
         self._dropped = _HOP_BY_HOP | _MADE_ANEW | _CLIENTS_CLAIMS | removed | (OVERRIDES - {n.lower() for n in keep})
         if not keep_authorization:
@@ -95,28 +95,30 @@ def nominated_by(values: Iterable[str]) -> frozenset[bytes] | None:
 
 
 class AnswerFields:
-    """What of a backend's fields reaches the client of one route."""
+    """What of a backend's fields reaches the client of one route.
+
+    No Via is added on the way back: RFC 9110 section 7.6.3 leaves that to gateways, and clients need not know of us.
+    """
 
     def __init__(self, remove: Iterable[bytes] = (), replace: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """`replace`: fields that the route sets."""
         self._set = [(name.lower(), value) for name, value in replace]
         self._own = {name for name, _ in self._set}
         self._dropped = _HOP_BY_HOP | {b"x-request-id"} | self._own | {name.lower() for name in remove}
-        self._known: dict[bytes, bool] = {}
+        self._known: dict[bytes, bytes] = {}
 
     def __call__(self, fields: RawHeaders, ours: RawHeaders) -> RawHeaders:
-        """A new list: the backend's fields that pass, then `ours`, then what the route sets."""
+        """A new list: the backend's fields that pass, in lower case, then `ours`, then what the route sets."""
         known = self._known
         passed = []
         nominating = False
-        for field in fields:
-            name = field[0]
-            passes = known.get(name)
-            if passes is None:
-                passes = self._learn(name)
-            if passes:
-                passed.append(field)
-            elif name == b"connection" and field[1] not in _USUAL_CONNECTION:
+        for raw, value in fields:
+            name = known.get(raw)
+            if name is None:
+                name = self._learn(raw)
+            if name:
+                passed.append((name, value.rstrip(b" \t")))
+            elif value not in _USUAL_CONNECTION and raw.lower() == b"connection":
                 nominating = True
         if nominating:
             passed = _without_nominated(passed, fields)
@@ -129,13 +131,16 @@ class AnswerFields:
             passed = [field for field in passed if field[0] not in self._own] + self._set
         return passed
 
-    def _learn(self, name: bytes) -> bool:
-        passes = name not in self._dropped and not name.startswith(b"access-control-")
+    def _learn(self, raw: bytes) -> bytes:
+        """The name in lower case, b"" when the field is dropped."""
+        name = raw.lower()
+        if name in self._dropped or name.startswith(b"access-control-"):
+            name = b""
         if len(self._known) < _REMEMBERED:
-            self._known[name] = passes
-        return passes
+            self._known[raw] = name
+        return name
 
 
 def _without_nominated(passed: RawHeaders, fields: RawHeaders) -> RawHeaders:
-    nominated = nominated_by(value.decode("latin-1") for name, value in fields if name == b"connection")
+    nominated = nominated_by(value.decode("latin-1") for name, value in fields if name.lower() == b"connection")
     return [field for field in passed if nominated is None or field[0] not in nominated]

@@ -18,8 +18,9 @@ from gateway.stages.forward.fields import AnswerFields
 from gateway.stages.forward.head import RequestHead
 from gateway.stages.forward.upload import Upload
 from gateway.upstreams.cluster import Cluster
-from gateway.upstreams.connection import Connection, Lost
+from gateway.upstreams.connection import Connection
 from gateway.upstreams.endpoint import Endpoint
+from gateway.upstreams.lost import Lost
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 _NEVER = float("inf")

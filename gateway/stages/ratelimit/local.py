@@ -51,16 +51,15 @@ class LocalCheck:
             looks.append(look)
         readings = []
         for index, (state, room) in enumerate(looks):
-            cost = self._charges[index].cost if admitted else 0
-            after = spent(state) if cost else state
-            if cost:
+            if admitted and self._charges[index].cost:
+                after = spent(state)
                 tables[index].put(names[index], after, now)
-            readings.append(reading(algorithms[index], after, now, room, cost))
+                readings.append((room, room - 1, 0.0, algorithms[index].reset(after, now)))
+            else:
+                readings.append(unspent(algorithms[index], state, now, room))
         return readings
 
 
-def reading(algorithm: Algorithm, state: State, now: float, room: int, cost: int) -> Reading:
-    """What `state`, after spending `cost`, says to a caller."""
-    if room:
-        return room, room - cost, 0.0, algorithm.reset(state, now)
-    return 0, 0, algorithm.wait(state, now), algorithm.reset(state, now)
+def unspent(algorithm: Algorithm, state: State, now: float, room: int) -> Reading:
+    """The reading of a limit of which nothing was spent."""
+    return room, room, 0.0 if room else algorithm.wait(state, now), algorithm.reset(state, now)

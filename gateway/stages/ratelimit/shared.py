@@ -14,7 +14,7 @@ from gateway.stages.ratelimit.algorithm import spent
 from gateway.stages.ratelimit.buckets import Charge, Reading
 from gateway.stages.ratelimit.keys import NAME_LENGTH
 from gateway.stages.ratelimit.limit import OnStoreFailure
-from gateway.stages.ratelimit.local import LocalBuckets, reading
+from gateway.stages.ratelimit.local import LocalBuckets, unspent
 from gateway.stages.ratelimit.script import Answer, arguments, compose
 
 _SCRIPT = compose()
@@ -70,8 +70,11 @@ class SharedCheck:
         admitted = all(room for room, _ in found)
         readings = []
         for charge, (room, state) in zip(self._charges, found, strict=True):
-            cost = charge.cost if admitted else 0
-            readings.append(reading(charge.limit.algorithm, spent(state) if cost else state, now, room, cost))
+            algorithm = charge.limit.algorithm
+            if admitted and charge.cost:
+                readings.append((room, room - 1, 0.0, algorithm.reset(spent(state), now)))
+            else:
+                readings.append(unspent(algorithm, state, now, room))
         return readings
 
     def _without_store(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None]:

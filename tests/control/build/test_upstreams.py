@@ -109,5 +109,7 @@ def test_an_upstream_that_is_gone_is_retired(site: Site) -> None:
     metrics = Metrics()
     first = build_upstreams(site.config("https://127.0.0.1:1"), None, metrics)
     second = build_upstreams(site.config("https://127.0.0.1:1", name="other"), first, metrics)
+    first.swap_in(metrics)
+    second.swap_in(metrics)
     first.close(keep=second)
-    assert set(second.clusters) == {"other"}
+    assert {upstream for (upstream, _), _ in metrics.upstream_connections.rows()} == {"other"}

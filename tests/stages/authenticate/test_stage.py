@@ -19,9 +19,9 @@ WEB = AUTHORITY.issue(uri="spiffe://cluster.local/ns/default/sa/web")
 EXPIRED = AUTHORITY.issue(
     uri="spiffe://cluster.local/ns/default/sa/web", not_after=datetime.now(UTC) - timedelta(hours=1)
 )
-ISSUER = Issuer(audience=["api-service", "inventory"])
-TRUST = trust(AUTHORITY)
 NOW = time.time()
+ISSUER = Issuer(audience=["api-service", "inventory"], clock=lambda: NOW)
+TRUST = trust(AUTHORITY)
 
 
 def route(**changes: Any) -> RouteCredentials:

@@ -1,0 +1,45 @@
+"""The config into a snapshot, over what outlives it.
+
+In a module of its own because it needs every stage, and offline commands only some.
+"""
+
+from collections.abc import Mapping
+
+from gateway.config.schema import Config
+from gateway.control.build.accept import build_accept
+from gateway.control.build.answer import build_answer
+from gateway.control.build.authenticate import CredentialSources, build_authenticate
+from gateway.control.build.authorize import build_authorize
+from gateway.control.build.forward import build_forward
+from gateway.control.build.ratelimit import LimitStore, build_ratelimit
+from gateway.control.build.record import AuditKeys, build_record
+from gateway.control.build.route import build_routes
+from gateway.kernel.cells import Metrics
+from gateway.snapshot import Snapshot
+from gateway.stages.posture.stage import NoPosture
+from gateway.stages.record import AuditLog
+from gateway.upstreams.cluster import Cluster
+
+
+def build_snapshot(
+    config: Config,
+    metrics: Metrics,
+    store: LimitStore,
+    sources: CredentialSources,
+    clusters: Mapping[str, Cluster],
+    audit: AuditLog,
+    keys: AuditKeys,
+) -> Snapshot:
+    """The snapshot of `config` over what outlives it. Raises OSError or ValueError for a file that cannot be used."""
+    return Snapshot(
+        digest=config.digest,
+        accept=build_accept(config),
+        route=build_routes(config),
+        ratelimit=build_ratelimit(config, store, metrics),
+        authenticate=build_authenticate(config, sources),
+        posture=NoPosture(),
+        authorize=build_authorize(config),
+        record=build_record(config, keys, audit, metrics),
+        answer=build_answer(config),
+        forward=build_forward(config, clusters),
+    )

@@ -1,0 +1,78 @@
+"""Limits as callers and operators meet them: two gateways, one Redis server, real requests."""
+
+import asyncio
+import re
+import ssl
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx2
+
+from gateway.testing.process import free_port
+from gateway.testing.wait import wait_for
+from tests.flows.gateway_process import Served, prepared, serving
+from tests.redis_server import redis_server
+
+ROUTES = """
+store: redis://127.0.0.1:{port}
+rate_limits:
+  per-address: {{rate: 20/hour, key: [client_ip]}}
+  everyone: {{rate: 1000/hour, key: []}}
+  strict: {{rate: 1000/hour, key: [client_ip], on_store_failure: deny}}
+routes:
+  - {{name: limited, match: {{paths: [/limited]}}, public: true, respond: {{status: 200, body: ok}},
+     rate_limits: [per-address, everyone]}}
+  - {{name: strict, match: {{paths: [/strict]}}, public: true, respond: {{status: 200, body: ok}},
+     rate_limits: [strict]}}
+audit: {{directory: audit}}
+"""
+
+
+def trust(certs: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(certs / "cluster-ca.pem"))
+
+
+async def at_once(gateways: list[Served], certs: Path, count: int) -> list[httpx2.Response]:
+    """So many requests at one time to each."""
+    async with httpx2.AsyncClient(verify=trust(certs), timeout=30) as client:
+        return await asyncio.gather(*(client.get(f"{one.url}/limited") for one in gateways for _ in range(count)))
+
+
+def metric(gateway: Served, line: str) -> float:
+    text = httpx2.get(f"http://127.0.0.1:{gateway.admin}/metrics").text
+    found = re.search(rf"^{re.escape(line)} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else -1.0
+
+
+def test_R2_R8_R10_two_gateways_share_a_budget_and_outlive_their_store(tmp_path: Path) -> None:
+    port = free_port()
+    certs = prepared(tmp_path).path
+    with ExitStack() as running:
+        with redis_server(tmp_path / "redis", port=port):
+            gateways = []
+            for name in ("one", "two"):
+                folder = tmp_path / name
+                folder.mkdir()
+                (folder / "certs").symlink_to(certs)
+                gateways.append(running.enter_context(serving(folder, ROUTES.format(port=port))))
+            one, two = gateways
+            answers = asyncio.run(at_once(gateways, certs, 15))
+            assert sorted(answer.status_code for answer in answers) == [200] * 20 + [429] * 10
+            assert metric(one, "gateway_rate_limit_store_up") == 1
+            with httpx2.Client(verify=trust(certs)) as client:
+                refused = client.get(f"{one.url}/limited")
+        assert refused.json()["reason"] == "rate_limited"
+        assert 1 <= int(refused.headers["retry-after"]) <= 3600
+        assert refused.headers["ratelimit-policy"] == '"per-address";q=20;w=3600'  # `everyone` is shared: left out
+        assert re.fullmatch(r'"per-address";r=0;t=\d+', refused.headers["ratelimit"])
+        with httpx2.Client(verify=trust(certs)) as client:
+            wait_for(lambda: metric(one, "gateway_rate_limit_store_up") == 0, what="the store to be missed")
+            strict = client.get(f"{one.url}/strict")
+            assert (strict.status_code, strict.json()["reason"]) == (503, "store_unavailable")
+            assert strict.headers["retry-after"] == "1"
+            wait_for(lambda: metric(two, "gateway_rate_limit_store_up") == 0, what="the store to be missed there too")
+            shares = [client.get(f"{two.url}/limited").status_code for _ in range(12)]
+            assert shares == [200] * 10 + [429] * 2  # half the budget: it came second, and knew of two leases
+            with redis_server(tmp_path / "again", port=port):
+                wait_for(lambda: metric(one, "gateway_rate_limit_store_up") == 1, what="the store to be found")
+                assert client.get(f"{one.url}/strict").status_code == 200
