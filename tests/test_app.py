@@ -83,6 +83,14 @@ async def test_H12_trailers_never_join_the_headers_under_another_server(parser: 
     assert heads == ([] if parser == "httptools" else [[b"host", b"transfer-encoding"]] * 2)
 
 
+async def test_H8_H1_length_and_chunks_are_refused_whatever_parser_let_them_through(parser: str) -> None:
+    gateway, app = application()
+    async with under_uvicorn(app) as client:
+        await client.send(CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\n") + b"0\r\n\r\n")
+        assert (await client.reader.readline()).split()[1] == b"400"
+        assert gateway.seen == []
+
+
 async def test_H6_two_hosts_are_refused_under_another_server() -> None:
     gateway, app = application()
     async with under_uvicorn(app) as client:

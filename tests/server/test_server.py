@@ -4,9 +4,23 @@ import asyncio
 
 import pytest
 
+from gateway.app import GatewayApp
 from gateway.model.exchange import Exchange
+from gateway.server.protocol import HttpProtocol
+from gateway.server.server import Server
 from gateway.testing.wait import until
-from tests.serving import Spec, connected, exchange_once, get, serving
+from tests.serving import Gateway, Spec, connected, exchange_once, get, serving
+
+
+def test_H8_the_protocol_class_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    monkeypatch.setenv("WEB_CONCURRENCY", "8")
+    config = Server(GatewayApp(Gateway().current), []).config
+    config.load()
+    assert config.http_protocol_class is HttpProtocol
+    assert config.ws_protocol_class is None
+    assert isinstance(config.loaded_app, GatewayApp)  # and no proxy-headers middleware around it
+    assert (config.workers, config.access_log, config.encoded_headers) == (1, False, [])
 
 
 async def test_every_listener_is_told_from_the_others() -> None:
