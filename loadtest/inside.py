@@ -7,7 +7,6 @@ one of `python -m loadtest`, and steadier.
 
 import argparse
 import asyncio
-import gc
 import statistics
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import uvloop
 from gateway.app import GatewayApp
 from gateway.config.load import load
 from gateway.control.runtime import Runtime
+from gateway.control.worker import calm_collector
 from gateway.server.listener import Listener
 from gateway.server.protocol import HttpProtocol
 from gateway.server.settings import Limits
@@ -137,10 +137,9 @@ async def measure(directory: Path, *, rounds: int, size: int, connections: int) 
     ]
     clients = Clients(GatewayApp(lambda: runtime.parts.snapshot, listener="edge"), cycle(requests), connections)
     await clients.batch(size)
-    gc.collect()
-    gc.freeze()
+    calm_collector()
     figures = [await clients.batch(size) for _ in range(rounds)]
-    answered = sum(float(value) for labels, value in runtime.metrics.requests.rows() if "200" in labels)
+    answered = sum(runtime.metrics.requests.labels(f"s{n}", "GET", "200").value for n in range(ROUTES))
     if answered != size * (rounds + 1):
         raise RuntimeError(f"{answered:g} of {size * (rounds + 1)} requests were answered with 200")
     await runtime.close()

@@ -31,8 +31,8 @@ HIGH_WATER = 65536  # bytes of a body that are kept while nobody asks for them
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 _DISCONNECT: Message = {"type": "http.disconnect"}
 _OURS = frozenset((b"content-length", b"transfer-encoding", b"connection", b"date", b"keep-alive"))
-STATUS_LINES = {status: b"HTTP/1.1 %d \r\n" % status for status in range(200, 600)} | {
-    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in http.HTTPStatus
+STATUS_LINES = {status: b"HTTP/1.1 %d " % status for status in range(200, 600)} | {
+    status.value: b"HTTP/1.1 %d %s" % (status.value, status.phrase.encode()) for status in http.HTTPStatus
 }
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -61,7 +61,6 @@ class Cycle:
         "protocol",
         "reading",
         "started",
-        "task",
     )
 
     def __init__(self, protocol: "HttpProtocol", connection: Connection, framing: Framing) -> None:
@@ -69,7 +68,6 @@ class Cycle:
         self.connection = connection
         self.head = framing.head
         self.persistent = framing.persistent and not protocol.listener.draining
-        self.task: asyncio.Task[None] | None = None
         self.pieces: list[bytes] = []  # of the body, not yet asked for
         self.buffered = 0  # their size
         self.reading = self.head.has_body  # more of the body is to come
@@ -94,8 +92,6 @@ class Cycle:
         except Exception:
             log.exception("the application failed")
         finally:
-            if self.task is not None:
-                self.protocol.tasks.discard(self.task)
             if not self.complete and not self.gone:
                 self.abort()
 
@@ -188,8 +184,7 @@ class Cycle:
         lines = [STATUS_LINES[status]]
         length: int | None = None
         dated = False
-        for pair in self._headers:
-            name, value = pair
+        for name, value in self._headers:
             if name in _OURS:
                 if name == b"content-length":
                     length = int(value)
@@ -199,7 +194,7 @@ class Cycle:
                 else:
                     self.persistent = self.persistent and not (name == b"connection" and names_token(value, b"close"))
                     continue
-            lines.append(b"%b: %b\r\n" % pair)
+            lines.append(name + b": " + value)
         if not dated:
             lines.append(_date_line())
         self._mute = method == "HEAD" or status in (204, 304)
@@ -211,17 +206,18 @@ class Cycle:
         if self.reading and end and not self.protocol.may_drain(self):
             self.persistent = False
         if length is not None and status != 204:
-            lines.append(b"content-length: %d\r\n" % length)
+            lines.append(b"content-length: %d" % length)
         elif self._chunked:
-            lines.append(b"transfer-encoding: chunked\r\n")
+            lines.append(b"transfer-encoding: chunked")
         elif not self._mute:
             self.persistent = False  # the end of the connection ends the body
         if not self.persistent:
-            lines.append(b"connection: close\r\n")
+            lines.append(b"connection: close")
         lines.append(b"\r\n")
-        head = b"".join(lines)
-        # The last guard against response splitting: as many line ends as lines, and nothing else that could be one
-        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
+        head = b"\r\n".join(lines)
+        # The last guard against response splitting: as many line ends as lines, and nothing else that could be one.
+        # One translate() finds all three bytes in a third of the time that three count() take.
+        if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * len(lines):
             raise ValueError("a response header holds a line end or NUL")
         self.started = True
         return head + self._piece(data, end)
@@ -241,24 +237,25 @@ class Cycle:
         return data
 
     def _scope(self) -> Scope:
-        connection, head = self.connection, self.head
+        head = self.head
         raw_path, _, query = head.target.partition(b"?")
         path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
         return {
-            "type": "http",
-            "asgi": _ASGI,
+            **self.protocol.scope,
             "http_version": head.version,
             "method": head.method,
-            "scheme": "http" if connection.tls is None else "https",
             "path": path.decode("utf-8", "replace"),
             "raw_path": raw_path,
             "query_string": query,
-            "root_path": "",
             "headers": head.headers,
-            "client": self.protocol.client,
-            "server": self.protocol.server,
             "extensions": {EXTENSION: self},
         }
+
+
+def shared_scope(client: tuple[str, int], server: tuple[str, int], *, tls: bool) -> Scope:
+    """What the scopes of all requests of one connection have in common."""
+    scheme = "https" if tls else "http"
+    return {"type": "http", "asgi": _ASGI, "scheme": scheme, "root_path": "", "client": client, "server": server}
 
 
 def _date_line() -> bytes:
@@ -266,7 +263,7 @@ def _date_line() -> bytes:
     global _date, _date_second
     now = int(time.time())
     if now != _date_second:
-        _date_second, _date = now, b"date: %b\r\n" % formatdate(now, usegmt=True).encode()
+        _date_second, _date = now, b"date: %b" % formatdate(now, usegmt=True).encode()
     return _date
 
 
