@@ -6,14 +6,13 @@ Invariant: an answer that ended short of what its head says is never ended clean
 
 import asyncio
 import http
-import logging
 import time
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import Message, Scope
 
 from gateway.app import EXTENSION
 from gateway.kernel.framing import Framing, names_token
@@ -24,8 +23,6 @@ from gateway.model.request import RawHeaders
 
 if TYPE_CHECKING:
     from gateway.server.protocol import HttpProtocol
-
-log = logging.getLogger(__name__)
 
 HIGH_WATER = 65536  # bytes of a body that are kept while nobody asks for them
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
@@ -85,15 +82,10 @@ class Cycle:
         self._chunked = False
         self._left: int | None = None  # bytes that the answer's length still promises
 
-    async def run(self, app: ASGIApp) -> None:
-        """Have the request answered."""
-        try:
-            await app(self._scope(), self.receive, self.send)
-        except Exception:
-            log.exception("the application failed")
-        finally:
-            if not self.complete and not self.gone:
-                self.abort()
+    def finish(self) -> None:
+        """The application is done with it."""
+        if not self.complete and not self.gone:
+            self.abort()
 
     # What the connection tells
 
@@ -130,6 +122,21 @@ class Cycle:
             self.lost()
 
     # ASGI
+
+    def scope(self) -> Scope:
+        """What the application is told of it."""
+        head = self.head
+        raw_path, _, query = head.target.partition(b"?")
+        path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
+        scope = self.protocol.scope.copy()  # which has every key already: nothing grows
+        scope["http_version"] = head.version
+        scope["method"] = head.method
+        scope["path"] = path.decode("utf-8", "replace")
+        scope["raw_path"] = raw_path
+        scope["query_string"] = query
+        scope["headers"] = head.headers
+        scope["extensions"] = {EXTENSION: self}
+        return scope
 
     async def receive(self) -> Message:
         """The next piece of the body; Refused when the rest cannot be had (an extension: ASGI has no word for it)."""
@@ -236,26 +243,24 @@ class Cycle:
                 raise RuntimeError("the answer is longer than its Content-Length")
         return data
 
-    def _scope(self) -> Scope:
-        head = self.head
-        raw_path, _, query = head.target.partition(b"?")
-        path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
-        return {
-            **self.protocol.scope,
-            "http_version": head.version,
-            "method": head.method,
-            "path": path.decode("utf-8", "replace"),
-            "raw_path": raw_path,
-            "query_string": query,
-            "headers": head.headers,
-            "extensions": {EXTENSION: self},
-        }
 
-
-def shared_scope(client: tuple[str, int], server: tuple[str, int], *, tls: bool) -> Scope:
-    """What the scopes of all requests of one connection have in common."""
-    scheme = "https" if tls else "http"
-    return {"type": "http", "asgi": _ASGI, "scheme": scheme, "root_path": "", "client": client, "server": server}
+def shared_scope(client: tuple[str, int], server: tuple[str, int], *, tls: bool) -> dict[str, object]:
+    """What the scopes of all requests of one connection are copies of."""
+    return {
+        "type": "http",
+        "asgi": _ASGI,
+        "http_version": "",
+        "method": "",
+        "scheme": "https" if tls else "http",
+        "path": "",
+        "raw_path": b"",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [],
+        "client": client,
+        "server": server,
+        "extensions": {},
+    }
 
 
 def _date_line() -> bytes:

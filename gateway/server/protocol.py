@@ -10,7 +10,7 @@ parses an Upgrade's body as the next request and parses ahead, and nothing of it
 
 import asyncio
 
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp
 
 from gateway.kernel.framing import Framing
 from gateway.model.connection import Connection
@@ -71,7 +71,7 @@ class HttpProtocol(asyncio.Protocol):
         self.server = local
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
-        self.scope: Scope = {}  # what the scopes of all requests of this connection share
+        self.scope: dict[str, object] = {}  # what the scopes of all requests of this connection share
         self.write_paused = False
         self._connection: Connection | None = None
         self._deadline = Deadline(self.loop)

@@ -5,10 +5,13 @@ asyncio's list of all tasks. Invariant: `working` holds the task exactly while i
 """
 
 import asyncio
+import logging
 
 from starlette.types import ASGIApp
 
 from gateway.server.cycle import Cycle
+
+log = logging.getLogger(__name__)
 
 
 class Turns:
@@ -61,6 +64,9 @@ class Turns:
                 await self._idle
                 continue
             try:
-                await cycle.run(self._app)
+                await self._app(cycle.scope(), cycle.receive, cycle.send)
+            except Exception:
+                log.exception("the application failed")
             finally:
+                cycle.finish()
                 self._release()
