@@ -32,11 +32,13 @@ def nowhere() -> str:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_connect_failure_goes_to_another_endpoint_whatever_the_method(method: str) -> None:
     counts = Counts()
-    async with Upstream() as backend:
-        async with running(cluster(nowhere(), backend.url, retries=RetrySettings(), counts=counts)) as made:
-            for _ in range(4):
-                outcome, got = await send(forward(made), method, body=b"once")
-                assert (got.status, outcome.endpoint) == (200, backend.url)
+    async with (
+        Upstream() as backend,
+        running(cluster(nowhere(), backend.url, retries=RetrySettings(), counts=counts)) as made,
+    ):
+        for _ in range(4):
+            outcome, got = await send(forward(made), method, body=b"once")
+            assert (got.status, outcome.endpoint) == (200, backend.url)
     assert [await call.body() for call in backend.calls] == [b"once"] * 4
     assert counts.seen == {"ok": 4, "upstream_connect": 2}
 
@@ -110,11 +112,14 @@ async def test_no_more_tries_than_the_file_says() -> None:
 
 
 async def test_another_endpoint_is_preferred() -> None:
-    async with Upstream(answer(503)) as one, Upstream(answer(200)) as two:
-        async with running(cluster(one.url, two.url, balance="random", retries=ON_503)) as made:
-            for _ in range(20):
-                assert (await send(forward(made)))[1].status == 200
-            assert made.load.requests == 0
+    async with (
+        Upstream(answer(503)) as one,
+        Upstream(answer(200)) as two,
+        running(cluster(one.url, two.url, balance="random", retries=ON_503)) as made,
+    ):
+        for _ in range(20):
+            assert (await send(forward(made)))[1].status == 200
+        assert made.load.requests == 0
 
 
 async def test_retry_after_is_obeyed() -> None:
@@ -244,45 +249,52 @@ def gated(gate: asyncio.Event) -> Script:
 
 async def test_an_open_circuit_is_503_and_closes_again() -> None:
     gate = asyncio.Event()
-    async with Upstream(gated(gate)) as backend:
-        async with running(cluster(backend.url, breaker=BreakerSettings(max_requests=2))) as made:
-            two = [asyncio.ensure_future(send(forward(made))) for _ in range(2)]
-            await until(lambda: len(backend.calls) == 2)
-            refused = await refusal(send(forward(made)))
-            assert (refused.reason, refused.upstream, refused.retry_after) == (Reason.CIRCUIT_OPEN, "inventory", 1)
-            gate.set()
-            await asyncio.gather(*two)
-            assert (await send(forward(made)))[0].status == 200
+    async with (
+        Upstream(gated(gate)) as backend,
+        running(cluster(backend.url, breaker=BreakerSettings(max_requests=2))) as made,
+    ):
+        two = [asyncio.ensure_future(send(forward(made))) for _ in range(2)]
+        await until(lambda: len(backend.calls) == 2)
+        refused = await refusal(send(forward(made)))
+        assert (refused.reason, refused.upstream, refused.retry_after) == (Reason.CIRCUIT_OPEN, "inventory", 1)
+        gate.set()
+        await asyncio.gather(*two)
+        assert (await send(forward(made)))[0].status == 200
 
 
 async def test_too_many_that_wait_open_the_circuit() -> None:
     gate, counts = asyncio.Event(), Counts()
     settings = ConnectionSettings(max=1)
     breaker = BreakerSettings(max_pending=1)
-    async with Upstream(gated(gate)) as backend:
-        async with running(cluster(backend.url, connections=settings, breaker=breaker, counts=counts)) as made:
-            first = asyncio.ensure_future(send(forward(made)))
-            await until(lambda: len(backend.calls) == 1)
-            second = asyncio.ensure_future(send(forward(made)))
-            await until(lambda: made.connections("waiting") == 1)
-            assert (await refusal(send(forward(made)))).reason is Reason.CIRCUIT_OPEN
-            gate.set()
-            await asyncio.gather(first, second)
+    async with (
+        Upstream(gated(gate)) as backend,
+        running(cluster(backend.url, connections=settings, breaker=breaker, counts=counts)) as made,
+    ):
+        first = asyncio.ensure_future(send(forward(made)))
+        await until(lambda: len(backend.calls) == 1)
+        second = asyncio.ensure_future(send(forward(made)))
+        await until(lambda: made.connections("waiting") == 1)
+        assert (await refusal(send(forward(made)))).reason is Reason.CIRCUIT_OPEN
+        gate.set()
+        await asyncio.gather(first, second)
     assert counts.seen == {"ok": 2, "circuit_open": 1}
 
 
 async def test_an_endpoint_that_fails_again_and_again_is_ejected_and_returns() -> None:
     script = in_turn(answer(500), answer(500), answer(500), answer(200))
     outlier = OutlierSettings(consecutive_errors=3, ejection=0.3)
-    async with Upstream(script) as sick, Upstream() as well:
-        async with running(cluster(sick.url, well.url, outlier=outlier)) as made:
-            for _ in range(6):
-                await send(forward(made))
-            assert (made.ejected(sick.url), made.ejected(well.url)) == (True, False)
-            assert "ejected" in repr(made)
-            assert {(await send(forward(made)))[0].endpoint for _ in range(4)} == {well.url}
-            await until(lambda: not made.ejected(sick.url))
-            assert {(await send(forward(made)))[0].endpoint for _ in range(4)} == {sick.url, well.url}
+    async with (
+        Upstream(script) as sick,
+        Upstream() as well,
+        running(cluster(sick.url, well.url, outlier=outlier)) as made,
+    ):
+        for _ in range(6):
+            await send(forward(made))
+        assert (made.ejected(sick.url), made.ejected(well.url)) == (True, False)
+        assert "ejected" in repr(made)
+        assert {(await send(forward(made)))[0].endpoint for _ in range(4)} == {well.url}
+        await until(lambda: not made.ejected(sick.url))
+        assert {(await send(forward(made)))[0].endpoint for _ in range(4)} == {sick.url, well.url}
 
 
 @pytest.mark.parametrize("kind", ["refused", "reset", "silent"])
@@ -304,8 +316,11 @@ async def test_no_answer_counts_as_an_error(kind: str) -> None:
 
 async def test_what_is_the_clients_fault_ejects_nobody() -> None:
     outlier = OutlierSettings(consecutive_errors=1)
-    async with Upstream() as backend, Upstream() as other:
-        async with running(cluster(backend.url, other.url, outlier=outlier)) as made:
-            refused = await refusal(send(forward(made, max_body=4), "POST", pieces=[b"hello"]))
-            assert refused.reason is Reason.BODY_TOO_LARGE
-            assert not made.ejected(backend.url)
+    async with (
+        Upstream() as backend,
+        Upstream() as other,
+        running(cluster(backend.url, other.url, outlier=outlier)) as made,
+    ):
+        refused = await refusal(send(forward(made, max_body=4), "POST", pieces=[b"hello"]))
+        assert refused.reason is Reason.BODY_TOO_LARGE
+        assert not made.ejected(backend.url)
