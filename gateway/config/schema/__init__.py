@@ -8,7 +8,7 @@ from gateway.config.document import NOWHERE
 from gateway.config.schema.audit import Audit, Segment
 from gateway.config.schema.base import Named, Node
 from gateway.config.schema.config import Config, Log
-from gateway.config.schema.issuers import Binding, Issuer, Jwks
+from gateway.config.schema.issuers import Binding, Introspection, Issuer, Jwks
 from gateway.config.schema.limits import RateLimit
 from gateway.config.schema.listeners import Admin, CertificateFiles, Listener, ListenerLimits, ListenerTls, PathRules
 from gateway.config.schema.routes import (
@@ -64,6 +64,7 @@ __all__ = [
     "HeaderEdit",
     "HealthCheck",
     "Identity",
+    "Introspection",
     "Issuer",
     "Jwks",
     "Listener",

@@ -58,6 +58,11 @@ class LimitStore:
         return self.address == _address(config) and self.workers == config.workers
 
     @property
+    def redis(self) -> RedisStore | None:
+        """The store behind it, for what else all replicas have to agree on; None for memory://."""
+        return self._redis
+
+    @property
     def trouble(self) -> str | None:
         """Why the store is down, for /readyz?verbose; None while it is up."""
         return self._redis.trouble if self._redis is not None and not self._redis.up else None
