@@ -13,15 +13,14 @@ from gateway.control.build.accept import build_accept
 from gateway.control.build.authenticate import authenticate_with
 from gateway.control.build.authorize import build_authorize
 from gateway.control.build.route import build_routes
-from gateway.control.made_up import parse_time
 from gateway.control.offline import NeverCounted, Unserved, handshake
-from gateway.control.recorded import Recorded, RecordedDevice, Sources
-from gateway.control.records import Decision, InputNames, decisions
+from gateway.control.recorded import Recorded, RecordedDevice, Sources, Who
+from gateway.control.records import Decision, InputNames, decisions, input_names
 from gateway.control.unsure import Need, Undecidable, any_of, holds, needs_of
 from gateway.model.permit import Permit
 from gateway.model.place import Place
 from gateway.model.posture import Posture
-from gateway.model.principal import Principal, Workload
+from gateway.model.principal import Principal
 from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
@@ -29,7 +28,6 @@ from gateway.model.route import Route
 from gateway.model.trace import Trace
 from gateway.pipeline import decide
 from gateway.snapshot import Snapshot
-from gateway.stages.authenticate.evidence import VerifiedToken
 from gateway.stages.authorize import Action, Authorize, Facts, Rule
 
 _REMEMBERED = 65536  # answers
@@ -61,7 +59,7 @@ class Replay:
         self._serving = [listener for listener in config.listeners.values() if listener.redirect is None]
         self._accept = build_accept(config)
         self._routes = build_routes(config)
-        self._who = _Who()
+        self._who = Who()
         self._fixed = _Fixed()
         self._device = RecordedDevice(config)
         self._authorize = _Unsure(config, build_authorize(config))
@@ -121,7 +119,7 @@ class Replay:
         return [listener for listener in self._serving if listener.name in of_route] or self._serving
 
     async def _on(self, listener: Listener, recorded: Recorded) -> Answer:
-        now = parse_time(recorded.decision.time) if recorded.decision.time else 0.0
+        now = recorded.decision.time
         connection = self.sources.connection(listener, recorded)
         closed = handshake(self._config, connection, recorded.certificate, now)
         if closed is not None and not recorded.unproved:
@@ -221,24 +219,6 @@ class _Fixed:
         return self.route
 
 
-class _Who:
-    """Whoever the record names, proved as it was then."""
-
-    recorded: Recorded
-
-    def method(self, token: str) -> str:
-        return "jwt"
-
-    async def verify(self, token: str, now: float) -> VerifiedToken:
-        verifier = self.recorded.token.verifier
-        if verifier is None:
-            raise Refused(Reason.TOKEN_ISSUER, "no issuer is configured")
-        return await verifier.verify(token, now)
-
-    def judge(self, chain: tuple[bytes, ...], now: float) -> Workload:
-        return self.recorded.certificate.judge.judge(chain, now)
-
-
 class _Unsure:
     """The authorize stage that serves, asked only where its answer hangs on nothing that is missing."""
 
@@ -319,10 +299,7 @@ async def judge_all(config: Config, files: Sequence[Path]) -> AsyncIterator[Judg
 
     What hangs on something that was not recorded stays as it was, where the file is the same. Raises CannotJudge.
     """
-    names = InputNames()
-    for decision in decisions(files, names):
-        names.learn(decision)
-    replay = Replay(config, names)
+    replay = Replay(config, input_names(files))
     for decision in decisions(files):
         yield await _one(replay, config, decision)
 
