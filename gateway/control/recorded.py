@@ -22,7 +22,7 @@ from gateway.control.unsure import Need, Undecidable
 from gateway.model.connection import Connection, TlsFacts
 from gateway.model.json import JSON
 from gateway.model.posture import Posture
-from gateway.model.principal import User, Workload
+from gateway.model.principal import Principal, User, Workload
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext, RequestHead
