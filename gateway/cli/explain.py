@@ -24,11 +24,17 @@ from gateway.model.connection import IPAddress
 from gateway.model.json import JSON
 from gateway.model.reason import Effect
 
+_MADE_UP = ("method", "url", "claims", "token", "issuer", "client", "client_cert", "header", "listener", "now")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is made up, and what is real."""
-    parser.add_argument("method", metavar="METHOD")
-    parser.add_argument("url", metavar="URL", help="https://HOST/PATH?QUERY, or a path; taken as written")
+    parser.add_argument("method", metavar="METHOD", nargs="?")
+    parser.add_argument("url", metavar="URL", nargs="?", help="https://HOST/PATH?QUERY, or a path; taken as written")
+    parser.add_argument("--record", metavar="ID", help="instead: the request with this id in the audit log")
+    parser.add_argument(
+        "--audit", metavar="DIR", action="append", type=Path, help="default: the config's; may be repeated"
+    )
     token = parser.add_mutually_exclusive_group()
     token.add_argument("--claims", metavar="JSON", help="a token with these claims, taken as verified")
     token.add_argument("--token", metavar="JWT", help="a real token, really verified")
@@ -46,10 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Explain one request. Raises CannotTell, ConfigInvalid, ConfigUnreadable."""
+    if args.record is None and (args.method is None or args.url is None):
+        raise CannotTell("METHOD and URL are wanted, or --record ID (see `gateway explain --help`)")
     now = _time(args.now)
     config = load(Path(args.config))
     try:
-        report = asyncio.run(_explain(args, config, now))
+        report = asyncio.run(_explain(args, config, now) if args.record is None else _recorded(args, config))
     except CannotJudge as error:
         raise CannotTell(str(error)) from None
     if args.json:
@@ -57,6 +65,15 @@ def run(args: argparse.Namespace) -> int:
     else:
         explanation.show(report)
     return 0 if report.verdict.effect is Effect.ALLOW else 1
+
+
+async def _recorded(args: argparse.Namespace, config: Config) -> explanation.Report:
+    from gateway.cli.explain_record import explain_record
+
+    for name in _MADE_UP:
+        if getattr(args, name):
+            raise CannotTell(f"--record brings its own request: leave {name.upper()} out")
+    return await explain_record(config, args.record, args.audit or [config.audit.directory])
 
 
 async def _explain(args: argparse.Namespace, config: Config, now: float) -> explanation.Report:

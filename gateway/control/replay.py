@@ -13,10 +13,9 @@ from gateway.control.build.accept import build_accept
 from gateway.control.build.authenticate import authenticate_with
 from gateway.control.build.authorize import build_authorize
 from gateway.control.build.route import build_routes
-from gateway.control.made_up import parse_time
 from gateway.control.offline import NeverCounted, Unserved, handshake
 from gateway.control.recorded import Recorded, RecordedDevice, Sources
-from gateway.control.records import Decision, InputNames, decisions
+from gateway.control.records import Decision, InputNames, decisions, input_names
 from gateway.control.unsure import Need, Undecidable, any_of, holds, needs_of
 from gateway.model.permit import Permit
 from gateway.model.place import Place
@@ -121,7 +120,7 @@ class Replay:
         return [listener for listener in self._serving if listener.name in of_route] or self._serving
 
     async def _on(self, listener: Listener, recorded: Recorded) -> Answer:
-        now = parse_time(recorded.decision.time) if recorded.decision.time else 0.0
+        now = recorded.decision.time
         connection = self.sources.connection(listener, recorded)
         closed = handshake(self._config, connection, recorded.certificate, now)
         if closed is not None and not recorded.unproved:
@@ -170,7 +169,8 @@ class Replay:
         except Refused as refused:
             return _refused(refused, route)
         decision = recorded.decision
-        if decision.effect == Effect.LIMIT.value and self._limited(route, listener):
+        limited = bool(listener.rate_limits or self._config.routes[route.index].rate_limits)
+        if decision.effect == Effect.LIMIT.value and limited:
             raise Undecidable("how much of its limits the caller had left is not recorded")
         if decision.effect == Effect.ERROR.value:
             raise Undecidable("whether what failed then would fail again is not known")
@@ -195,9 +195,6 @@ class Replay:
             if not recorded.shows(need, listener):
                 raise Undecidable(f"{need} is not recorded")
         return None
-
-    def _limited(self, route: Route, listener: Listener) -> bool:
-        return bool(listener.rate_limits or self._config.routes[route.index].rate_limits)
 
 
 def _refused(refused: Refused, route: Route | None) -> Answer:
@@ -319,10 +316,7 @@ async def judge_all(config: Config, files: Sequence[Path]) -> AsyncIterator[Judg
 
     What hangs on something that was not recorded stays as it was, where the file is the same. Raises CannotJudge.
     """
-    names = InputNames()
-    for decision in decisions(files, names):
-        names.learn(decision)
-    replay = Replay(config, names)
+    replay = Replay(config, input_names(files))
     for decision in decisions(files):
         yield await _one(replay, config, decision)
 

@@ -183,7 +183,7 @@ def test_a_certificate_that_nobody_asks_for_is_not_sent(tmp_path: Path, capsys: 
         (("GET", "example.com"), "write one like"),
         (("GET", URL, "--client-cert", "/absent.pem"), "cannot read"),
         (("GET", URL, "--token", Issuer(ISSUER).token()), "--jwks FILE"),
-        (("GET",), "required"),
+        (("GET",), "wanted"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_told_says_what_to_give(
