@@ -168,7 +168,8 @@ class Replay:
         except Refused as refused:
             return _refused(refused, route)
         decision = recorded.decision
-        if decision.effect == Effect.LIMIT.value and self._limited(route, listener):
+        limited = bool(listener.rate_limits or self._config.routes[route.index].rate_limits)
+        if decision.effect == Effect.LIMIT.value and limited:
             raise Undecidable("how much of its limits the caller had left is not recorded")
         if decision.effect == Effect.ERROR.value:
             raise Undecidable("whether what failed then would fail again is not known")
@@ -193,9 +194,6 @@ class Replay:
             if not recorded.shows(need, listener):
                 raise Undecidable(f"{need} is not recorded")
         return None
-
-    def _limited(self, route: Route, listener: Listener) -> bool:
-        return bool(listener.rate_limits or self._config.routes[route.index].rate_limits)
 
 
 def _refused(refused: Refused, route: Route | None) -> Answer:

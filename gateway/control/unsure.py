@@ -53,8 +53,9 @@ class Need:
 def need_of(clause: Clause) -> Need | None:
     """What `clause` reads that a record may lack; None for what every record has."""
     if clause.expression is not None:
-        parts = tuple(need for path in sorted(clause.expression.reads) for need in _needs_of_variable(path))
-        return Need("expression", clause.expression.text, (), parts) if parts else None
+        reads = sorted(clause.expression.reads)
+        parts = {str(need): need for path in reads for need in _needs_of_variable(path)}
+        return Need("expression", clause.expression.text, (), tuple(parts.values())) if parts else None
     key = clause.key.removesuffix(" not")
     if key in _STANDING:
         return Need("claim", _STANDING[key], (_STANDING[key],))
@@ -79,9 +80,9 @@ def _needs_of_variable(path: tuple[str, ...]) -> Iterator[Need]:
                 yield Need("header", name.lower())
         case ("claims", *names) if names:
             yield Need("claim", ".".join(names), tuple(names))
-        case ("token", "scopes"):
+        case ("token", "scopes", *_):
             yield from (Need("claim", name, (name,)) for name in ("scope", "scp"))
-        case ("token", "audiences"):
+        case ("token", "audiences", *_):
             yield Need("claim", "aud", ("aud",))
         case ("device", name, *_):
             yield Need("fact", name)
