@@ -78,7 +78,8 @@ class Routes:
             "routes": routes,
             "request_headers_to_remove": sorted((set_by_some | set(_NEVER_FORWARDED)) - kept),
         }
-        return {"name": listener.name, "virtual_hosts": [host]}
+        # without it what the host removes would be removed after the route has set it
+        return {"name": listener.name, "virtual_hosts": [host], "most_specific_header_mutations_wins": True}
 
     def _per_route(self, route: Route, listener: Listener) -> dict[str, object]:
         filters = self._rules.per_route(route, listener.name) | self._tokens.per_route(route)
