@@ -17,6 +17,8 @@ from gateway.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
+_GONE = Outcome(0, None, None, 0, 0, Reason.CLIENT_GONE)
+
 
 async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     """All that can refuse a request. Nothing reaches an upstream before this returns. Raises Refused."""
@@ -49,7 +51,7 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
 async def handle(exchange: Exchange, gw: Snapshot) -> None:
     """One request from its head to its outcome. Never raises: what fails is answered 500 and recorded."""
     trace = gw.record.begin(exchange)
-    outcome = Outcome(0, None, None, 0, 0, Reason.CLIENT_GONE)
+    outcome = _GONE
     try:
         try:
             trace.ctx = gw.accept(trace)

@@ -7,7 +7,6 @@ one of `python -m loadtest`, and steadier.
 
 import argparse
 import asyncio
-import gc
 import statistics
 import sys
 import tempfile
@@ -21,12 +20,13 @@ import uvloop
 from gateway.app import GatewayApp
 from gateway.config.load import load
 from gateway.control.runtime import Runtime
-from gateway.server.cycle import AsgiDriver
+from gateway.control.worker import calm_collector
 from gateway.server.exchange import Driver
 from gateway.server.lane import Lane
 from gateway.server.listener import Listener
 from gateway.server.protocol import HttpProtocol
 from gateway.server.settings import Limits
+from gateway.server.turns import Turns
 from gateway.upstreams.connection import Connection
 from loadtest.job import BODY, CALLERS, CONNECTIONS, ROUTES, WORK, Place, Scenario, Variant, path_of
 from loadtest.peers.gateway import Gateway
@@ -74,7 +74,7 @@ class Unobserved:
 class Clients:
     """Connections that each ask again when they are answered, until the batch is through."""
 
-    def __init__(self, driver: Driver, requests: Iterator[bytes], connections: int) -> None:
+    def __init__(self, make: Callable[[], Driver], requests: Iterator[bytes], connections: int) -> None:
         self._loop = loop = asyncio.get_running_loop()
         self._requests = requests
         self._left = 0
@@ -82,7 +82,7 @@ class Clients:
         self._done: asyncio.Future[None] = loop.create_future()
         listener = Listener("edge", Limits(), Unobserved())
         self._protocols = [
-            HttpProtocol(driver, listener, ("127.0.0.1", 40000 + number), ("127.0.0.1", 8443))
+            HttpProtocol(make(), listener, ("127.0.0.1", 40000 + number), ("127.0.0.1", 8443))
             for number in range(connections)
         ]
         for protocol in self._protocols:
@@ -142,20 +142,20 @@ async def measure(
         f"Authorization: Bearer {tokens[number % CALLERS]}\r\n\r\n".encode()
         for number in range(ROUTES)
     ]
-    make: dict[str, Driver] = {
-        "lane": Lane(lambda: runtime.parts.snapshot, set()),
-        "asgi": AsgiDriver(GatewayApp(lambda: runtime.parts.snapshot, listener="edge"), set()),
+    app, lane = GatewayApp(lambda: runtime.parts.snapshot, listener="edge"), Lane(lambda: runtime.parts.snapshot, set())
+    make: dict[str, Callable[[], Driver]] = {
+        "lane": lambda: lane,
+        "asgi": lambda: Turns(app, set()),
     }
     clients = {name: Clients(make[name], cycle(requests), connections) for name in drivers}
     for each in clients.values():
         await each.batch(size)
-    gc.collect()
-    gc.freeze()
+    calm_collector()
     figures: dict[str, list[float]] = {name: [] for name in drivers}
     for _ in range(rounds):
         for name in drivers:
             figures[name].append(await clients[name].batch(size))
-    answered = sum(float(count) for labels, count in runtime.metrics.requests.rows() if "200" in labels)
+    answered = sum(runtime.metrics.requests.labels(f"s{n}", "GET", "200").value for n in range(ROUTES))
     asked = size * (rounds + 1) * len(drivers)
     if answered != asked:
         raise RuntimeError(f"{answered:g} of {asked} requests were answered with 200")

@@ -1,4 +1,4 @@
-"""The ASGI driver: one request and its answer, between a connection and an ASGI application.
+"""One request and its answer, between a connection and an ASGI application.
 
 Rule: ASGI's messages are made of the exchange's own reads and writes; nothing is framed here.
 Invariant: what the application leaves open when it ends is broken off.
@@ -15,51 +15,37 @@ from gateway.kernel.framing import Framing
 from gateway.model.connection import Connection
 from gateway.model.exchange import ClientGone
 from gateway.model.request import RawHeaders
-from gateway.server.exchange import HttpExchange, Work
+from gateway.server.exchange import HttpExchange
 
 if TYPE_CHECKING:
     from gateway.server.protocol import HttpProtocol
+    from gateway.server.turns import Turns
 
 log = logging.getLogger(__name__)
 
-_ASGI = {"version": "3.0", "spec_version": "2.4"}
 _DISCONNECT: Message = {"type": "http.disconnect"}
-
-
-class AsgiDriver:
-    """Answers with an ASGI application, each request in a task."""
-
-    def __init__(self, app: ASGIApp, working: set[Work]) -> None:
-        """`working`: the requests at work in this process, which the server waits for when it drains."""
-        self.app = app
-        self.working = working
-
-    def exchange(self, protocol: "HttpProtocol", connection: Connection, framing: Framing) -> "Cycle":
-        """See gateway.server.exchange.Driver."""
-        return Cycle(self, protocol, connection, framing)
 
 
 class Cycle(HttpExchange):
     """The `Wire` that the application finds in its scope."""
 
-    __slots__ = ("_driver", "_headers", "_status", "_told")
+    __slots__ = ("_headers", "_status", "_told", "_turns")
 
-    def __init__(self, driver: AsgiDriver, protocol: "HttpProtocol", connection: Connection, framing: Framing) -> None:
+    def __init__(self, turns: "Turns", protocol: "HttpProtocol", connection: Connection, framing: Framing) -> None:
         super().__init__(protocol, connection, framing)
-        self._driver = driver
+        self._turns = turns
         self._told = False  # the application has the whole body: what can still come is a disconnect
         self._status = 0
         self._headers: RawHeaders = []
 
     def start(self) -> None:
-        """Run the application."""
-        task = self.protocol.loop.create_task(self._run())
-        self._driver.working.add(task)
-        task.add_done_callback(self._driver.working.discard)
+        """Let the connection's task have it."""
+        self._turns.begin(self)
 
-    async def _run(self) -> None:
+    async def run(self, app: ASGIApp) -> None:
+        """Have the application answer it."""
         try:
-            await self._driver.app(self._scope(), self.receive, self.send_message)
+            await app(self._scope(), self.receive, self.send_message)
         except Exception:
             log.exception("the application failed")
         finally:
@@ -95,21 +81,16 @@ class Cycle(HttpExchange):
             raise ConnectionResetError("the client is gone") from None
 
     def _scope(self) -> Scope:
-        connection, head = self.connection, self.head
+        head = self.head
         raw_path, _, query = head.target.partition(b"?")
         path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
         return {
-            "type": "http",
-            "asgi": _ASGI,
+            **self._turns.scope_of(self.protocol),
             "http_version": head.version,
             "method": head.method,
-            "scheme": "http" if connection.tls is None else "https",
             "path": path.decode("utf-8", "replace"),
             "raw_path": raw_path,
             "query_string": query,
-            "root_path": "",
             "headers": head.headers,
-            "client": self.protocol.client,
-            "server": self.protocol.server,
             "extensions": {EXTENSION: self},
         }

@@ -184,3 +184,7 @@ class Driver(Protocol):
     def exchange(self, protocol: "HttpProtocol", connection: Connection, framing: Framing) -> HttpExchange:
         """The request whose head came, not yet started."""
         ...
+
+    def close(self) -> None:
+        """The connection is lost: no more requests come of it; one that is at work goes on to its end."""
+        ...

@@ -40,6 +40,9 @@ class Lane:
         """See gateway.server.exchange.Driver."""
         return LaneExchange(self, protocol, connection, framing)
 
+    def close(self) -> None:
+        """See gateway.server.exchange.Driver: all connections share it, and it keeps nothing of any."""
+
 
 class LaneExchange(HttpExchange):
     """An exchange that carries itself: the least that asyncio wants of a task of a library's own."""
@@ -119,7 +122,7 @@ class LaneExchange(HttpExchange):
                 self._thrown = RuntimeError("the pipeline awaits what is no future of asyncio")
             self.protocol.loop.call_soon(self._step, context=self._context)
             return
-        waits_for._asyncio_future_blocking = False
+        waits_for._asyncio_future_blocking = False  # noqa: SLF001 - what Future.__await__ asks of who takes it
         self._waits_for = waits_for
         waits_for.add_done_callback(self._step, context=self._context)
         if self._thrown is not None and waits_for.cancel():

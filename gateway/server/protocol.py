@@ -79,8 +79,8 @@ class HttpProtocol(asyncio.Protocol):
         session = transport.get_extra_info("ssl_object")
         self._connection = read_connection(self.listener.name, self.client, self.server, session)
         self.listener.opened(self)
-        limits = self.listener.limits
-        self._deadline.arm(_LAST_CHANCE if self.listener.draining else limits.header_timeout, self._late)
+        seconds = _LAST_CHANCE if self.listener.draining else self.listener.limits.header_timeout
+        self._deadline.arm(seconds, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.listener.closed(self)
@@ -89,6 +89,7 @@ class HttpProtocol(asyncio.Protocol):
         self._deaf = True
         self._rest = b""
         self.resume_writing()
+        self._driver.close()
         if self._exchange is not None:
             exchange, self._exchange = self._exchange, None
             exchange.lost()
@@ -233,8 +234,6 @@ class HttpProtocol(asyncio.Protocol):
         self._deaf = True
         self.transport.write(bare(reason.status))
         self._finish()
-
-    # Deadlines
 
     def _late(self) -> None:
         """No request came, or not the whole of its head."""

@@ -18,12 +18,12 @@ import uvicorn
 
 from gateway.app import GatewayApp
 from gateway.server.acceptor import Acceptor, Address
-from gateway.server.cycle import AsgiDriver
 from gateway.server.exchange import Driver, Work
 from gateway.server.lane import Lane
 from gateway.server.listener import Listener
 from gateway.server.protocol import HttpProtocol
 from gateway.server.redirect import RedirectApp
+from gateway.server.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=[])  # the lifespan; no listener of uvicorn's own
         for listener, bound in self._bound:
-            acceptor = Acceptor(bound, listener, self._factory(self._driver_of(listener)))
+            acceptor = Acceptor(bound, listener, self._factory(self._makes(listener)))
             acceptor.start()
             self._acceptors.append(acceptor)
         self.accepting = True
@@ -130,16 +130,19 @@ class Server(uvicorn.Server):
         self.interrupted = True
         self.stop()
 
-    def _driver_of(self, listener: Listener) -> Driver:
+    def _makes(self, listener: Listener) -> Callable[[], Driver]:
+        """What makes the driver of a connection; the lane is one for all."""
         if listener.redirect is not None:
-            return AsgiDriver(RedirectApp(listener.redirect, self._app), self._working)
+            redirect = RedirectApp(listener.redirect, self._app)
+            return lambda: Turns(redirect, self._working)
         if self._driver == "asgi":
-            return AsgiDriver(self._app, self._working)
-        return Lane(self._app.current, self._working)
+            return lambda: Turns(self._app, self._working)
+        lane = Lane(self._app.current, self._working)
+        return lambda: lane
 
     @staticmethod
-    def _factory(driver: Driver) -> Callable[[Listener, Address, Address], HttpProtocol]:
-        return lambda listener, peer, local: HttpProtocol(driver, listener, peer, local)
+    def _factory(make: Callable[[], Driver]) -> Callable[[Listener, Address, Address], HttpProtocol]:
+        return lambda listener, peer, local: HttpProtocol(make(), listener, peer, local)
 
     def _busy(self) -> bool:
         return bool(self._working) or any(listener.connections for listener in self.listeners)

@@ -3,8 +3,7 @@
 Every member is always there, null where nothing is known. No token, query string or body can come in: none is read.
 """
 
-from functools import lru_cache
-
+from gateway.kernel.patterns.blocks import address_text
 from gateway.model.outcome import Outcome
 from gateway.model.principal import User
 from gateway.model.shadow import Shadow
@@ -13,7 +12,6 @@ from gateway.stages.record.text import quote, quote_or_null
 
 LONGEST_PATH = 2048  # bytes; a normalised path is ASCII
 _LONGEST_METHOD = 32
-_address = lru_cache(4096)(str)  # the text of an address takes longer than the rest of the members together
 
 
 def decision_members(trace: Trace, effect: str, reason: str | None, route: str, inputs: str, config: str) -> str:
@@ -28,11 +26,11 @@ def decision_members(trace: Trace, effect: str, reason: str | None, route: str, 
         rule, shadows, audited = None, (), ()
     if ctx is not None:
         trace_id, method, host = quote(ctx.trace.trace_id), ctx.method, quote(ctx.host)
-        client = _address(ctx.client_ip)
+        client = address_text(ctx.client_ip)
         path = ctx.path
     else:  # refused before it could be read: what the head held, as far as it goes
         trace_id, method, host = "null", trace.head.method[:_LONGEST_METHOD], "null"
-        client = _address(trace.connection.peer_ip)
+        client = address_text(trace.connection.peer_ip)
         path = trace.head.target.partition(b"?")[0].decode("latin-1")
     return (
         f',"request_id":{quote(trace.request_id)},"trace_id":{trace_id},"effect":"{effect}"'

@@ -20,6 +20,7 @@ from gateway.stages.record.log import AuditLog
 from gateway.stages.record.settings import RecordSettings
 from gateway.stages.record.text import quote
 
+_ALLOW = Effect.ALLOW.value  # read once: an enum's `value` is a Python call
 _IDS = 256  # request ids that one call of the system's generator makes
 
 
@@ -82,13 +83,13 @@ class Record:
         index = trace.route.index if trace.route is not None else -1
         written = await self._log.write(
             "decision",
-            self._members(trace, index, Effect.ALLOW.value, None),
+            self._members(trace, index, _ALLOW, None),
             keep=not self._refuse_unrecorded,
         )
         if not written and self._refuse_unrecorded:
             raise Refused(Reason.AUDIT_UNAVAILABLE, self._log.failure or "the record was not written", retry_after=1)
         shadows = trace.permit.shadows if trace.permit is not None else ()
-        self._counters[index].decided(Effect.ALLOW.value, "", shadows)
+        self._counters[index].decided(_ALLOW, "", shadows)
 
     def outcome(self, trace: Trace, outcome: Outcome) -> None:
         """The end: the metrics of every request, and the record of one that was let through."""
