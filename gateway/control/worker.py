@@ -19,6 +19,7 @@ from typing import Protocol
 from gateway.app import GatewayApp
 from gateway.config.schema import Config
 from gateway.control.build.listeners import build_contexts, listener_limits, listener_redirect
+from gateway.control.build.record import input_names
 from gateway.control.feeds.jwks import JwksFeed
 from gateway.control.observe import ConnectionObserver
 from gateway.control.reload import Reloader, ReloadResult
@@ -26,7 +27,7 @@ from gateway.control.runtime import Runtime, Unusable
 from gateway.model.json import JSON
 from gateway.server.acceptor import listen
 from gateway.server.listener import Listener
-from gateway.server.server import Server
+from gateway.server.server import DriverName, Server
 from gateway.server.tls import TlsUnusable
 from gateway.snapshot import Snapshot
 from gateway.stages.record import record_admin, record_config
@@ -62,6 +63,7 @@ class WorkerSettings:
     make_side: "Callable[[Worker], Side] | None" = None
     number: int = 0
     lifeline: int | None = None  # a pipe whose other end the supervisor holds: at its end the worker drains
+    driver: DriverName = "lane"
 
 
 class Worker:
@@ -93,6 +95,7 @@ class Worker:
             GatewayApp(self.current, listener=next(iter(self.listeners))),
             [(listener, sockets[name]) for name, listener in self.listeners.items()],
             on_hangup=self._hang_up,
+            driver=settings.driver,
         )
 
     def current(self) -> Snapshot:
@@ -104,7 +107,7 @@ class Worker:
         runtime, parts = self.runtime, self._parts
         await runtime.adopt(parts)
         self._reloader.started()
-        record_config(parts.audit, digest=parts.config.digest, ok=True)
+        record_config(parts.audit, digest=parts.config.digest, ok=True, inputs=input_names(parts.config))
         calm_collector()
         if self._settings.number == 0:
             log.info("config %s is at work: %s", parts.config.digest[:12], ", ".join(map(str, self.listeners.values())))
