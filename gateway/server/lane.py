@@ -3,8 +3,8 @@
 Rule: a request is stepped in the callback that brought it, and then in the callback of each future that it waits for.
 Invariant: to what it awaits it is a task: `asyncio.current_task()` names it, and `cancel` works as on one.
 
-A task costs its making, its place in asyncio's list of all tasks and one turn of the loop before its first step.
-Measured for one request of the full job: see docs/decisions/003.
+A task costs its making, a place in asyncio's list of all tasks and one turn of the loop before its first step: measured
+in docs/decisions/003.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import logging
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from gateway.kernel.framing import Framing
 from gateway.model.connection import Connection
@@ -62,6 +62,8 @@ class LaneExchange(HttpExchange):
         """Run the pipeline as far as it goes without waiting."""
         self._coroutine = handle(self, self._lane.current())
         self._context.run(self._step)
+        if self._coroutine is not None:
+            self._lane.working.add(self)
 
     # What asyncio asks of a task
 
@@ -94,39 +96,39 @@ class LaneExchange(HttpExchange):
     # Stepping
 
     def _step(self, _done: "asyncio.Future[Any] | None" = None) -> None:
-        """Go on until it waits again or ends."""
-        coroutine, thrown = self._coroutine, self._thrown
-        if coroutine is None:
-            return
-        loop, task = self.protocol.loop, cast("asyncio.Task[None]", self)
-        self._waits_for = self._thrown = None
-        _enter_task(loop, task)
+        """Go on until it waits again or ends. In the way of asyncio.Task, whose C code is the model of each line."""
+        coroutine, thrown, loop = self._coroutine, self._thrown, self.protocol.loop
+        assert coroutine is not None  # noqa: S101 - for the type checker; nothing calls back behind the end
+        self._waits_for = None
+        _enter_task(loop, self)  # type: ignore[arg-type] # asyncio asks for no more than is here
         try:
-            # What a future failed with is raised by its own `__await__`
-            waits_for = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
+            if thrown is None:
+                waits_for = coroutine.send(None)  # what a future failed with is raised by its own `__await__`
+            else:
+                self._thrown = None
+                waits_for = coroutine.throw(thrown)
         except (StopIteration, asyncio.CancelledError):
             self._ended()
         except Exception:
             log.exception("the pipeline failed")
             self._ended()
         else:
-            self._wait(waits_for)
+            if getattr(waits_for, "_asyncio_future_blocking", False):
+                waits_for._asyncio_future_blocking = False  # noqa: SLF001 - Future.__await__ asks it of who takes it
+                self._waits_for = waits_for
+                waits_for.add_done_callback(self._step, context=self._context)
+                if self._thrown is not None and waits_for.cancel():
+                    self._thrown = None  # it was cancelled while it ran
+            else:
+                self._yielded(waits_for)
         finally:
-            _leave_task(loop, task)
+            _leave_task(loop, self)  # type: ignore[arg-type] # as above
 
-    def _wait(self, waits_for: "asyncio.Future[Any] | None") -> None:
-        """Step again when what was awaited is done; as asyncio.Task takes what Future.__await__ yields."""
-        self._lane.working.add(self)
-        if waits_for is None or not hasattr(waits_for, "_asyncio_future_blocking"):
-            if waits_for is not None:  # a bare yield is one turn of the loop, as asyncio.sleep(0) means it
-                self._thrown = RuntimeError("the pipeline awaits what is no future of asyncio")
-            self.protocol.loop.call_soon(self._step, context=self._context)
-            return
-        waits_for._asyncio_future_blocking = False  # noqa: SLF001 - what Future.__await__ asks of who takes it
-        self._waits_for = waits_for
-        waits_for.add_done_callback(self._step, context=self._context)
-        if self._thrown is not None and waits_for.cancel():
-            self._thrown = None  # it was cancelled while it ran
+    def _yielded(self, what: object) -> None:
+        """A bare yield is one turn of the loop, as asyncio.sleep(0) means it; anything else is a mistake."""
+        if what is not None:
+            self._thrown = RuntimeError("the pipeline awaits what is no future of asyncio")
+        self.protocol.loop.call_soon(self._step, context=self._context)
 
     def _ended(self) -> None:
         self._coroutine = None
