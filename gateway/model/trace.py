@@ -31,6 +31,9 @@ class Stage(StrEnum):
     FORWARD = "forward"
 
 
+_FIRST = Stage.ACCEPT  # looked up once
+
+
 class Trace:
     """What is known of one request so far; a member is None until its stage has spoken."""
 
@@ -59,7 +62,7 @@ class Trace:
         self.request_id = request_id  # ours, until `accept` believes a trusted proxy's
         self.time = time
         self.began = began
-        self.stage = Stage.ACCEPT
+        self.stage = _FIRST
         self.ctx: RequestContext | None = None
         self.route: Route | None = None
         self.limits: list[LimitStatus] = []

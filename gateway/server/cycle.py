@@ -4,11 +4,10 @@ Rule: ASGI's messages are made of the exchange's own reads and writes; nothing i
 Invariant: what the application leaves open when it ends is broken off.
 """
 
-import logging
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import Message, Scope
 
 from gateway.app import EXTENSION
 from gateway.kernel.framing import Framing
@@ -20,8 +19,6 @@ from gateway.server.exchange import HttpExchange
 if TYPE_CHECKING:
     from gateway.server.protocol import HttpProtocol
     from gateway.server.turns import Turns
-
-log = logging.getLogger(__name__)
 
 _DISCONNECT: Message = {"type": "http.disconnect"}
 
@@ -42,15 +39,25 @@ class Cycle(HttpExchange):
         """Let the connection's task have it."""
         self._turns.begin(self)
 
-    async def run(self, app: ASGIApp) -> None:
-        """Have the application answer it."""
-        try:
-            await app(self._scope(), self.receive, self.send_message)
-        except Exception:
-            log.exception("the application failed")
-        finally:
-            if not self.complete and not self.gone:
-                self.abort()
+    def scope(self) -> Scope:
+        """What the application is told of it."""
+        head = self.head
+        raw_path, _, query = head.target.partition(b"?")
+        path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
+        scope = self._turns.scope_of(self.protocol)
+        scope["http_version"] = head.version
+        scope["method"] = head.method
+        scope["path"] = path.decode("utf-8", "replace")
+        scope["raw_path"] = raw_path
+        scope["query_string"] = query
+        scope["headers"] = head.headers
+        scope["extensions"] = {EXTENSION: self}
+        return scope
+
+    def finish(self) -> None:
+        """The application is done with it."""
+        if not self.complete and not self.gone:
+            self.abort()
 
     async def receive(self) -> Message:
         """The next piece of the body; Refused when the rest cannot be had (an extension: ASGI has no word for it)."""
@@ -79,18 +86,3 @@ class Cycle(HttpExchange):
                 await self.send_head(self._status, self._headers, data, end=end)
         except ClientGone:
             raise ConnectionResetError("the client is gone") from None
-
-    def _scope(self) -> Scope:
-        head = self.head
-        raw_path, _, query = head.target.partition(b"?")
-        path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
-        return {
-            **self._turns.scope_of(self.protocol),
-            "http_version": head.version,
-            "method": head.method,
-            "path": path.decode("utf-8", "replace"),
-            "raw_path": raw_path,
-            "query_string": query,
-            "headers": head.headers,
-            "extensions": {EXTENSION: self},
-        }

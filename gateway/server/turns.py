@@ -5,6 +5,7 @@ asyncio's list of all tasks. Invariant: `working` holds the task exactly while i
 """
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Scope
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 
+log = logging.getLogger(__name__)
+
 
 class Turns:
     """What a connection has to answer: one request at a time, and at most one that waits for its turn."""
@@ -29,7 +32,7 @@ class Turns:
         """On the running loop. `working`: the tasks of this process that answer a request now."""
         self._app = app
         self._loop = asyncio.get_running_loop()
-        self._scope: Scope | None = None
+        self._scope: dict[str, object] | None = None
         self._working = working
         self._task: asyncio.Task[None] | None = None
         self._due: Cycle | None = None
@@ -41,17 +44,24 @@ class Turns:
         return Cycle(self, protocol, connection, framing)
 
     def scope_of(self, protocol: "HttpProtocol") -> Scope:
-        """What the scopes of all requests of the connection have in common."""
+        """A scope with every key in it, so that nothing grows: a copy of what the connection's scopes have in common."""
         if self._scope is None:
             self._scope = {
                 "type": "http",
                 "asgi": _ASGI,
+                "http_version": "",
+                "method": "",
                 "scheme": "http" if protocol.transport.get_extra_info("ssl_object") is None else "https",
+                "path": "",
+                "raw_path": b"",
+                "query_string": b"",
                 "root_path": "",
+                "headers": [],
                 "client": protocol.client,
                 "server": protocol.server,
+                "extensions": {},
             }
-        return self._scope
+        return self._scope.copy()
 
     def begin(self, cycle: Cycle) -> None:
         """Have a request answered; the answer of the one before is whole."""
@@ -88,6 +98,9 @@ class Turns:
                 await self._idle
                 continue
             try:
-                await cycle.run(self._app)
+                await self._app(cycle.scope(), cycle.receive, cycle.send_message)
+            except Exception:
+                log.exception("the application failed")
             finally:
+                cycle.finish()
                 self._release()

@@ -20,6 +20,7 @@ from gateway.stages.record.log import AuditLog
 from gateway.stages.record.settings import RecordSettings
 from gateway.stages.record.text import quote
 
+_FORWARD = Stage.FORWARD
 _ALLOW = Effect.ALLOW.value  # read once: an enum's `value` is a Python call
 _IDS = 256  # request ids that one call of the system's generator makes
 
@@ -120,4 +121,4 @@ def _acted(trace: Trace) -> bool:
     """Whether the request got beyond its decision; a preflight's answer is its decision."""
     if trace.permit is None or (trace.ctx is not None and trace.ctx.preflight is not None):
         return False
-    return trace.refused is None or trace.stage is Stage.FORWARD
+    return trace.refused is None or trace.stage is _FORWARD
