@@ -44,7 +44,7 @@ class Turns:
         return Cycle(self, protocol, connection, framing)
 
     def scope_of(self, protocol: "HttpProtocol") -> Scope:
-        """A scope with every key in it, so that nothing grows: a copy of what the connection's scopes have in common."""
+        """A copy of what the connection's scopes have in common, with every key in it, so that nothing grows."""
         if self._scope is None:
             self._scope = {
                 "type": "http",
