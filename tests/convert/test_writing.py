@@ -1,5 +1,5 @@
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.config.document import Document
@@ -15,6 +15,7 @@ _KEYS = st.text("abc-[]. ", min_size=1, max_size=5)
 _VALUES = st.recursive(_SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3))
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.dictionaries(_KEYS, _VALUES, min_size=1, max_size=4))
 def test_what_is_written_is_read_back_by_us_and_by_others(value: dict[str, object]) -> None:
     text = yaml_text(value)
