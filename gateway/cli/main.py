@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "test": ("gateway.cli.test", "run policy tests, and say which rules they cover"),
     "who": ("gateway.cli.who", "which principals can reach a request, by which rule"),
     "replay": ("gateway.cli.replay", "judge recorded decisions again, and list what flips"),
+    "review": ("gateway.cli.review", "rules never used, grants wider than their use, who STRICT would break"),
     "import": ("gateway.cli.import_", "Istio's and Linkerd's policies as a part of routes.yaml"),
     "export": ("gateway.cli.export", "envoy: the same file as an Envoy bootstrap"),
     "schema": ("gateway.cli.schema", "JSON Schema of routes.yaml, for editors"),

@@ -5,8 +5,10 @@ Files are read as streams. Whether a log is genuine is for `gateway audit verify
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
@@ -14,20 +16,24 @@ from typing import Any, Final
 from gateway.control.evidence import CannotJudge
 from gateway.model.connection import IPAddress
 from gateway.model.json import JSON
+from gateway.model.noun import noun
 
+_address = lru_cache(1 << 16)(ip_address)  # takes longer than the rest of a record together
+_loads = json.JSONDecoder().decode
 _READ = (b'{"type":"decision"', b'{"type":"config"')
+_CONFIG = b',"config":"'
 _HIDDEN = "hmac-sha256:"
 _CUT: Final = 253  # bytes: a value of this length may have been cut at 256, between two characters
 _LONGEST_PATH: Final = 2048
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Decision:
     """One `decision` record. What is null there is None here."""
 
     stream: str
     seq: int
-    time: str
+    time: float  # seconds since 1970
     request_id: str
     effect: str
     reason: str | None
@@ -90,23 +96,42 @@ def audit_files(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def decisions(files: Iterable[Path], names: "InputNames | None" = None) -> Iterator[Decision]:
-    """Every decision, file by file. `names`: takes note of what configs say that their records show.
+def decisions(files: Iterable[Path]) -> Iterator[Decision]:
+    """Every decision, file by file. Raises CannotJudge for a line that is no record, OSError."""
+    for record in _records(files, ()):
+        if isinstance(record, Decision):
+            yield record
 
-    Raises CannotJudge for a line that is no record, OSError.
-    """
+
+def input_names(files: Iterable[Path]) -> "InputNames":
+    """What the records of the files show at all. Raises as `decisions` does."""
+    names = InputNames()
+    told: set[bytes] = set()  # configs that say so themselves: their decisions need not be read for it
+    for record in _records(files, told):
+        if isinstance(record, Decision):
+            names.learn(record)
+        elif isinstance(record.get("inputs"), dict):
+            told.add(record["config"].encode())
+            for route, shown in record["inputs"].items():
+                names.add(record["config"], route, shown["headers"], shown["claims"])
+    return names
+
+
+def _records(files: Iterable[Path], told: Collection[bytes]) -> Iterator[Decision | dict[str, Any]]:
+    """Decisions, less those of the configs in `told`, and records of configs."""
     for file in files:
         with file.open("rb", buffering=1 << 20) as lines:
             for number, line in enumerate(lines, 1):
                 if line.startswith(b'{"type":"') and not line.startswith(_READ):
                     continue
+                if told and line[line.rfind(_CONFIG) + len(_CONFIG) :].partition(b'"')[0] in told:
+                    continue
                 try:
-                    record = json.loads(line)
+                    record = _loads(line.decode())
                     if record["type"] == "decision":
                         yield _decision(record)
-                    elif record["type"] == "config" and names is not None:
-                        for route, shown in (record.get("inputs") or {}).items():
-                            names.add(record["config"], route, shown["headers"], shown["claims"])
+                    elif record["type"] == "config":
+                        yield record
                 except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                     if line.endswith(b"\n"):  # the last line of a log at work may be on its way
                         raise CannotJudge(f"{file}:{number}:1: is no audit record") from None
@@ -118,7 +143,7 @@ def _decision(record: dict[str, Any]) -> Decision:
     return Decision(
         record.get("stream", ""),
         record.get("seq", 0),
-        record.get("time", ""),
+        datetime.fromisoformat(record["time"]).timestamp() if "time" in record else 0.0,
         record["request_id"],
         record["effect"],
         record.get("reason"),
@@ -128,7 +153,7 @@ def _decision(record: dict[str, Any]) -> Decision:
         user.get("issuer"),
         user.get("subject"),
         record.get("workload"),
-        ip_address(record["client_ip"]),
+        _address(record["client_ip"]),
         record["method"],
         record.get("host"),
         record["path"],

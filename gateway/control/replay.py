@@ -13,15 +13,14 @@ from gateway.control.build.accept import build_accept
 from gateway.control.build.authenticate import authenticate_with
 from gateway.control.build.authorize import build_authorize
 from gateway.control.build.route import build_routes
-from gateway.control.made_up import parse_time
 from gateway.control.offline import NeverCounted, Unserved, handshake
-from gateway.control.recorded import Recorded, Sources
-from gateway.control.records import Decision, InputNames, decisions
+from gateway.control.recorded import Recorded, RecordedDevice, Sources, Who
+from gateway.control.records import Decision, InputNames, decisions, input_names
 from gateway.control.unsure import Need, Undecidable, any_of, holds, needs_of
 from gateway.model.permit import Permit
 from gateway.model.place import Place
 from gateway.model.posture import Posture
-from gateway.model.principal import Principal, Workload
+from gateway.model.principal import Principal
 from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
@@ -29,9 +28,7 @@ from gateway.model.route import Route
 from gateway.model.trace import Trace
 from gateway.pipeline import decide
 from gateway.snapshot import Snapshot
-from gateway.stages.authenticate.evidence import VerifiedToken
 from gateway.stages.authorize import Action, Authorize, Facts, Rule
-from gateway.stages.posture.stage import NoPosture
 
 _REMEMBERED = 65536  # answers
 
@@ -62,8 +59,9 @@ class Replay:
         self._serving = [listener for listener in config.listeners.values() if listener.redirect is None]
         self._accept = build_accept(config)
         self._routes = build_routes(config)
-        self._who = _Who()
+        self._who = Who()
         self._fixed = _Fixed()
+        self._device = RecordedDevice(config)
         self._authorize = _Unsure(config, build_authorize(config))
         self._chosen_by = {name for route in config.routes for name in route.match.headers}
         self._known: dict[object, Answer | str] = {}
@@ -74,7 +72,7 @@ class Replay:
             route=self._fixed,
             ratelimit=NeverCounted(),
             authenticate=authenticate_with(config, self._who if config.issuers else None, self._who),
-            posture=NoPosture(),
+            posture=self._device,
             authorize=self._authorize,
             record=unserved,
             answer=unserved,
@@ -121,7 +119,7 @@ class Replay:
         return [listener for listener in self._serving if listener.name in of_route] or self._serving
 
     async def _on(self, listener: Listener, recorded: Recorded) -> Answer:
-        now = parse_time(recorded.decision.time) if recorded.decision.time else 0.0
+        now = recorded.decision.time
         connection = self.sources.connection(listener, recorded)
         closed = handshake(self._config, connection, recorded.certificate, now)
         if closed is not None and not recorded.unproved:
@@ -163,13 +161,15 @@ class Replay:
             return settled
         self._fixed.route = route
         self._who.recorded = recorded
+        self._device.recorded = recorded
         self._authorize.recorded = recorded
         try:
             permit = await decide(ctx, self._snapshot, trace)
         except Refused as refused:
             return _refused(refused, route)
         decision = recorded.decision
-        if decision.effect == Effect.LIMIT.value and self._limited(route, listener):
+        limited = bool(listener.rate_limits or self._config.routes[route.index].rate_limits)
+        if decision.effect == Effect.LIMIT.value and limited:
             raise Undecidable("how much of its limits the caller had left is not recorded")
         if decision.effect == Effect.ERROR.value:
             raise Undecidable("whether what failed then would fail again is not known")
@@ -195,9 +195,6 @@ class Replay:
                 raise Undecidable(f"{need} is not recorded")
         return None
 
-    def _limited(self, route: Route, listener: Listener) -> bool:
-        return bool(listener.rate_limits or self._config.routes[route.index].rate_limits)
-
 
 def _refused(refused: Refused, route: Route | None) -> Answer:
     where = refused.where or (route.where if route is not None else None)
@@ -218,24 +215,6 @@ class _Fixed:
 
     def __call__(self, ctx: RequestContext) -> Route:
         return self.route
-
-
-class _Who:
-    """Whoever the record names, proved as it was then."""
-
-    recorded: Recorded
-
-    def method(self, token: str) -> str:
-        return "jwt"
-
-    async def verify(self, token: str, now: float) -> VerifiedToken:
-        verifier = self.recorded.token.verifier
-        if verifier is None:
-            raise Refused(Reason.TOKEN_ISSUER, "no issuer is configured")
-        return await verifier.verify(token, now)
-
-    def judge(self, chain: tuple[bytes, ...], now: float) -> Workload:
-        return self.recorded.certificate.judge.judge(chain, now)
 
 
 class _Unsure:
@@ -318,10 +297,7 @@ async def judge_all(config: Config, files: Sequence[Path]) -> AsyncIterator[Judg
 
     What hangs on something that was not recorded stays as it was, where the file is the same. Raises CannotJudge.
     """
-    names = InputNames()
-    for decision in decisions(files, names):
-        names.learn(decision)
-    replay = Replay(config, names)
+    replay = Replay(config, input_names(files))
     for decision in decisions(files):
         yield await _one(replay, config, decision)
 

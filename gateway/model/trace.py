@@ -72,9 +72,18 @@ class Trace:
         self.refused: Refused | None = None
 
     @property
+    def device(self) -> Posture | None:
+        """What is known of the caller's device, also where it is refused for it."""
+        if self.posture is None and self.refused is not None:
+            return self.refused.posture
+        return self.posture
+
+    @property
     def shadows(self) -> tuple[Shadow, ...]:
         """What things in shadow would have done, in the order of the stages."""
         before = self.principal.shadows if self.principal is not None else ()
+        if self.posture is not None:
+            before += self.posture.shadows
         last = self.refused if self.refused is not None else self.permit
         return before + last.shadows if last is not None else before
 

@@ -10,7 +10,7 @@ from gateway.config.schema import Config
 from gateway.control import evidence
 from gateway.control.build.record import build_record, input_names, open_audit_log, read_audit_keys
 from gateway.control.made_up import choose_listener, make_connection, make_head, parse_url
-from gateway.control.offline import Offline
+from gateway.control.offline import Offline, Verdict
 from gateway.kernel.cells import Metrics
 from gateway.model.json import JSON
 from gateway.stages.record import record_config
@@ -41,7 +41,7 @@ async def write_log(config: Config, *asked: Ask, told: bool = True) -> Path:
         record_config(log, digest=config.digest, ok=True, inputs=input_names(config))
     record = build_record(config, keys, log, metrics)
     for number, ask in enumerate(asked):
-        verdict = await decide(offline, ask)
+        verdict = await decide_offline(offline, ask)
         trace = verdict.trace
         trace.request_id = f"r{number}"
         await record.decision(trace)
@@ -49,7 +49,8 @@ async def write_log(config: Config, *asked: Ask, told: bool = True) -> Path:
     return config.audit.directory
 
 
-async def decide(offline: Offline, ask: Ask):  # type: ignore[no-untyped-def]
+async def decide_offline(offline: Offline, ask: Ask) -> Verdict:
+    """Judge one request."""
     config = offline.config
     url = parse_url(f"https://api.example.com{ask.path}")
     listener = choose_listener(config, url, ask.listener)

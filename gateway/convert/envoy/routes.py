@@ -5,9 +5,10 @@ Source: Envoy v3 API, config.route.v3.
 """
 
 import re
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from gateway.config.schema import Config, Listener, Rewrite, Route
+from gateway.config.schema import Config, Listener, Retries, Rewrite, Route, Upstream
 from gateway.convert.envoy.limits import Limits
 from gateway.convert.envoy.protos import (
     CLAIMS,
@@ -22,7 +23,7 @@ from gateway.convert.envoy.protos import (
     string_match,
     typed,
 )
-from gateway.convert.envoy.rules import Rules
+from gateway.convert.envoy.rules import DENY, Rules, deny_all
 from gateway.convert.envoy.tokens import Tokens
 from gateway.convert.report import Report
 from gateway.kernel.patterns.hosts import parse_route_host
@@ -37,6 +38,7 @@ _CODES = {
     307: "TEMPORARY_REDIRECT",
     308: "PERMANENT_REDIRECT",
 }
+_CORS = "envoy.filters.http.cors"
 # What could tell a backend another caller, path or method than was judged (contract section 6).
 _NEVER_FORWARDED = (
     "forwarded", "x-real-ip", "client-cert", "client-cert-chain", "x-auth-request-user", "x-auth-request-email",
@@ -62,6 +64,11 @@ class Routes:
             if route.match.listeners and listener.name not in route.match.listeners:
                 continue
             filters = self._per_route(route, listener)
+            if route.cors is not None and route.upstream is None:
+                why = "Envoy's filter answers preflights of routes to an upstream alone"
+                self._report.lose(route.cors.where, "", f"routes[{route.name}].cors", why)
+            elif route.cors is not None:
+                routes += [self._preflight(route, pattern, filters[_CORS]) for pattern in route.match.paths]
             routes += [self._route(route, pattern, filters) for pattern in route.match.paths]
         set_by_some = {name.lower() for route in self._config.routes for name in route.forward.headers}
         kept = {name.lower() for route in self._config.routes for name in route.forward.keep}
@@ -71,14 +78,15 @@ class Routes:
             "routes": routes,
             "request_headers_to_remove": sorted((set_by_some | set(_NEVER_FORWARDED)) - kept),
         }
-        return {"name": listener.name, "virtual_hosts": [host]}
+        # without it what the host removes would be removed after the route has set it
+        return {"name": listener.name, "virtual_hosts": [host], "most_specific_header_mutations_wins": True}
 
     def _per_route(self, route: Route, listener: Listener) -> dict[str, object]:
         filters = self._rules.per_route(route, listener.name) | self._tokens.per_route(route)
         filters |= self._limits.per_route(route)
         if route.cors is not None:
             cors = route.cors
-            filters["envoy.filters.http.cors"] = typed(
+            filters[_CORS] = typed(
                 "extensions.filters.http.cors.v3.CorsPolicy",
                 allow_origin_string_match=[
                     regex(".*") if origin == "*" else {"exact": origin} for origin in cors.origins
@@ -88,7 +96,7 @@ class Routes:
                 expose_headers=", ".join(cors.expose),
                 allow_credentials=cors.credentials,
                 max_age=str(round(cors.max_age)),
-                forward_not_matching_preflights=False,
+                forward_not_matching_preflights=True,  # to the rules, which refuse them
             )
         return filters
 
@@ -108,18 +116,48 @@ class Routes:
         return message
 
     def _action(self, route: Route, pattern: str) -> Message:
-        upstream = self._config.upstreams.get(str(route.upstream))
-        if upstream is None:
-            self._report.lose(route.where, "", f"routes[{route.name}].upstream", "only a single upstream is carried")
-            return {"cluster": "none", "cluster_not_found_response_code": "SERVICE_UNAVAILABLE"}
-        action: Message = {
-            "cluster": upstream.name,
-            "timeout": seconds(route.timeout or 0.0),
-            "idle_timeout": seconds(upstream.timeouts.idle),
-        }
+        weighted = route.upstream or ()
+        upstream = self._config.upstreams[weighted[0].upstream]  # whose timeouts and retries count for all of them
+        action: Message = {"timeout": seconds(route.timeout or 0.0), "idle_timeout": seconds(upstream.timeouts.idle)}
+        if len(weighted) == 1:
+            action["cluster"] = upstream.name
+        else:
+            parts = [{"name": each.upstream, "weight": each.weight} for each in weighted]
+            action["weighted_clusters"] = {"clusters": parts}
+        if route.mirror is not None:
+            share = {"numerator": round(route.mirror.percent.value * 10000), "denominator": "MILLION"}
+            mirror: Message = {"cluster": route.mirror.upstream, "runtime_fraction": {"default_value": share}}
+            action["request_mirror_policies"] = [mirror]
+        if upstream.retries is not None:
+            action["retry_policy"] = _retries(upstream.retries)
+        if upstream.balance.policy == "consistent_hash":
+            action["hash_policy"] = self._hash(upstream)
         if route.rewrite is not None:
             action |= _rewrite(route.rewrite, pattern)
         return action
+
+    def _preflight(self, route: Route, pattern: str, cors: object) -> Message:
+        """What takes the route's preflights: those that the filter does not answer are refused, never forwarded."""
+        asked: list[Message] = [header(":method", {"exact": "OPTIONS"}), {"name": "origin", "present_match": True}]
+        methods = [] if "*" in route.match.methods else list(map(re.escape, route.match.methods))
+        asked.append(header("access-control-request-method", regex("|".join(methods) or ".+")))
+        return {
+            "name": route.name,
+            "match": _match(route, pattern, asked),
+            "route": self._action(route, pattern),
+            "typed_per_filter_config": {_CORS: cors, DENY: deny_all()},
+        }
+
+    def _hash(self, upstream: Upstream) -> list[Message]:
+        kind, _, name = (upstream.balance.key or "").partition(":")
+        if kind == "header":
+            return [{"header": {"header_name": name}}]
+        if kind == "claim":
+            path = f"upstreams.{upstream.name}.balance.key"
+            self._report.lose(
+                upstream.balance.where, "", path, "Envoy cannot hash by a claim: the client address is used"
+            )
+        return [{"connection_properties": {"source_ip": True}}]
 
     def _fields(self, route: Route, message: Message) -> None:
         adds = set_fields(route.request_headers.set)
@@ -140,12 +178,12 @@ class Routes:
             message["request_headers_to_remove"] = removes
 
 
-def _match(route: Route, pattern: str) -> Message:
-    headers: list[Message] = []
+def _match(route: Route, pattern: str, of_preflight: Sequence[Message] = ()) -> Message:
+    headers: list[Message] = list(of_preflight)
     hosts = [_host(host) for host in route.match.hosts]
     if hosts and ".*" not in hosts:
         headers.append(header(":authority", regex(f"(?i)({'|'.join(hosts)})")))
-    if route.match.methods and "*" not in route.match.methods:
+    if route.match.methods and "*" not in route.match.methods and not of_preflight:
         headers.append(header(":method", regex("|".join(map(re.escape, route.match.methods)))))
     headers += [header(name, string_match(value)) for name, value in route.match.headers.items()]
     match = _path(pattern)
@@ -181,6 +219,19 @@ def _rewrite(rewrite: Rewrite, pattern: str) -> Message:
     return action
 
 
+def _retries(retries: Retries) -> Message:
+    """A RetryPolicy."""
+    codes = [int(each) for each in retries.on if each.isdigit()]
+    known = {"connect_failure": "connect-failure", "refused_stream": "refused-stream", "reset": "reset"}
+    conditions = [known[each] for each in retries.on if each in known] + ["retriable-status-codes"] * bool(codes)
+    policy: Message = {"retry_on": ",".join(conditions), "num_retries": retries.attempts}
+    if codes:
+        policy["retriable_status_codes"] = codes
+    if retries.per_try is not None:
+        policy["per_try_timeout"] = seconds(retries.per_try)
+    return policy
+
+
 def _redirect(to: str, status: int) -> Message:
     parts = urlsplit(to)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
@@ -208,4 +259,4 @@ def router() -> Message:
 
 def cors_filter() -> Message:
     """The filter that routes with `cors` configure."""
-    return extension("envoy.filters.http.cors", "extensions.filters.http.cors.v3.Cors")
+    return extension(_CORS, "extensions.filters.http.cors.v3.Cors")

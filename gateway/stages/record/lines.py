@@ -17,6 +17,7 @@ _LONGEST_METHOD = 32
 def decision_members(trace: Trace, effect: str, reason: str | None, route: str, inputs: str, config: str) -> str:
     """Of a `decision`. `route`, `inputs` and `config` are JSON already."""
     ctx, principal, refused, permit = trace.ctx, trace.principal, trace.refused, trace.permit
+    device = trace.device
     workload = principal.workload if principal is not None else None
     if refused is not None:
         rule, audited = refused.rule, refused.audited
@@ -42,7 +43,7 @@ def decision_members(trace: Trace, effect: str, reason: str | None, route: str, 
         f"{_audited(audited) if audited else ''}"
         f',"user":{_user(principal.user if principal is not None else None)}'
         f',"workload":{"null" if workload is None else quote(workload.id)}'
-        f',"device":{"null" if trace.posture is None else quote(trace.posture.device)}'
+        f',"device":{"null" if device is None else quote(device.device)}'
         f',"client_ip":"{client}","method":{quote(method)},"host":{host},"path":{quote(path[:LONGEST_PATH])}'
         f',"inputs":{inputs},"config":{config}'
     )

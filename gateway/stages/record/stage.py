@@ -113,7 +113,7 @@ class Record:
         self._log.queue("decision", self._members(trace, index, effect.value, reason.code))
 
     def _members(self, trace: Trace, index: int, effect: str, reason: str | None) -> str:
-        inputs = "null" if index < 0 else self._inputs[index].text(trace.ctx, trace.principal, trace.posture)
+        inputs = "null" if index < 0 else self._inputs[index].text(trace.ctx, trace.principal, trace.device)
         return decision_members(trace, effect, reason, self._names[index], inputs, self._config)
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gateway.model.json import JSON
 from gateway.model.permit import Permit
 from gateway.model.place import Place
+from gateway.model.posture import Posture
 from gateway.model.principal import Principal
 from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
@@ -167,6 +168,16 @@ def test_a_permit_ends_with_the_first_proof(who: Principal, expires: float | Non
     found = decide(stage(own=[rule("a", ALLOW)]), who)
     assert isinstance(found, Permit)
     assert found.expires == expires
+
+
+def test_a_permit_ends_no_later_than_the_facts_about_the_device_are_fresh() -> None:
+    judge = stage(own=[rule("a", ALLOW)])
+    for posture, expires in (
+        (Posture("d", {}, NOW, NOW + 9), NOW + 9),
+        (Posture("d", {}, NOW, NOW + 900), NOW + 300),
+        (Posture("d", {}, NOW), NOW + 300),
+    ):
+        assert judge(context(), ROUTE, principal(None, user()), posture).expires == expires
 
 
 def ask(origin: str, index: int) -> Permit | Refused:
