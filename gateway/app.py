@@ -7,6 +7,7 @@ Invariant: what the pipeline is given never changes behind its back (a server ma
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from ipaddress import IPv4Address, ip_address
 from typing import Protocol
 
@@ -192,6 +193,7 @@ def _merges_trailers(receive: Receive) -> bool:
     return type(getattr(receive, "__self__", None)).__module__ == "uvicorn.protocols.http.httptools_impl"
 
 
+@lru_cache(1024)  # one object an address, so that what is kept by address is found by identity
 def plain_address(text: str) -> IPAddress:
     """One spelling for an address: IPv4 out of `::ffff:a.b.c.d`, no zone. What is none is 0.0.0.0, which nobody has."""
     try:

@@ -17,7 +17,7 @@ server), query. A bare tuple: one is made per request and taken apart at once.""
 def parse_target(method: str, target: bytes) -> Target:
     """Take a target apart. Raises Refused(BAD_REQUEST | AMBIGUOUS_PATH)."""
     if target[:1] == b"/":
-        return _with_query(None, target)
+        return _with_query(None, target) if b"?" in target or b"#" in target else (None, target, None)
     if target == b"*":
         if method != "OPTIONS":
             raise Refused(Reason.BAD_REQUEST, 'the target "*" is for OPTIONS only')

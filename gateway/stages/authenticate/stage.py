@@ -98,7 +98,8 @@ class Authenticate:
                     Reason.CERTIFICATE_REQUIRED, "the route requires a client certificate", challenge=_CERTIFICATE
                 )
             _check_audience(token, asked)
-            await self._check_possession(ctx, sent, token, workload)
+            if sent.dpop or token.proofs:  # a plain bearer token pays for no coroutine
+                await self._check_possession(ctx, sent, token, workload)
         except Refused as refused:
             if refused.reason not in _OF_CERTIFICATES:
                 self._counters.count(method, refused.reason)
