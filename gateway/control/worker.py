@@ -18,7 +18,6 @@ from typing import Protocol
 from gateway.app import GatewayApp
 from gateway.config.schema import Config
 from gateway.control.build.listeners import build_contexts, listener_limits, listener_redirect
-from gateway.control.feeds.jwks import JwksFeed
 from gateway.control.observe import ConnectionObserver
 from gateway.control.reload import Reloader, ReloadResult
 from gateway.control.runtime import Runtime, Unusable
@@ -150,8 +149,9 @@ class Worker:
             trouble = parts.store.trouble
             found.append(Condition("store", trouble is None, needed=False, detail=trouble or ""))
         for name, feed in parts.sources.keys.items():
-            failing = isinstance(feed, JwksFeed) and feed.failing
-            found.append(Condition(f"issuer {name}", feed.current is not None and not failing, needed=False))
+            found.append(Condition(f"issuer {name}", feed.current is not None and not feed.failing, needed=False))
+        for (role, name), trouble in self.runtime.health.troubles.items():
+            found.append(Condition(f"{role} {name}", ok=False, needed=False, detail=trouble))
         return found
 
     def sections(self) -> Mapping[str, Callable[[], JSON]]:

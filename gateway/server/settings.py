@@ -29,6 +29,8 @@ class CertificateFiles:
     certificate: Path
     key: Path
     names: tuple[str, ...] = ()  # DNS names of the certificate, lower case, wildcards too: SNI chooses by them
+    not_before: float = -float("inf")  # seconds since the epoch, of the first certificate
+    not_after: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)

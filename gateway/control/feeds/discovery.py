@@ -16,7 +16,7 @@ async def discover_jwks_uri(issuer: str, fetcher: Fetcher) -> str:
         document = await fetcher.get(issuer.rstrip("/") + "/.well-known/openid-configuration")
     except NotServedError:
         document = await fetcher.get(oauth_metadata_url(issuer))
-    return read_jwks_uri(issuer, document)
+    return read_jwks_uri(issuer, document.body)
 
 
 def read_jwks_uri(issuer: str, document: bytes) -> str:

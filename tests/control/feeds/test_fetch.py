@@ -19,9 +19,9 @@ async def test_a_private_authority_is_believed_and_no_other(tmp_path: Path) -> N
     served = authority.issue(dns=["localhost"], ips=["127.0.0.1"])
     ours, theirs = authority.write(tmp_path, "ours"), stranger.write(tmp_path, "theirs")
     async with provider(tls=server_context(served)) as held:
-        assert b"jwks_uri" in await Fetcher(HERE, ours).get(f"{held.url}/.well-known/openid-configuration")
+        assert b"jwks_uri" in (await Fetcher(HERE, ours).get(f"{held.url}/.well-known/openid-configuration")).body
         by_name = held.url.replace("127.0.0.1", "localhost")
-        assert b"keys" in await Fetcher(HERE, ours).get(f"{by_name}/jwks")
+        assert b"keys" in (await Fetcher(HERE, ours).get(f"{by_name}/jwks")).body
         for ca in (theirs, None):
             with pytest.raises(FetchError, match="ConnectError"):
                 await Fetcher(HERE, ca).get(f"{held.url}/jwks")
@@ -43,7 +43,7 @@ async def test_a_new_authority_file_counts_at_the_next_fetch(tmp_path: Path) -> 
         with pytest.raises(FetchError):
             await fetcher.get(f"{held.url}/jwks")
         ca.write_bytes(authority.pem())
-        assert await fetcher.get(f"{held.url}/jwks")
+        assert (await fetcher.get(f"{held.url}/jwks")).body
 
 
 async def test_K3_time_is_limited() -> None:
@@ -73,7 +73,7 @@ async def test_K2_no_variable_of_the_environment_sends_it_elsewhere(monkeypatch:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     async with provider() as held:
-        assert await Fetcher(HERE, None).get(f"{held.url}/jwks")
+        assert (await Fetcher(HERE, None).get(f"{held.url}/jwks")).body
 
 
 async def test_nothing_listens() -> None:
