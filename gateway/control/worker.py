@@ -87,6 +87,8 @@ class Worker:
         }
         self._reloader = Reloader(settings.load, self.runtime, self.listeners, loud=settings.number == 0)
         self._reloads: set[asyncio.Task[ReloadResult]] = set()
+        self._adopted = False
+        self._hung_up = False  # SIGHUP came before there was anything to reload
         self._server = Server(
             GatewayApp(self.current, listener=next(iter(self.listeners))),
             [(listener, sockets[name]) for name, listener in self.listeners.items()],
@@ -98,13 +100,21 @@ class Worker:
         return self.runtime.parts.snapshot
 
     async def run(self) -> int:
-        """Serve until told to stop; returns the exit code."""
+        """Serve until told to stop; returns the exit code. Signals count from here on, also before it serves."""
+        with self._server.capture_signals():
+            await self._run()
+        return 130 if self._server.interrupted else 0
+
+    async def _run(self) -> None:
         runtime, parts = self.runtime, self._parts
         await runtime.adopt(parts)
         self._reloader.started()
         record_config(parts.audit, digest=parts.config.digest, ok=True)
         if self._settings.number == 0:
             log.info("config %s is at work: %s", parts.config.digest[:12], ", ".join(map(str, self.listeners.values())))
+        self._adopted = True
+        if self._hung_up:
+            self._hang_up()
         side = self._settings.make_side(self) if self._settings.make_side is not None else None
         watch = asyncio.create_task(self._reloader.watch())
         if self._settings.lifeline is not None:
@@ -120,7 +130,6 @@ class Worker:
             if side is not None:
                 await side.stop()
             await runtime.close()
-        return 130 if self._server.interrupted else 0
 
     # What the admin address asks
 
@@ -169,6 +178,9 @@ class Worker:
         }
 
     def _hang_up(self) -> None:
+        if not self._adopted:
+            self._hung_up = True  # the file that is being put to work may be the old one already
+            return
         task = asyncio.get_running_loop().create_task(self._reloader())
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)

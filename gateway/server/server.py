@@ -63,6 +63,7 @@ class Server(uvicorn.Server):
         self._on_drain = on_drain
         self._drain_seconds = drain_seconds
         self._stop = asyncio.Event()
+        self._capturing = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def stop(self) -> None:
@@ -105,6 +106,11 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Take the signals. Who has work before or after `serve()` enters this around all of it."""
+        if self._capturing:
+            yield
+            return
+        self._capturing = True
         loop = asyncio.get_running_loop()
         handlers: dict[signal.Signals, Callable[[], None]] = {signal.SIGTERM: self.stop, signal.SIGINT: self._interrupt}
         if self._on_hangup is not None:
@@ -114,6 +120,7 @@ class Server(uvicorn.Server):
         try:
             yield
         finally:
+            self._capturing = False
             for number in handlers:
                 loop.remove_signal_handler(number)
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.control.feeds.fetch import Fetcher, FetchError, NotServedError, check_url
+from gateway.control.feeds.fetch import Document, Fetcher, FetchError, NotServedError, check_url
 from gateway.kernel.egress import Egress
 from gateway.testing.ca import Authority
 from gateway.testing.tls import server_context
+from tests.cancelling import cancelled_at_each_turn
 from tests.control.feeds.provider import provider
 
 HERE = Egress(frozenset({"127.0.0.1", "localhost"}))
@@ -74,6 +75,23 @@ async def test_K2_no_variable_of_the_environment_sends_it_elsewhere(monkeypatch:
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     async with provider() as held:
         assert (await Fetcher(HERE, None).get(f"{held.url}/jwks")).body
+
+
+async def test_a_cancellation_is_not_lost_when_the_answer_comes_at_that_moment() -> None:
+    """asyncio.wait_for of Python 3.11 loses it: a feed that is closed would go on."""
+
+    class Waiting(Fetcher):
+        def __init__(self, future: "asyncio.Future[None]") -> None:
+            super().__init__(HERE, None)
+            self.future = future
+
+        async def _get(self, url: str) -> Document:
+            await self.future
+            return Document(b"", None)
+
+    found = await cancelled_at_each_turn(lambda future: Waiting(future).get("https://localhost/"))
+    assert found
+    assert all(found)
 
 
 async def test_nothing_listens() -> None:
