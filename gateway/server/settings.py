@@ -58,9 +58,12 @@ class Observer(Protocol):
         """A connection opened (+1) or closed (-1)."""
         ...
 
-    def handshake(self, listener: str, peer: str, reason: str, detail: str) -> None:
+    def handshake(
+        self, listener: str, peer: str, reason: str, detail: str, sni: str | None = None, claimed: bytes = b""
+    ) -> None:
         """A TLS handshake ended. `reason` is "" when it succeeded, else one of gateway.server.handshake.REASONS.
 
-        `peer` is the TCP peer's address; `detail` is OpenSSL's own words, for the log and the audit record.
+        `peer` is the TCP peer's address; `detail` is OpenSSL's own words, for the log and the audit record; `claimed`
+        the certificate that the client sent (DER), which proved nothing, b"" where none came.
         """
         ...
