@@ -22,6 +22,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "config/defaults.py": "tests/config/test_effective.py",
     "config/faults.py": "tests/config/test_errors.py",
     "config/json_schema.py": "tests/cli/test_schema.py",
+    "convert/": "tests/convert/test_imports.py",
+    "convert/istio/": "tests/convert/istio/test_authorization.py",
     "config/tree.py": "tests/config/test_unbuilt.py",
     "stages/answer/documents.py": "tests/stages/answer/test_stage.py",
     "stages/forward/upload.py": "tests/stages/forward/test_proxy.py",

@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import json
 import time
-from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from gateway.config.load import load
 from gateway.config.schema import Config, Listener, Route
 from gateway.control import evidence
 from gateway.control.evidence import CannotJudge, CertificateEvidence, TokenEvidence
-from gateway.control.made_up import NOBODY, choose_listener, make_connection, make_head, parse_url
+from gateway.control.made_up import NOBODY, choose_listener, make_connection, make_head, parse_time, parse_url
 from gateway.control.offline import Offline
 from gateway.model.connection import IPAddress
 from gateway.model.json import JSON
@@ -93,11 +92,7 @@ def _token(
         return evidence.assumed_token(config, route, _claims(args.claims), args.issuer, now)
     if args.token is not None:
         return evidence.real_token(config, args.token, jwks)
-    sent = [value for name, value in headers if name.lower() == "authorization"]
-    if sent and sent[0].lower().startswith(("bearer ", "dpop ")):
-        verifier = evidence.real_token(config, sent[0].partition(" ")[2].strip(), jwks).verifier
-        return TokenEvidence(verifier)
-    return evidence.no_token(config)
+    return evidence.sent_token(config, headers, jwks)
 
 
 def _certificate(args: argparse.Namespace, config: Config, now: float) -> CertificateEvidence:
@@ -136,11 +131,6 @@ def _time(text: str | None) -> float:
     if text is None:
         return time.time()
     try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise CannotTell(f"--now {text!r}: write a time like 2026-01-31T12:00:00Z, or seconds since 1970") from None
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+        return parse_time(text)
+    except ValueError as error:
+        raise CannotTell(f"--now {text!r}: {error}") from None

@@ -33,8 +33,7 @@ class Report:
     @property
     def route(self) -> str | None:
         """The name of the route; None where none matched."""
-        route = self.verdict.trace.route
-        return route.name if route is not None and route.index >= 0 else None
+        return self.verdict.route
 
     def stages(self) -> list[tuple[Stage, str, str]]:
         """Each deciding stage, its result ("ok", "refused", "not reached"), and a few words."""
@@ -106,13 +105,13 @@ def document(report: Report) -> Mapping[str, object]:
         "reason": None if verdict.reason is None else verdict.reason.code,
         "route": report.route,
         "rule": verdict.rule,
-        "where": _place(verdict.where),
+        "where": place(verdict.where),
         "stages": [
             {"stage": stage.value, "result": result, "detail": detail} for stage, result, detail in report.stages()
         ],
         "rules": [_rule(judged) for judged in verdict.judged],
         "nearest": [
-            {"rule": judged.rule.name, "where": _place(judged.rule.where), "missing": list(judged.missing)}
+            {"rule": judged.rule.name, "where": place(judged.rule.where), "missing": list(judged.missing)}
             for judged in verdict.nearest
         ],
     }
@@ -131,7 +130,7 @@ def _rule(judged: Judged) -> Mapping[str, object]:
         "mode": "shadow" if rule.shadow else "enforce",
         "matched": judged.matched,
         "why": judged.why,
-        "where": _place(rule.where),
+        "where": place(rule.where),
     }
 
 
@@ -144,7 +143,7 @@ def show(report: Report) -> None:
     print(f"{paint(verdict.effect.value.upper() + status + reason, colour)}  {report.method} {report.url}")
     deciding = verdict.rule or (f"route {report.route}" if report.route is not None else None)
     if deciding is not None:
-        print(f"  decided by {paint(deciding, 'bold')}  {_place(verdict.where) or ''}".rstrip())
+        print(f"  decided by {paint(deciding, 'bold')}  {place(verdict.where) or ''}".rstrip())
     if verdict.at_handshake:
         print("  the TLS handshake refuses this: the client sees a closed connection, no answer")
     for note in report.notes:
@@ -160,7 +159,7 @@ def show(report: Report) -> None:
     if verdict.nearest:
         print("\nnearest to being allowed")
         for judged in verdict.nearest:
-            print(f"  {judged.rule.name}  {_place(judged.rule.where) or ''}".rstrip())
+            print(f"  {judged.rule.name}  {place(judged.rule.where) or ''}".rstrip())
             for missing in judged.missing:
                 print(f"    {missing}")
 
@@ -169,7 +168,7 @@ def _show_rule(judged: Judged, *, decided: bool) -> None:
     rule = judged.rule
     mark = paint("matches ", "bold" if decided else "blue") if judged.matched else paint("-       ", "dim")
     action = f"{rule.action.value}{' (shadow)' if rule.shadow else ''}"
-    print(f"  {mark} {action:<14} {rule.name}  {_place(rule.where) or ''}".rstrip())
+    print(f"  {mark} {action:<14} {rule.name}  {place(rule.where) or ''}".rstrip())
     for line in judged.missing or (judged.why,):
         print(f"           {paint(line, 'dim')}")
 
@@ -186,5 +185,6 @@ def _joined(code: str, detail: str) -> str:
     return f"{code}: {detail}" if detail else code
 
 
-def _place(where: Place | None) -> str | None:
+def place(where: Place | None) -> str | None:
+    """FILE:LINE:COLUMN; None for what stands in no file."""
     return None if where is None or not where.line else str(where)

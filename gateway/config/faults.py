@@ -27,10 +27,12 @@ _BOUNDS = {
 }
 
 
-def translate(root: Block, error: ValidationError, gone: Gone) -> tuple[list[Problem], set[Path], set[Path]]:
+def translate(
+    root: Block, error: ValidationError, gone: Gone, top: type[Node] = Config
+) -> tuple[list[Problem], set[Path], set[Path]]:
     """The problems; the paths of what is faulty; and those of keys that merely are not known.
 
-    That something is missing which was taken out before is no news.
+    `top`: the schema of the whole file. That something is missing which was taken out before is no news.
     """
     problems: list[Problem] = []
     faulty: set[Path] = set()
@@ -43,7 +45,7 @@ def translate(root: Block, error: ValidationError, gone: Gone) -> tuple[list[Pro
         kind = found["type"]
         if kind == _UNKNOWN:
             unknown.add(path)
-            meant = nearest(path[:-1], str(path[-1]))
+            meant = nearest(path[:-1], str(path[-1]), top)
             if meant is not None:
                 gone.note(_holder(root, path[:-1]).where, meant)
         elif kind == "too_short" and _had_more(tree.value(root, path), gone):
@@ -52,7 +54,7 @@ def translate(root: Block, error: ValidationError, gone: Gone) -> tuple[list[Pro
             faulty.add(path)
         if kind == "missing" and gone.lost(_holder(root, path).where, str(found["loc"][-1])):
             continue
-        problems.append(_problem(root, path, found))
+        problems.append(_problem(root, path, found, top))
     return problems, faulty, unknown
 
 
@@ -65,12 +67,12 @@ def _holder(root: Block, path: Path) -> Block:
     return holder if isinstance(holder, Block) else root
 
 
-def _problem(root: Block, path: Path, found: ErrorDetails) -> Problem:
+def _problem(root: Block, path: Path, found: ErrorDetails, top: type[Node]) -> Problem:
     kind, context = found["type"], found.get("ctx", {})
     where = tree.place(root, path)
     if kind == _UNKNOWN:
         name = str(path[-1])
-        return Problem(tree.key_place(root, path), f"unknown key {name!r}", _known(path[:-1], name))
+        return Problem(tree.key_place(root, path), f"unknown key {name!r}", _known(path[:-1], name, top))
     if kind == "missing":
         return Problem(where, f"{found['loc'][-1]!r} is missing")
     if found["loc"][-1] == "[key]":
@@ -111,19 +113,19 @@ def _choice(value: object, expected: str) -> tuple[str, str]:
     return sentence, f"did you mean {close[0]}?" if close else ""
 
 
-def _known(path: Path, name: str) -> str:
+def _known(path: Path, name: str, top: type[Node]) -> str:
     """A hint for an unknown key: the nearest that stands there, else all when they are few."""
-    meant = nearest(path, name)
+    meant = nearest(path, name, top)
     if meant is not None:
         return f"did you mean {meant!r}?"
-    model = model_at(path)
+    model = model_at(path, top)
     keys = keys_of(model) if model is not None else ()
     return f"known here: {', '.join(keys)}" if 0 < len(keys) <= 12 else ""
 
 
-def nearest(path: Path, name: str) -> str | None:
+def nearest(path: Path, name: str, top: type[Node] = Config) -> str | None:
     """The key that was probably meant by an unknown one in the mapping at `path`."""
-    model = model_at(path)
+    model = model_at(path, top)
     if model is None:
         return None
     close = get_close_matches(name.lower().replace("-", "_"), keys_of(model), 1, 0.6)
@@ -140,9 +142,9 @@ def keys_of(model: type[Node]) -> Sequence[str]:
     return keys
 
 
-def model_at(path: Path) -> type[Node] | None:
+def model_at(path: Path, top: type[Node] = Config) -> type[Node] | None:
     """The schema of the mapping at `path`."""
-    model: type[Node] = Config
+    model = top
     pending: object = None  # the annotation of a field that holds models by key or position
     for part in path:
         if pending is not None:

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -18,11 +19,12 @@ from gateway.config.checks.report import Report
 from gateway.config.defaults import complete
 from gateway.config.document import BROKEN, Block, Document
 from gateway.config.problem import ConfigInvalid, ConfigUnreadable, Problem
-from gateway.config.schema import Config
+from gateway.config.schema import Config, Node
 from gateway.config.tree import Gone
 from gateway.config.variables import substitute
 from gateway.model.place import Place
 
+_Node = TypeVar("_Node", bound=Node)
 _MAX_BYTES = 32 * 1024 * 1024
 _ROUNDS = 8  # how often what is faulty is taken out, to see what else is wrong
 
@@ -34,7 +36,7 @@ def load(path: Path, *, env: Mapping[str, str] = os.environ, now: float | None =
     """
     data = read(path)
     errors: list[Problem] = []
-    root = _document(data, str(path), env, errors)
+    root = _document(data, str(path), env, errors, "it needs at least version, listeners and routes")
     config = None
     warnings: list[Problem] = []
     if root is not None:
@@ -54,6 +56,26 @@ def load(path: Path, *, env: Mapping[str, str] = os.environ, now: float | None =
     return config.replace(path=path, digest=hashlib.sha256(data).hexdigest(), warnings=tuple(warnings))
 
 
+def load_other(path: Path, schema: type[_Node], *, env: Mapping[str, str] = os.environ) -> _Node:
+    """Read another file of ours (policy tests) as strictly as routes.yaml, against its own schema.
+
+    Raises ConfigUnreadable, or ConfigInvalid with every error.
+    """
+    errors: list[Problem] = []
+    root = _document(read(path), str(path), env, errors)
+    if root is not None:
+        gone = Gone()
+        gone.remove_all(root, [where for where, value in tree.walk(root) if value is BROKEN])
+        try:
+            found = schema.model_validate(root, context={"base": path.absolute().parent}, by_alias=True, by_name=False)
+        except ValidationError as error:
+            errors += faults.translate(root, error, gone, schema)[0]
+        else:
+            if not errors:
+                return found
+    raise ConfigInvalid(_in_order(errors))
+
+
 def read(path: Path) -> bytes:
     """The bytes of a file. Raises ConfigUnreadable."""
     try:
@@ -68,7 +90,7 @@ def read(path: Path) -> bytes:
     return data
 
 
-def _document(data: bytes, file: str, env: Mapping[str, str], errors: list[Problem]) -> Block | None:
+def _document(data: bytes, file: str, env: Mapping[str, str], errors: list[Problem], hint: str = "") -> Block | None:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -84,7 +106,7 @@ def _document(data: bytes, file: str, env: Mapping[str, str], errors: list[Probl
         return root
     if not document.problems:
         message = "the file is empty" if root is None else "a mapping is wanted"
-        errors.append(Problem(Place(file, 1, 1), message, "it needs at least version, listeners and routes"))
+        errors.append(Problem(Place(file, 1, 1), message, hint))
     return None
 
 

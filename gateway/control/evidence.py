@@ -4,7 +4,7 @@ Only the proof is made up or read from files; all that is judged of it is judged
 Nothing here reaches for the network: a token whose keys are not in a file cannot be judged.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,19 +13,21 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway.config.schema import Config, Issuer, Route
 from gateway.control.build.authenticate import CredentialSources, build_issuers, credential_sources
 from gateway.control.feeds.feed import FeedError
+from gateway.kernel.patterns.values import compile_values
 from gateway.kernel.strict import NotStrict, decode_base64url, parse_object
 from gateway.kernel.x509.chain import judge_chain
 from gateway.kernel.x509.fault import CertificateFault
-from gateway.kernel.x509.identity import spiffe_workload
 from gateway.kernel.x509.leaf import read_leaf
-from gateway.kernel.x509.spiffe import parse_leaf_id
 from gateway.kernel.x509.trust import Trust, parse_certificates
 from gateway.model.json import JSON, Claims
 from gateway.model.principal import User, Workload
 from gateway.model.reason import Reason
-from gateway.stages.authenticate.assumed import FOREVER, AssumedCertificate, AssumedToken, FixedKeys
+from gateway.stages.authenticate.assumed import AssumedCertificate, AssumedToken, FixedKeys
+from gateway.stages.authenticate.authenticators.introspection import is_jwt
 from gateway.stages.authenticate.authenticators.jwt import JwtVerifier
+from gateway.stages.authenticate.claims import FOREVER
 from gateway.stages.authenticate.evidence import CertificateJudge, TokenVerifier
+from gateway.stages.authenticate.issuer import TrustedIssuer
 from gateway.stages.authenticate.keys import KeySet, parse_key_set
 
 _EXPIRES = 300  # seconds: what an assumed token has left where its claims do not say
@@ -72,15 +74,21 @@ def assumed_token(
     audience = (required or chosen.audiences)[0]  # where any will do, "*" is one like any
     filled: dict[str, JSON] = {"iss": chosen.issuer, "exp": int(now) + _EXPIRES, "aud": audience}
     whole: Claims = {**filled, **claims}
-    keys = dict.fromkeys(config.issuers, FixedKeys(_NO_KEYS))
-    verifier = AssumedToken(build_issuers(config, keys)[chosen.name], whole)
+    verifier = AssumedToken(keyless_issuers(config)[chosen.name], whole)
     subject = whole.get("sub")
     presented = User(chosen.issuer, chosen.name, subject, whole, FOREVER) if isinstance(subject, str) else None
     return TokenEvidence(verifier, "assumed", presented)
 
 
+def keyless_issuers(config: Config) -> dict[str, TrustedIssuer]:
+    """The issuers by name, for tokens that nobody verifies."""
+    return build_issuers(config, dict.fromkeys(config.issuers, FixedKeys(_NO_KEYS)))
+
+
 def real_token(config: Config, token: str, jwks: Path | None) -> TokenEvidence:
     """A token that is really verified, by the keys in a file: `jwks`, else the issuer's own. Raises CannotJudge."""
+    if not is_jwt(token) and any(issuer.introspection is not None for issuer in config.issuers.values()):
+        raise CannotJudge("only its issuer can read an opaque token: give what it says with --claims")
     said = _unverified_issuer(token)
     chosen = next((issuer for issuer in config.issuers.values() if issuer.issuer == said), None)
     if chosen is None:
@@ -91,20 +99,36 @@ def real_token(config: Config, token: str, jwks: Path | None) -> TokenEvidence:
     return TokenEvidence(_verifier(config, chosen.name, file), token)
 
 
+def sent_token(config: Config, headers: Sequence[tuple[str, str]], jwks: Path | None = None) -> TokenEvidence:
+    """What stands in an Authorization field among `headers`, really verified; nothing where none does.
+
+    Raises CannotJudge.
+    """
+    sent = [value for name, value in headers if name.lower() == "authorization"]
+    if sent and sent[0].lower().startswith(("bearer ", "dpop ")):
+        return TokenEvidence(real_token(config, sent[0].partition(" ")[2].strip(), jwks).verifier)
+    return no_token(config)
+
+
 def no_certificate(config: Config) -> CertificateEvidence:
     """No certificate is sent."""
-    return CertificateEvidence(AssumedCertificate("", config.trust_domains))
+    return CertificateEvidence(assumed_judge(config, ""))
 
 
 def assumed_certificate(config: Config, spiffe_id: str) -> CertificateEvidence:
-    """A SPIFFE id taken as proved, where its trust domain is configured."""
-    try:
-        presented = spiffe_workload(parse_leaf_id(spiffe_id), not_after=FOREVER)
-    except ValueError:
-        presented = None  # the judge says why
-    unsigned = presented is not None and presented.trust_domain not in config.trust_domains
-    judge = AssumedCertificate(spiffe_id, config.trust_domains)
+    """A SPIFFE id or `dns:NAME` taken as proved, where the file has an authority for it."""
+    judge = assumed_judge(config, spiffe_id)
+    presented = judge.presented()
+    unsigned = presented is not None and not judge.vouched(presented)
     return CertificateEvidence(judge, (b"assumed",), presented, unsigned)
+
+
+def assumed_judge(config: Config, identity: str) -> AssumedCertificate:
+    """Who judges an identity that is taken as proved."""
+    names = [name for authority in config.client_authorities.values() for name in authority.names]
+    return AssumedCertificate(
+        identity, config.trust_domains, compile_values(names, ignore_case=True) if names else None
+    )
 
 
 def real_certificate(config: Config, file: Path, now: float) -> CertificateEvidence:

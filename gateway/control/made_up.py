@@ -6,6 +6,7 @@ What is not said is made harmless: a peer of the documentation's range, the host
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from ipaddress import ip_address
 
 from gateway.config.schema import Config, Listener
@@ -67,20 +68,33 @@ def choose_listener(config: Config, url: Url, named: str | None) -> Listener:
 
 
 def make_connection(
-    listener: Listener, host: str, *, peer: IPAddress = NOBODY, chain: tuple[bytes, ...] = ()
+    listener: Listener,
+    host: str,
+    *,
+    peer: IPAddress = NOBODY,
+    chain: tuple[bytes, ...] = (),
+    sni: str | None = None,
+    destination: tuple[IPAddress, int] | None = None,
 ) -> Connection:
-    """A fresh connection to `listener`; `chain` is what its client presents, where the listener asks for it."""
+    """A fresh connection to `listener`; `chain` is what its client presents, where the listener asks for it.
+
+    `sni`: by default the host's name, "" for none. `destination`: the address and port that it came to.
+    """
     address = listener.address
-    local = ip_address("127.0.0.1" if address.host == "localhost" else address.host)
-    tls = None
-    if listener.tls is not None:
-        sni = _sni(host)
-        asked = listener.tls.client_certificate != "none"
-        tls = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", sni, "http/1.1", False, 0, chain if asked else ())
-        if sni is not None and len(listener.tls.pairs) > 1:
-            covered_by = covering([dns_names(pair.certificate) for pair in listener.tls.pairs])(sni)
-            tls = TlsFacts(tls.version, tls.cipher, sni, tls.alpn, False, next(iter(covered_by), 0), tls.chain)
-    return Connection(listener.name, peer, 0, local, address.port, tls)
+    local = ip_address("127.0.0.1" if address.host == "localhost" else address.host), address.port
+    tls = make_tls(listener, _sni(host) if sni is None else sni.lower() or None, chain)
+    return Connection(listener.name, peer, 0, *(destination or local), tls)
+
+
+def make_tls(listener: Listener, sni: str | None, chain: tuple[bytes, ...]) -> TlsFacts | None:
+    """A session with the certificate that SNI chooses; None where the listener has no TLS."""
+    if listener.tls is None:
+        return None
+    served = 0
+    if sni is not None and len(listener.tls.pairs) > 1:
+        served = next(iter(covering([dns_names(pair.certificate) for pair in listener.tls.pairs])(sni)), 0)
+    asked = listener.tls.client_certificate != "none"
+    return TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", sni, "http/1.1", False, served, chain if asked else ())
 
 
 def make_head(method: str, url: Url, headers: Sequence[tuple[str, str]]) -> RequestHead:
@@ -88,6 +102,19 @@ def make_head(method: str, url: Url, headers: Sequence[tuple[str, str]]) -> Requ
     host = [] if any(name.lower() == "host" for name, _ in headers) else [("host", url.authority)]
     raw = [(name.lower().encode("latin-1"), value.encode("utf-8")) for name, value in (*host, *headers)]
     return RequestHead(method, url.target.encode(), "1.1", raw, None, False)
+
+
+def parse_time(text: str) -> float:
+    """RFC 3339, or seconds since 1970, as seconds since 1970. Raises ValueError."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("write a time like 2026-01-31T12:00:00Z, or seconds since 1970") from None
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _sni(host: str) -> str | None:

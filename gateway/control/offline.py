@@ -14,6 +14,7 @@ from gateway.control.build.authenticate import authenticate_with
 from gateway.control.build.authorize import build_authorize
 from gateway.control.build.route import build_routes
 from gateway.control.evidence import CertificateEvidence, TokenEvidence
+from gateway.control.made_up import Url, make_head
 from gateway.model.connection import Connection
 from gateway.model.exchange import Exchange
 from gateway.model.limit import LimitStatus
@@ -29,7 +30,7 @@ from gateway.model.shadow import Shadow
 from gateway.model.trace import Stage, Trace
 from gateway.pipeline import decide
 from gateway.snapshot import Snapshot
-from gateway.stages.authorize import Action, Judged
+from gateway.stages.authorize import Action, Judged, Rule
 from gateway.stages.posture.stage import NoPosture
 
 DECIDING = tuple(stage for stage in Stage if stage not in (Stage.RECORD, Stage.FORWARD))
@@ -57,6 +58,12 @@ class Verdict:
         return None if self.refused is None else self.refused.reason
 
     @property
+    def route(self) -> str | None:
+        """The name of the route; None where none matched."""
+        route = self.trace.route
+        return route.name if route is not None and route.index >= 0 else None
+
+    @property
     def nearest(self) -> list[Judged]:
         """On a deny, the ALLOW rules that failed in the fewest clauses."""
         if self.effect is not Effect.DENY:
@@ -68,6 +75,14 @@ class Verdict:
 
 def _grants(judged: Judged) -> bool:
     return judged.rule.action is Action.ALLOW and not judged.rule.shadow
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A route that may take a request, and the request as it was accepted."""
+
+    ctx: RequestContext
+    route: MatchedRoute
 
 
 class Offline:
@@ -89,6 +104,28 @@ class Offline:
             return None
         return self.config.routes[index] if index >= 0 else None
 
+    def rules_of(self, route: MatchedRoute, listener: str) -> tuple[Rule, ...]:
+        """The compiled rules that stand over a route on a listener, in file order, those of policies first."""
+        return self._authorize.rules(route, listener)
+
+    def candidates(self, connection: Connection, method: str, url: Url, now: float) -> list[Candidate]:
+        """Every route that may take such a request, by the headers that it may carry; the last asks for none.
+
+        Raises Refused where no route is asked at all.
+        """
+        found = []
+        for index, route in enumerate(self.config.routes):
+            if route.match.headers:
+                samples = [(name, pattern.replace("*", "x")) for name, pattern in route.match.headers.items()]
+                candidate = self._candidate(connection, make_head(method, url, samples), now)
+                if candidate.route.index == index:
+                    found.append(candidate)
+        return [*found, self._candidate(connection, make_head(method, url, ()), now)]
+
+    def _candidate(self, connection: Connection, head: RequestHead, now: float) -> Candidate:
+        ctx = self._accept(Trace(connection, head, request_id="offline", time=now, began=0.0))
+        return Candidate(ctx, self._routes(ctx))
+
     async def judge(
         self,
         connection: Connection,
@@ -100,7 +137,7 @@ class Offline:
         """Decide as serving would; then judge the rules, whether they were reached or not."""
         trace = Trace(connection, head, request_id="offline", time=now, began=0.0)
         snapshot = self._snapshot(token, certificate)
-        closed = self._handshake(connection, certificate, now)
+        closed = handshake(self.config, connection, certificate, now)
         try:
             trace.ctx = snapshot.accept(trace)
             if closed is None:
@@ -119,22 +156,6 @@ class Offline:
                 judged = self._authorize.judge(ctx, route, principal, trace.posture)
         return self._verdict(trace, principal, tuple(judged), at_handshake=closed is not None)
 
-    def _handshake(self, connection: Connection, certificate: CertificateEvidence, now: float) -> Refused | None:
-        """What TLS itself refuses, before there is a request (contract section 5)."""
-        tls, settings = connection.tls, self.config.listeners[connection.listener].tls
-        if tls is None or settings is None:
-            return None
-        if not tls.chain:
-            if settings.client_certificate != "required":
-                return None
-            return Refused(Reason.CERTIFICATE_REQUIRED, "the listener requires a client certificate")
-        if certificate.closed:
-            try:
-                certificate.judge.judge(tls.chain, now)
-            except Refused as refused:
-                return refused
-        return None
-
     def _verdict(
         self, trace: Trace, principal: Principal | None, judged: tuple[Judged, ...], *, at_handshake: bool
     ) -> Verdict:
@@ -143,12 +164,12 @@ class Offline:
             where = refused.where or (trace.route.where if trace.route is not None else None)
             return Verdict(
                 refused.reason.effect, refused.reason.status, refused, trace, principal, refused.rule, where, judged,
-                refused.shadows, refused.audited, at_handshake,
+                trace.shadows, refused.audited, at_handshake,
             )  # fmt: skip
         assert permit is not None  # noqa: S101 - decide gives one or refuses
         return Verdict(
             Effect.ALLOW, self._status(permit), None, trace, principal, permit.rule, permit.where, judged,
-            permit.shadows, permit.audited,
+            trace.shadows, permit.audited,
         )  # fmt: skip
 
     def _status(self, permit: Permit) -> int | None:
@@ -160,12 +181,12 @@ class Offline:
         return route.redirect.status if route.redirect is not None else None
 
     def _snapshot(self, token: TokenEvidence, certificate: CertificateEvidence) -> Snapshot:
-        unserved = _Unserved()
+        unserved = Unserved()
         return Snapshot(
             digest=self.config.digest,
             accept=self._accept,
             route=self._routes,
-            ratelimit=_NeverCounted(),
+            ratelimit=NeverCounted(),
             authenticate=authenticate_with(self.config, token.verifier, certificate.judge),
             posture=NoPosture(),
             authorize=self._authorize,
@@ -183,7 +204,24 @@ class Offline:
         return [name for name in dict.fromkeys(names) if config.rate_limits[name].by_address is by_address]
 
 
-class _NeverCounted:
+def handshake(config: Config, connection: Connection, certificate: CertificateEvidence, now: float) -> Refused | None:
+    """What TLS itself refuses, before there is a request (contract section 5)."""
+    tls, settings = connection.tls, config.listeners[connection.listener].tls
+    if tls is None or settings is None:
+        return None
+    if not tls.chain:
+        if settings.client_certificate != "required":
+            return None
+        return Refused(Reason.CERTIFICATE_REQUIRED, "the listener requires a client certificate")
+    if certificate.closed:
+        try:
+            certificate.judge.judge(tls.chain, now)
+        except Refused as refused:
+            return refused
+    return None
+
+
+class NeverCounted:
     """Limits that let everything through: nobody sent this request."""
 
     async def by_address(self, ctx: RequestContext, route: MatchedRoute) -> list[LimitStatus]:
@@ -196,7 +234,7 @@ class _NeverCounted:
         return []
 
 
-class _Unserved:
+class Unserved:
     """What stands behind a decision: nothing that is judged offline gets so far."""
 
     def _refuse(self) -> NoReturn:

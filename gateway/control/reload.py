@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from gateway.config.problem import ConfigInvalid, ConfigUnreadable
 from gateway.config.schema import Config
 from gateway.control.build.listeners import build_contexts, check_dates, listener_limits
+from gateway.control.build.record import input_names
 from gateway.control.rotation import Rotation
 from gateway.control.runtime import Runtime, Unusable
 from gateway.server.listener import Listener
@@ -58,7 +59,11 @@ class Reloader:
             digest = runtime.parts.config.digest
             runtime.metrics.config_reloads.labels("success" if ok else "failure").inc()
             record_config(
-                runtime.parts.audit, digest=config.digest if config is not None else digest, ok=ok, errors=len(errors)
+                runtime.parts.audit,
+                digest=config.digest if config is not None else digest,
+                ok=ok,
+                errors=len(errors),
+                inputs=input_names(config) if config is not None and ok else None,
             )
             if ok:
                 log.info("config %s is at work", digest[:12])

@@ -17,7 +17,6 @@ from gateway.control.build.record import AuditKeys, log_settings, open_audit_log
 from gateway.control.build.snapshot import build_snapshot
 from gateway.control.build.upstreams import Upstreams, build_upstreams
 from gateway.control.feeds.feed import FeedError
-from gateway.control.feeds.jwks import JwksFeed
 from gateway.control.feeds.watch import FileWatch
 from gateway.control.health import FileHealth
 from gateway.kernel.cells import Metrics
@@ -97,7 +96,10 @@ class Runtime:
         parts.sources.start()
         await parts.sources.settle(_SETTLE_SECONDS)
         self._parts = parts
-        self._tell_of_keys(parts.sources)
+        parts.sources.observe(self.metrics.jwks_age)
+        for name in parts.sources.keys:
+            for result in ("success", "failure"):
+                self.metrics.jwks_refresh.labels(name, result)  # a count of none is told too
         parts.upstreams.swap_in(self.metrics)
         if before is not None:
             await self._let_go(before, parts)
@@ -133,16 +135,3 @@ class Runtime:
 
     def _refreshed(self, issuer: str, good: bool) -> None:
         self.metrics.jwks_refresh.labels(issuer, "success" if good else "failure").inc()
-        if good and self._parts is not None:
-            self._tell_of_keys(self._parts.sources)
-
-    def _tell_of_keys(self, sources: CredentialSources) -> None:
-        """Every issuer's counts stand from the start; an age where keys were fetched, this time or before."""
-        feeds = {name: feed for name, feed in sources.keys.items() if isinstance(feed, JwksFeed)}
-        aged = {name: feed for name, feed in feeds.items() if feed.age() is not None}
-        self.metrics.jwks_age.keep({(name,) for name in aged})
-        for name, feed in aged.items():
-            self.metrics.jwks_age.labels(name).ask(lambda feed=feed: feed.age() or 0.0)  # type: ignore[misc]
-        for name in sources.keys:
-            for result in ("success", "failure"):
-                self.metrics.jwks_refresh.labels(name, result)

@@ -18,6 +18,7 @@ from typing import Protocol
 from gateway.app import GatewayApp
 from gateway.config.schema import Config
 from gateway.control.build.listeners import build_contexts, listener_limits, listener_redirect
+from gateway.control.build.record import input_names
 from gateway.control.observe import ConnectionObserver
 from gateway.control.reload import Reloader, ReloadResult
 from gateway.control.runtime import Runtime, Unusable
@@ -109,7 +110,7 @@ class Worker:
         runtime, parts = self.runtime, self._parts
         await runtime.adopt(parts)
         self._reloader.started()
-        record_config(parts.audit, digest=parts.config.digest, ok=True)
+        record_config(parts.audit, digest=parts.config.digest, ok=True, inputs=input_names(parts.config))
         if self._settings.number == 0:
             log.info("config %s is at work: %s", parts.config.digest[:12], ", ".join(map(str, self.listeners.values())))
         self._adopted = True

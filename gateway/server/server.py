@@ -80,8 +80,6 @@ class Server(uvicorn.Server):
             acceptor = Acceptor(bound, listener, self._factory(served))
             acceptor.start()
             self._acceptors.append(acceptor)
-            host, port = bound.getsockname()[:2]
-            log.info("listener %s takes requests at %s port %d", listener.name, host, port)
         self.accepting = True
 
     async def main_loop(self) -> None:

@@ -7,27 +7,25 @@ import base64
 import contextlib
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import ssl
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Generator
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 import httpx2
 import pytest
-from joserfc import jwt
-from joserfc.jwk import ECKey
 
+from gateway.testing.dpop import Holder
 from gateway.testing.process import running
 from gateway.testing.serve import in_thread
 from gateway.testing.tls import server_context
 from gateway.testing.upstream import Upstream, echo
+from tests.absent import absent
 from tests.flows.gateway_process import Served, prepared, serving
 
 HERE = Path(__file__).with_name("oidc_provider")
@@ -49,17 +47,11 @@ routes:
 """
 
 
-def absent(why: str) -> None:
-    if os.environ.get("GATEWAY_REQUIRE_NODE") == "1":
-        pytest.fail(f"{why}, and GATEWAY_REQUIRE_NODE=1")
-    pytest.skip(f"{why}: the flow over the certified provider was not run")
-
-
 @pytest.fixture(scope="module")
 def modules() -> Path:
     """The provider's node modules, fetched once into the virtual environment by its lock file."""
     if shutil.which("node") is None or shutil.which("npm") is None:
-        absent("node and npm are not installed")
+        absent("NODE", "node and npm are not installed")
     # Modules are looked up beside the script: so both lie in one folder, named by what it holds.
     content = b"".join((HERE / name).read_bytes() for name in ("package-lock.json", "server.mjs"))
     cache = Path(sys.prefix) / "node" / hashlib.sha256(content).hexdigest()[:16]
@@ -76,7 +68,7 @@ def modules() -> Path:
         shutil.rmtree(made, ignore_errors=True)
         if fetched.returncode:
             last = (fetched.stderr.strip().splitlines() or ["no message"])[-1]
-            absent(f"npm cannot fetch oidc-provider ({last})")
+            absent("NODE", f"npm cannot fetch oidc-provider ({last})")
     return cache
 
 
@@ -104,9 +96,11 @@ def served(issuer: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[S
             yield gateway
 
 
-def ask(served: Served, token: str) -> httpx2.Response:
+def ask(served: Served, token: str, *, proof: str | None = None, scheme: str = "") -> httpx2.Response:
     context = ssl.create_default_context(cafile=served.folder / "certs" / "cluster-ca.pem")
-    headers = {"authorization": f"Bearer {token}"}
+    headers = {"authorization": f"{scheme or ('Bearer' if proof is None else 'DPoP')} {token}"}
+    if proof is not None:
+        headers["dpop"] = proof
     return httpx2.get(f"{served.url}/inventory/42", headers=headers, verify=context, trust_env=False)
 
 
@@ -175,13 +169,33 @@ def test_a_user_who_logged_in_with_pkce_gets_through_and_the_id_token_does_not(i
     assert refused.json()["reason"] in {"token_type", "token_audience"}
 
 
-def test_a_token_bound_to_a_key_is_no_bearer_token(issuer: str, served: Served) -> None:
-    key = ECKey.generate_key("P-256")
-    header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.as_dict(private=False)}
-    claims = {"htm": "POST", "htu": f"{issuer}/token", "iat": int(time.time()), "jti": secrets.token_urlsafe(8)}
-    bound = service_token(issuer, {"dpop": jwt.encode(header, claims, key)}, scope="inventory:read")
+def bound_token(issuer: str, holder: Holder) -> str:
+    bound = service_token(issuer, {"dpop": holder.proof("POST", f"{issuer}/token")}, scope="inventory:read")
     assert bound["token_type"] == "DPoP"
-    part = bound["access_token"].split(".")[1]
-    assert "jkt" in json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))["cnf"]
-    got = ask(served, bound["access_token"])
+    return bound["access_token"]
+
+
+def test_a_token_bound_to_a_key_is_no_bearer_token(issuer: str, served: Served) -> None:
+    got = ask(served, bound_token(issuer, Holder()))
     assert (got.status_code, got.json()["reason"]) == (401, "binding_missing")
+    assert got.headers["www-authenticate"].startswith('DPoP realm="gateway", error="invalid_token", algs="ES256 ')
+
+
+def test_J35_who_holds_the_key_gets_through_once_with_each_proof(issuer: str, served: Served) -> None:
+    holder = Holder()
+    token, url = bound_token(issuer, holder), f"{served.url}/inventory/42"
+    proof = holder.proof("GET", url, token)
+    got = ask(served, token, proof=proof)
+    assert got.status_code == 200, got.text
+    assert got.json()["headers"]["x-user"] == "service"
+    assert not {"authorization", "dpop"} & got.json()["headers"].keys()
+    for text, reason in (
+        (proof, "dpop_invalid"),
+        (holder.proof("GET", f"{served.url}/inventory/43", token), "dpop_invalid"),
+        (Holder().proof("GET", url, token), "binding_mismatch"),
+        (None, "binding_missing"),
+    ):
+        refused = ask(served, token, proof=text, scheme="DPoP")
+        assert (refused.status_code, refused.json()["reason"]) == (401, reason)
+        assert refused.headers["www-authenticate"].startswith("DPoP ")
+    assert ask(served, token, proof=holder.proof("GET", url, token)).status_code == 200

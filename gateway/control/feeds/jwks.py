@@ -72,6 +72,7 @@ class JwksFeed:
         )
         self._keys: KeySet | None = None
         self._digest = b""
+        self._began = clock()
         self._fetched = 0.0  # seconds since the epoch; 0 while nothing was
         self._pace = settings.refresh  # seconds from one fetch to the next
         self._demanded = -float("inf")  # the last fetch for an unknown kid, by `clock`
@@ -97,6 +98,10 @@ class JwksFeed:
     def age(self) -> float | None:
         """Seconds since the keys were fetched; None when they never were."""
         return max(0.0, self._clock() - self._fetched) if self._fetched else None
+
+    def unconfirmed(self) -> float:
+        """Seconds since the keys were fetched, or since they are wanted where they never were."""
+        return max(0.0, self._clock() - (self._fetched or self._began))
 
     def start(self) -> None:
         """Take up the last good keys, and begin to refresh."""

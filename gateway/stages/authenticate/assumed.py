@@ -4,7 +4,7 @@ Rule: only the proof is made up; type, time, audience, binding and trust domain 
 Invariant: the serving snapshot never holds one of these.
 """
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 
 from gateway.kernel.x509.identity import spiffe_workload
 from gateway.kernel.x509.spiffe import parse_leaf_id
@@ -12,12 +12,10 @@ from gateway.model.json import Claims
 from gateway.model.principal import Workload
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.stages.authenticate.claims import check_expiry, check_type, judge_claims
-from gateway.stages.authenticate.evidence import VerifiedToken
+from gateway.stages.authenticate.claims import FOREVER, check_expiry, check_type, judge_claims
+from gateway.stages.authenticate.evidence import VerifiedToken, judged_for
 from gateway.stages.authenticate.issuer import TrustedIssuer
 from gateway.stages.authenticate.keys import KeySet
-
-FOREVER = 253402300799.0  # the last second of 9999 (RFC 5280 section 4.1.2.5): an assumed certificate does not end
 
 
 class AssumedToken:
@@ -28,32 +26,66 @@ class AssumedToken:
         self._issuer = issuer
         self._claims = claims
 
+    def method(self, token: str) -> str:
+        return "jwt"
+
     async def verify(self, token: str, now: float) -> VerifiedToken:
         """Raises Refused as for a token whose signature holds."""
         if self._claims.get("iss") != self._issuer.issuer:
             raise Refused(Reason.TOKEN_ISSUER, "iss is not that of the named issuer")
-        check_type(self._issuer, "at+jwt", self._claims)
-        check_expiry(self._issuer, self._claims, now)
-        return judge_claims(self._issuer, self._claims)
+        with judged_for(self._issuer):
+            check_type(self._issuer, "at+jwt", self._claims)
+            check_expiry(self._issuer, self._claims, now)
+            return judge_claims(self._issuer, self._claims)
 
 
 class AssumedCertificate:
-    """Whatever chain a connection carries, it proves this SPIFFE id."""
+    """Whatever chain a connection carries, it proves this SPIFFE id, or this `dns:NAME`."""
 
-    def __init__(self, spiffe_id: str, trust_domains: Container[str]) -> None:
-        """`trust_domains`: those for which the file has a bundle."""
-        self._id = spiffe_id
+    def __init__(
+        self, identity: str, trust_domains: Container[str], vouches: Callable[[str], bool] | None = None
+    ) -> None:
+        """`trust_domains`: those with a bundle; `vouches`: may some client authority sign a DNS name."""
+        self._id = identity
         self._trust_domains = trust_domains
+        self._vouches = vouches
 
     def judge(self, chain: tuple[bytes, ...], now: float) -> Workload:
         """Raises Refused(SPIFFE_ID_INVALID | CERTIFICATE_UNTRUSTED)."""
         try:
-            identity = parse_leaf_id(self._id)
+            workload = self._workload()
         except ValueError as error:
             raise Refused(Reason.SPIFFE_ID_INVALID, str(error)) from None
-        if identity.trust_domain not in self._trust_domains:
-            raise Refused(Reason.CERTIFICATE_UNTRUSTED, "no bundle is configured for the id's trust domain")
-        return spiffe_workload(identity, not_after=FOREVER)
+        if not self.vouched(workload):
+            missing = "client authority may vouch for the name" if workload.dns_names else "bundle is configured for it"
+            raise Refused(Reason.CERTIFICATE_UNTRUSTED, f"no {missing}")
+        return workload
+
+    def presented(self) -> Workload | None:
+        """Whom it presents, vouched for or not; None where it is no identity."""
+        try:
+            return self._workload()
+        except ValueError:
+            return None
+
+    def vouched(self, workload: Workload) -> bool:
+        """True when the file has an authority for it."""
+        if workload.dns_names:
+            return self._vouches is not None and self._vouches(workload.dns_names[0])
+        return workload.trust_domain in self._trust_domains
+
+    def _workload(self) -> Workload:
+        if self._id.startswith("dns:"):
+            name = self._id.removeprefix("dns:")
+            return Workload(self._id, None, None, None, "", "", FOREVER, "", (name,))
+        return spiffe_workload(parse_leaf_id(self._id), not_after=FOREVER)
+
+
+class NothingUsed:
+    """Proofs of a request that is judged and not served: none was used before, and none is after."""
+
+    async def first(self, name: bytes, life: float, now: float) -> bool:
+        return True
 
 
 class FixedKeys:

@@ -1,8 +1,9 @@
 """The rules: who may do what, and why."""
 
 from gateway.stages.authorize.authorize import Authorize, RouteRules, route_rules
+from gateway.stages.authorize.clauses import Clause
 from gateway.stages.authorize.facts import Facts
-from gateway.stages.authorize.judge import Judged, judge
+from gateway.stages.authorize.judge import Judged, asks, judge
 from gateway.stages.authorize.rules import (
     Action,
     ConditionSettings,
@@ -15,12 +16,14 @@ from gateway.stages.authorize.rules import (
 __all__ = [
     "Action",
     "Authorize",
+    "Clause",
     "ConditionSettings",
     "Facts",
     "Judged",
     "RouteRules",
     "Rule",
     "RuleSettings",
+    "asks",
     "check_rule",
     "compile_rule",
     "judge",

@@ -3,14 +3,20 @@
 Who can be made to cause them by a stranger (a handshake, an admin call without the token) is bounded like a refusal.
 """
 
+from gateway.model.json import JSON
 from gateway.stages.record.log import AuditLog
-from gateway.stages.record.text import quote, quote_or_null
+from gateway.stages.record.text import json_text, quote, quote_or_null
 
 
-def record_config(log: AuditLog, *, digest: str, ok: bool, errors: int = 0) -> None:
-    """A start or a reload. `digest` is that of the file that was read; it is at work only when `ok`."""
+def record_config(log: AuditLog, *, digest: str, ok: bool, errors: int = 0, inputs: JSON = None) -> None:
+    """A start or a reload. `digest` is that of the file that was read; it is at work only when `ok`.
+
+    `inputs`: by route, the names that the records of its decisions show where they are there, so that whoever reads
+    the log can tell what was absent from what was not asked for.
+    """
     result = "success" if ok else "failure"
-    log.queue("config", f',"result":"{result}","config":{quote(digest)},"errors":{errors}')
+    shown = "" if inputs is None else f',"inputs":{json_text(inputs)}'
+    log.queue("config", f',"result":"{result}","config":{quote(digest)},"errors":{errors}{shown}')
 
 
 def record_admin(log: AuditLog, *, action: str, status: int, client: str) -> None:

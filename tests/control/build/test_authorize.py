@@ -111,5 +111,5 @@ def test_preflights_are_judged_by_cors(stage: Authorize) -> None:
 def test_the_record_may_show_what_the_rules_read_and_no_more(tmp_path: Path) -> None:
     inputs = build_inputs(config(tmp_path, routes=ROUTES, policies=POLICIES, listeners=INNER))
     assert inputs[0].headers == {"x-tenant"}
-    assert inputs[0].claims == {("groups",), ("scope",)}
+    assert inputs[0].claims == {("groups",), ("scope",), ("scp",)}
     assert (inputs[1].headers, inputs[1].claims) == (frozenset(), frozenset())

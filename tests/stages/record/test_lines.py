@@ -22,6 +22,7 @@ def test_an_allowed_request(tmp_path: Path) -> None:
         "effect": "allow",
         "reason": None,
         "mode": "enforce",
+        "listener": "edge",
         "route": "inventory",
         "rule": "readers",
         "shadow": [],
