@@ -43,9 +43,12 @@ class Report:
             if not reached:
                 rows.append((stage, "not reached", ""))
             elif refused is not None and self._refused_at is stage:
-                rows.append((stage, "refused", _joined(refused.reason.code, refused.detail or self._allowed)))
+                detail = _joined(refused.reason.code, refused.detail or self._allowed)
+                if stage is Stage.AUTHENTICATE:
+                    detail += _shadowed(self.verdict)
+                rows.append((stage, "refused", detail))
                 reached = False
-            elif stage is Stage.POSTURE or not self._takes_part(stage):
+            elif not self._takes_part(stage):
                 rows.append((stage, "ok", "nothing is asked"))
             else:
                 rows.append((stage, "ok", self._detail(stage)))
@@ -69,6 +72,8 @@ class Report:
     def _takes_part(self, stage: Stage) -> bool:
         ctx = self.verdict.trace.ctx
         preflight = ctx is not None and ctx.preflight is not None
+        if stage is Stage.POSTURE and self.verdict.trace.posture is None:
+            return False
         return not (preflight and stage in (Stage.AUTHENTICATE, Stage.POSTURE, Stage.CALLER_LIMIT))
 
     def _detail(self, stage: Stage) -> str:
@@ -84,7 +89,9 @@ class Report:
             case Stage.ADDRESS_LIMIT | Stage.CALLER_LIMIT:
                 return self._limits(by_address=stage is Stage.ADDRESS_LIMIT)
             case Stage.AUTHENTICATE:
-                return _who(verdict)
+                return _who(verdict) + _shadowed(verdict)
+            case Stage.POSTURE:
+                return _device(verdict)
         if ctx.preflight is not None:
             return f"preflight from {ctx.preflight.origin} for {ctx.preflight.method}"
         return f"{verdict.rule} allows" if verdict.rule is not None else "the route is public"
@@ -173,12 +180,29 @@ def _show_rule(judged: Judged, *, decided: bool) -> None:
         print(f"           {paint(line, 'dim')}")
 
 
+def _device(verdict: Verdict) -> str:
+    posture = verdict.trace.posture
+    if posture is None:
+        return ""
+    return f"device {posture.device or 'unknown'}{' (in shadow it would be refused)' if posture.shadows else ''}"
+
+
 def _who(verdict: Verdict) -> str:
     principal = verdict.principal
     if principal is None or principal.anonymous:
         return "anonymous"
     proofs = [f"workload {principal.workload.id}"] if principal.workload is not None else []
     return " and ".join([*proofs, f"user {principal.user.id}"] if principal.user is not None else proofs)
+
+
+def _shadowed(verdict: Verdict) -> str:
+    """What became of a token of an issuer in shadow."""
+    return "".join(
+        f"; issuer {shadow.name} is in shadow: its token counts as not sent, and would be "
+        f"{'taken' if shadow.effect is Effect.ALLOW else 'refused'}"
+        for shadow in verdict.shadows
+        if shadow.kind == "issuer"
+    )
 
 
 def _joined(code: str, detail: str) -> str:

@@ -5,7 +5,6 @@ Exit code 0 when all was carried, 1 when something was not, 2 for a file that is
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from gateway.cli import output
@@ -30,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     for lost in found.not_carried:
         output.note(str(lost))
     for text in found.notes:
-        output.note(f"{output.paint('note', 'blue', sys.stderr)}: {text}")
+        output.note(f"note: {text}")
     if args.json:
         lines = [
             {

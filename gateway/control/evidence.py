@@ -76,7 +76,9 @@ def assumed_token(
     whole: Claims = {**filled, **claims}
     verifier = AssumedToken(keyless_issuers(config)[chosen.name], whole)
     subject = whole.get("sub")
-    presented = User(chosen.issuer, chosen.name, subject, whole, FOREVER) if isinstance(subject, str) else None
+    presented = None
+    if isinstance(subject, str) and chosen.mode == "enforce":
+        presented = User(chosen.issuer, chosen.name, subject, whole, FOREVER)
     return TokenEvidence(verifier, "assumed", presented)
 
 

@@ -15,7 +15,7 @@ from gateway.control.build.authorize import build_authorize
 from gateway.control.build.route import build_routes
 from gateway.control.made_up import parse_time
 from gateway.control.offline import NeverCounted, Unserved, handshake
-from gateway.control.recorded import Recorded, Sources
+from gateway.control.recorded import Recorded, RecordedDevice, Sources
 from gateway.control.records import Decision, InputNames, decisions
 from gateway.control.unsure import Need, Undecidable, any_of, holds, needs_of
 from gateway.model.permit import Permit
@@ -31,7 +31,6 @@ from gateway.pipeline import decide
 from gateway.snapshot import Snapshot
 from gateway.stages.authenticate.evidence import VerifiedToken
 from gateway.stages.authorize import Action, Authorize, Facts, Rule
-from gateway.stages.posture.stage import NoPosture
 
 _REMEMBERED = 65536  # answers
 
@@ -64,6 +63,7 @@ class Replay:
         self._routes = build_routes(config)
         self._who = _Who()
         self._fixed = _Fixed()
+        self._device = RecordedDevice(config)
         self._authorize = _Unsure(config, build_authorize(config))
         self._chosen_by = {name for route in config.routes for name in route.match.headers}
         self._known: dict[object, Answer | str] = {}
@@ -74,7 +74,7 @@ class Replay:
             route=self._fixed,
             ratelimit=NeverCounted(),
             authenticate=authenticate_with(config, self._who if config.issuers else None, self._who),
-            posture=NoPosture(),
+            posture=self._device,
             authorize=self._authorize,
             record=unserved,
             answer=unserved,
@@ -163,6 +163,7 @@ class Replay:
             return settled
         self._fixed.route = route
         self._who.recorded = recorded
+        self._device.recorded = recorded
         self._authorize.recorded = recorded
         try:
             permit = await decide(ctx, self._snapshot, trace)

@@ -4,7 +4,7 @@ Only what holds whatever the missing facts are is an answer; anything else is `U
 The answer itself is given by the authorize stage that serves.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
 from gateway.model.noun import noun
@@ -22,6 +22,12 @@ _ALWAYS_KNOWN = (
 )
 _STANDING = {"when request.auth.audiences": "aud", "when request.auth.presenter": "azp"}
 _CONNECTION = {"when source.ip": "peer", "when connection.sni": "sni", "when destination.ip": "destination"}
+_RECORDED_VARIABLES = frozenset(
+    [("request", name) for name in ("method", "path", "host", "time")]
+    + [("token", name) for name in ("issuer", "subject")]
+    + [("workload", name) for name in ("id", "spiffe_id", "trust_domain", "path", "namespace", "service_account")]
+    + [("client", "ip"), ("route",)]
+)
 _PSEUDO = ("host", ":authority", ":method", ":path")
 
 
@@ -33,16 +39,22 @@ class Undecidable(Exception):  # noqa: N818 - it is an answer
 class Need:
     """One fact that may be missing."""
 
-    kind: str  # header, claim, peer, sni, destination or other
+    kind: str  # header, claim, fact, peer, sni, destination, expression or other
     name: str
     path: tuple[str, ...] = ()  # of a claim
+    parts: tuple["Need", ...] = ()  # of an expression: all of them
 
     def __str__(self) -> str:
+        if self.kind == "expression":
+            return f"what {self.name!r} asks"
         return f"the {self.kind} {self.name}".rstrip() if self.kind != "other" else self.name
 
 
 def need_of(clause: Clause) -> Need | None:
     """What `clause` reads that a record may lack; None for what every record has."""
+    if clause.expression is not None:
+        parts = tuple(need for path in sorted(clause.expression.reads) for need in _needs_of_variable(path))
+        return Need("expression", clause.expression.text, (), parts) if parts else None
     key = clause.key.removesuffix(" not")
     if key in _STANDING:
         return Need("claim", _STANDING[key], (_STANDING[key],))
@@ -57,6 +69,24 @@ def need_of(clause: Clause) -> Need | None:
         path = tuple(key[len("when request.auth.claims[") : -1].split("]["))
         return Need("claim", ".".join(path), path)
     return None if key.startswith(_ALWAYS_KNOWN) else Need("other", key)
+
+
+def _needs_of_variable(path: tuple[str, ...]) -> Iterator[Need]:
+    """What a variable of an expression stands on that a record may lack."""
+    match path:
+        case ("request", "headers", name):
+            if name.lower() not in _PSEUDO:
+                yield Need("header", name.lower())
+        case ("claims", *names) if names:
+            yield Need("claim", ".".join(names), tuple(names))
+        case ("token", "scopes"):
+            yield from (Need("claim", name, (name,)) for name in ("scope", "scp"))
+        case ("token", "audiences"):
+            yield Need("claim", "aud", ("aud",))
+        case ("device", name, *_):
+            yield Need("fact", name)
+        case _ if path not in _RECORDED_VARIABLES:
+            yield Need("other", ".".join(path))
 
 
 def needs_of(rules: Iterable[Rule]) -> dict[int, Need]:

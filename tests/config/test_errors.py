@@ -10,6 +10,7 @@ ROUTE = "    upstream: inventory\n"
 ALLOW = '{from: {request_principals: ["*"]}, to: {methods: [GET]}}'
 ISSUER = "issuer: "
 TOP = "upstreams:"
+SECRET = "introspection: {client_id: a, client_secret: s}"
 TLS = "tls: {certificate: certs/edge.pem, key: certs/edge.key}"
 
 
@@ -25,11 +26,92 @@ def rule(text: str) -> list[tuple[str, str]]:
     return [(ALLOW, text)]
 
 
+def introspecting(text: str) -> list[tuple[str, str]]:
+    return [("audiences:", f"introspection: {{{text}}}, audiences:")]
+
+
 def endpoint(text: str) -> list[tuple[str, str]]:
     return [("https://inventory.internal:8443", text)]
 
 
+UPSTREAM = "endpoints:"
+
+
+def upstream(text: str) -> list[tuple[str, str]]:
+    return [(UPSTREAM, f"{text}, {UPSTREAM}")]
+
+
 CASES = [
+    # balancing, health, retries, weights
+    pytest.param(
+        upstream("balance: round_robbin"),
+        ["7:24 round_robin, least_request, random or consistent_hash is wanted (did you mean round_robin?)"],
+        id="unknown-balancer",
+    ),
+    pytest.param(
+        upstream("balance: consistent_hash"),
+        ["7:24 consistent_hash goes by a key (add key: header:NAME, claim:NAME or client_ip)"],
+        id="hash-without-a-key",
+    ),
+    pytest.param(
+        upstream("balance: {policy: consistent_hash, key: cookie:a}"),
+        ["7:55 'cookie:a' is no key: write header:NAME, claim:NAME or client_ip"],
+        id="hash-by-another-key",
+    ),
+    pytest.param(
+        upstream("balance: {policy: random, key: client_ip}"),
+        ["7:41 random goes by no key (write policy: consistent_hash)"],
+        id="key-without-hash",
+    ),
+    pytest.param(
+        upstream('retries: {on: [connect_failure, "200"]}'),
+        [("7:47 '200' is nothing to retry on: write connect_failure, refused_stream, reset or a status like \"503\"")],
+        id="retry-on-success",
+    ),
+    pytest.param(
+        upstream("retries: {on: [503]}"), ['7:30 a text is wanted: write "503" in quotes'], id="retry-on-a-number"
+    ),
+    pytest.param(
+        upstream("retries: {budget: 20}"), ['7:33 a text is wanted: write "20" in quotes'], id="budget-without-percent"
+    ),
+    pytest.param(
+        upstream("retries: {budget: 101%}"),
+        ["7:33 '101%' is not a part: write a whole number and %, like 10% or 100%"],
+        id="more-than-all",
+    ),
+    pytest.param(upstream("retries: {attempts: 0}"), ["7:35 at least 1 is wanted"], id="no-attempt"),
+    pytest.param(
+        upstream("health_check: {path: healthz}"),
+        ["7:36 'healthz' is no path: write one that begins with /, percent-encoded where it is not plain"],
+        id="health-path",
+    ),
+    pytest.param(upstream("health_check: {interval: 1s}"), ["7:29 'path' is missing"], id="health-without-a-path"),
+    pytest.param(upstream("dns: {refresh: 0s}"), ["7:30 more than 0 is wanted"], id="dns-refresh"),
+    pytest.param(
+        [(ROUTE, "    upstream: [inventory, {upstream: inventory, weight: 2}]\n")],
+        ["11:38 'inventory' stands twice (add up the weights)"],
+        id="an-upstream-twice",
+    ),
+    pytest.param(
+        [(ROUTE, "    upstream: [{upstream: inventory, weight: 0}]\n")],
+        ["11:15 every weight is 0: no request would go anywhere"],
+        id="no-weight",
+    ),
+    pytest.param(
+        [(ROUTE, "    upstream: [{upstream: inventori, weight: 1}]\n")],
+        ["11:27 'inventori' is none of upstreams (did you mean 'inventory'?)"],
+        id="a-weighted-upstream-that-is-none",
+    ),
+    pytest.param(
+        route("mirror: {upstream: nowhere, percent: 10%}"),
+        ["12:24 'nowhere' is none of upstreams"],
+        id="mirror-to-nowhere",
+    ),
+    pytest.param(
+        [(ROUTE, "    respond: {status: 200}\n    mirror: {upstream: inventory}\n")],
+        ["12:5 only requests to an upstream are mirrored"],
+        id="mirror-without-an-upstream",
+    ),
     # keys
     pytest.param([("version: 1\n", "")], ["1:1 'version' is missing"], id="no-version"),
     pytest.param(
@@ -287,6 +369,54 @@ CASES = [
         id="J11-none-and-hs256-are-no-algorithms",
     ),
     pytest.param([("audiences:", "clock_skew: 1h, audiences:")], ["5:74 at most 300 is wanted"], id="clock-skew"),
+    pytest.param([("audiences:", "dpop_age: 1h, audiences:")], ["5:72 at most 300 is wanted"], id="dpop-age"),
+    pytest.param(introspecting("client_secret: s"), ["5:77 'client_id' is missing"], id="introspection-by-nobody"),
+    pytest.param(
+        introspecting("client_id: a"),
+        ["5:77 client_secret_basic needs client_secret (or client_key, or client_certificate and client_key)"],
+        id="introspection-without-proof",
+    ),
+    pytest.param(
+        introspecting("client_id: a, client_key: certs/edge.key, client_secret: s"),
+        ["5:120 client_secret means nothing to private_key_jwt (remove it, or write auth_method)"],
+        id="introspection-by-two-proofs",
+    ),
+    pytest.param(
+        introspecting("client_id: a, client_certificate: certs/edge.pem"),
+        ["5:77 tls_client_auth needs client_key"],
+        id="introspection-certificate-without-key",
+    ),
+    pytest.param(
+        introspecting("client_id: a, client_certificate: certs/edge.pem, client_key: certs/gateway.key"),
+        ["5:112 certs/gateway.key is not the key of certs/edge.pem"],
+        id="introspection-key-of-another-certificate",
+    ),
+    pytest.param(
+        introspecting("client_id: a, client_key: empty.pem"),
+        ["5:104 empty.pem holds no RSA or EC private key in PEM without a password"],
+        id="introspection-no-key",
+    ),
+    pytest.param(
+        introspecting("client_id: a, client_key: nowhere.pem"),
+        ["5:104 cannot read nowhere.pem: no such file or directory"],
+        id="introspection-absent-key",
+    ),
+    pytest.param(
+        introspecting("client_id: a, client_secret: s, url: http://a.example/i"),
+        ["5:115 'http://a.example/i' is not protected on its way: write https:// (http:// only to loopback)"],
+        id="introspection-over-plain-http",
+    ),
+    pytest.param(
+        [
+            *introspecting("client_id: a, client_secret: s"),
+            (
+                "issuers:\n",
+                "issuers:\n  b: {issuer: https://b.example, audiences: [x], " + SECRET + "}\n",
+            ),
+        ],
+        ["6:62 the issuer b has introspection already (an opaque token does not say whose it is)"],
+        id="two-issuers-introspect",
+    ),
     pytest.param(
         [("audiences:", 'jwks: "https://a.example/keys", audiences:')],
         ["5:68 jwks names a file: a URL stands under jwks_uri"],

@@ -33,7 +33,10 @@ CALLBACK = "http://127.0.0.1/callback"
 BACKEND = "spiffe://cluster.local/ns/default/sa/inventory"
 REST = """\
 issuers:
-  certified: {{issuer: "{issuer}", audiences: [api-service]}}
+  certified:
+    issuer: "{issuer}"
+    audiences: [api-service]
+    introspection: {{client_id: service, client_secret: secret, cache: 0s}}
 upstreams:
   inventory: {{endpoints: ["{backend}"], tls: {{server_identity: "{identity}"}}}}
 routes:
@@ -199,3 +202,25 @@ def test_J35_who_holds_the_key_gets_through_once_with_each_proof(issuer: str, se
         assert (refused.status_code, refused.json()["reason"]) == (401, reason)
         assert refused.headers["www-authenticate"].startswith("DPoP ")
     assert ask(served, token, proof=holder.proof("GET", url, token)).status_code == 200
+
+
+def test_an_opaque_token_is_asked_about_until_it_is_revoked(issuer: str, served: Served) -> None:
+    token = service_token(issuer, scope="inventory:read", resource="urn:opaque")["access_token"]
+    assert "." not in token
+    got = ask(served, token)
+    assert got.status_code == 200, got.text
+    form = {"token": token}
+    assert httpx2.post(f"{issuer}/token/revocation", data=form, auth=("service", "secret"), trust_env=False).is_success
+    refused = ask(served, token)
+    assert (refused.status_code, refused.json()["reason"]) == (401, "token_revoked")
+    assert refused.headers["www-authenticate"] == 'Bearer realm="gateway", error="invalid_token"'
+
+
+def test_J35_an_opaque_token_is_held_to_its_key_too(issuer: str, served: Served) -> None:
+    holder = Holder()
+    proof = holder.proof("POST", f"{issuer}/token")
+    bound = service_token(issuer, {"dpop": proof}, scope="inventory:read", resource="urn:opaque")["access_token"]
+    url = f"{served.url}/inventory/42"
+    assert ask(served, bound, proof=holder.proof("GET", url, bound)).status_code == 200
+    assert ask(served, bound).json()["reason"] == "binding_missing"
+    assert ask(served, bound, proof=Holder().proof("GET", url, bound)).json()["reason"] == "binding_mismatch"

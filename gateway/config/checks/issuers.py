@@ -47,7 +47,7 @@ def _introspection(config: Config, report: Report, path: Path, asked: Introspect
         return
     for key in _NEEDED[method]:
         if getattr(asked, key) is None:
-            hint = "or client_key, or client_certificate and client_key" if asked.auth_method is None else ""
+            hint = "or client_key, or client_certificate and client_key" if key == "client_secret" else ""
             report.error(path, f"{method} needs {key}", hint)
     for key in _GIVEN:
         if getattr(asked, key) is not None and key not in _NEEDED[method]:

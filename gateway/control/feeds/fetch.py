@@ -31,6 +31,10 @@ class FetchError(Exception):
 class NotServedError(FetchError):
     """The server answered, with another status than 200."""
 
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -79,7 +83,7 @@ class Fetcher:
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise FetchError(f"{host}: {type(error).__name__}: {error}") from None
         if answer.status_code != 200:
-            raise NotServedError(f"{host} answered with status {answer.status_code}")
+            raise NotServedError(f"{host} answered with status {answer.status_code}", answer.status_code)
         return Document(answer.content, lifetime(answer.headers))
 
     def _tls(self) -> ssl.SSLContext:

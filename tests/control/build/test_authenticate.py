@@ -17,6 +17,7 @@ from gateway.testing.ca import Authority
 from gateway.testing.dpop import Holder
 from gateway.testing.issuer import Issuer
 from gateway.testing.wait import until
+from tests.control.feeds.introspecting import introspection
 from tests.control.feeds.provider import provider
 from tests.stages.authenticate.asking import ROUTE, reason, request
 
@@ -185,3 +186,36 @@ async def test_what_an_issuers_entry_says_of_proofs_reaches_the_stage(
     held = config(tmp_path, keys=f", jwks: jwks.json{written}")
     stage = build_authenticate(held, credential_sources(held, None, clock=time.time), None, Metrics())
     assert await reason(stage, request(f"DPoP {token}", now=now, headers={"dpop": (proof,)})) is expected
+
+
+async def test_opaque_tokens_are_asked_about_and_the_client_outlives_a_reload(tmp_path: Path) -> None:
+    async with introspection() as endpoint:
+        endpoint.answers["opaque"] = {"active": True, "sub": "alice", "aud": "api-service"}
+        asking = f', jwks: jwks.json, introspection: {{url: "{endpoint.url}/i", client_id: g, client_secret: s{{}}}}'
+        first = config(tmp_path, issuer=endpoint.url, keys=asking.format(""))
+        sources = credential_sources(first, None, clock=time.time)
+        served = build_authenticate(first, sources, None, Metrics())
+        ctx = request("Bearer opaque", now=time.time())
+        assert await reason(served, ctx) is None
+        assert endpoint.asked[0].basic == ("g", "s")
+        jwt = Issuer(endpoint.url)
+        jwt.keys = ISSUER.keys
+        assert await reason(served, request(f"Bearer {jwt.token('bob')}", now=time.time())) is None
+        assert len(endpoint.asked) == 1
+
+        second = config(tmp_path, issuer=endpoint.url, keys=asking.format(", all: true, cache: 0s"))
+        again = credential_sources(second, sources, clock=time.time)
+        assert again.introspection["corp"] is sources.introspection["corp"]
+        await sources.close(keep=again)
+        served = build_authenticate(second, again, None, Metrics())
+        assert await reason(served, ctx) is None
+        assert await reason(served, request(f"Bearer {jwt.token('bob')}", now=time.time())) is Reason.TOKEN_REVOKED
+
+        third = config(tmp_path, issuer=endpoint.url, keys=asking.format(", auth_method: client_secret_post"))
+        changed = credential_sources(third, again, clock=time.time)
+        assert changed.introspection["corp"] is not again.introspection["corp"]
+        await again.close(keep=changed)
+        served = build_authenticate(third, changed, None, Metrics())
+        assert await reason(served, ctx) is None
+        assert endpoint.asked[-1].form["client_secret"] == "s"
+        await changed.close()

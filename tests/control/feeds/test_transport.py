@@ -36,8 +36,8 @@ async def test_K2_what_the_file_does_not_name_is_not_connected_to() -> None:
         with pytest.raises(EgressRefused, match="loopback"):
             await got(GuardedTransport(Egress(frozenset()), None), f"{held.url}/jwks")
         assert held.asked["/jwks"] == 0
+    named = Egress(frozenset({"169.254.169.254"}))
     with pytest.raises(EgressRefused, match="link-local"):
-        named = Egress(frozenset({"169.254.169.254"}))
         await got(GuardedTransport(named, None), "http://169.254.169.254/latest/meta-data")
 
 

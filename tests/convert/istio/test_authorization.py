@@ -46,7 +46,7 @@ def side(key: str, **keys: list[Any]) -> dict[str, Any]:
         ('from: [{source: {notPrincipals: ["td/x"]}}]', side("from", not_principals=["spiffe://td/x"])),
         ('from: [{source: {requestPrincipals: ["https://i/*"]}}]', side("from", request_principals=["https://i/*"])),
         ('from: [{source: {serviceAccounts: ["a/b", "c"]}}]', side("from", service_accounts=["a/b", "foo/c"])),
-        ('from: [{source: {namespaces: ["n*"], trustDomains: [t]}}]', side("from", namespaces=["n*"], trust_domains=["t"])),
+        ('from: [{source: {namespaces: [n], trustDomains: [t]}}]', side("from", namespaces=["n"], trust_domains=["t"])),
         ('from: [{source: {ipBlocks: ["10.1.2.3/8", "1.2.3.4"]}}]', side("from", ip_blocks=["10.0.0.0/8", "1.2.3.4"])),
         ('from: [{source: {remoteIpBlocks: ["2001:db8::/32"]}}]', side("from", remote_ip_blocks=["2001:db8::/32"])),
         ('to: [{operation: {hosts: ["*.a.ex"], notPorts: ["80"]}}]', side("to", hosts=["*.a.ex"], not_ports=[80])),
