@@ -68,7 +68,9 @@ class Unobserved:
 
     def connections(self, listener: str, change: int) -> None: ...
 
-    def handshake(self, listener: str, peer: str, reason: str, detail: str) -> None: ...
+    def handshake(
+        self, listener: str, peer: str, reason: str, detail: str, sni: str | None = None, claimed: bytes = b""
+    ) -> None: ...
 
 
 class Clients:

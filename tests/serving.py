@@ -58,6 +58,7 @@ class Gateway:
     outcomes: list[Outcome] = field(default_factory=list)
     traces: list[Trace] = field(default_factory=list)
     handshakes: list[tuple[str, str, str]] = field(default_factory=list)  # listener, reason, detail
+    strangers: list[tuple[str | None, bytes]] = field(default_factory=list)  # SNI and certificate of those refused
     open: int = 0
     accept_listeners: dict[str, ListenerSettings] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
@@ -70,8 +71,12 @@ class Gateway:
     def connections(self, listener: str, change: int) -> None:
         self.open += change
 
-    def handshake(self, listener: str, peer: str, reason: str, detail: str) -> None:
+    def handshake(
+        self, listener: str, peer: str, reason: str, detail: str, sni: str | None = None, claimed: bytes = b""
+    ) -> None:
         assert peer == "127.0.0.1"
+        if reason:
+            self.strangers.append((sni, claimed))
         self.handshakes.append((listener, reason, detail))
 
     @property

@@ -4,6 +4,7 @@ Exit 0 valid, 1 not valid (or a warning under --strict, or a certificate that en
 """
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from gateway.config.problem import ConfigInvalid, Problem
 
 if TYPE_CHECKING:
     from gateway.config.schema import Config
+
+_ABSENT = re.compile(r"cannot read .*\.(pem|crt|cer|key|crl): no such file or directory\Z")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +67,8 @@ def _show(file: str, errors: Sequence[Problem], warnings: Sequence[Problem], dum
     stream = sys.stderr if dump else sys.stdout
     output.print_problems(errors, warnings, stream)
     verdict = paint("ok", "green", stream) if ok else paint("not ok", "red", stream)
+    if any(_ABSENT.match(problem.message) for problem in errors):
+        print("hint: `gateway pki init` makes throwaway certificates and keys, for trying things", file=stream)
     print(f"{file}: {verdict}{_count(errors, 'error')}{_count(warnings, 'warning')}", file=stream)
 
 

@@ -19,7 +19,7 @@ def configure(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[level])
-    for name in ("uvicorn", "uvicorn.error", "httpx2", "httpcore2", "asyncio"):
+    for name in ("uvicorn", "uvicorn.error", "httpx2", "httpcore2", "asyncio", "watchfiles"):
         logging.getLogger(name).setLevel(max(_LEVELS[level], logging.WARNING))
 
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 
 from gateway.kernel.cells import Metrics
+from gateway.kernel.x509.subject import claimed_subject
 from gateway.stages.record import AuditLog, record_handshake
 
 log = logging.getLogger(__name__)
@@ -25,9 +26,19 @@ class ConnectionObserver:
         """A connection opened (+1) or closed (-1)."""
         self._metrics.downstream_connections.labels(listener).inc(change)
 
-    def handshake(self, listener: str, peer: str, reason: str, detail: str) -> None:
+    def handshake(
+        self, listener: str, peer: str, reason: str, detail: str, sni: str | None = None, claimed: bytes = b""
+    ) -> None:
         """A handshake ended well (no reason) or was refused."""
         self._metrics.tls_handshakes.labels(listener, "refused" if reason else "ok", reason).inc()
         if reason:
             log.debug("listener %s refused a handshake of %s: %s (%s)", listener, peer, reason, detail)
-            record_handshake(self._audit(), listener=listener, client=peer, reason=reason, sni=None)
+            record_handshake(
+                self._audit(),
+                listener=listener,
+                client=peer,
+                reason=reason,
+                detail=detail,
+                sni=sni,
+                certificate=claimed_subject(claimed) if claimed else None,
+            )

@@ -1,4 +1,4 @@
-"""Taking over a changed file, or changed certificates, while serving.
+"""Taking over a changed file while serving.
 
 Rule: read, build and check everything first, then swap; on any failure the old stays at work, whole, and the log says
 why in one line an error.
@@ -13,17 +13,15 @@ from dataclasses import dataclass
 
 from gateway.config.problem import ConfigInvalid, ConfigUnreadable
 from gateway.config.schema import Config
-from gateway.control.build.listeners import build_contexts, certificate_ends, certificate_files, listener_limits
+from gateway.control.build.listeners import build_contexts, check_dates, listener_limits
 from gateway.control.build.record import input_names
-from gateway.control.feeds.feed import Watched
+from gateway.control.rotation import Rotation
 from gateway.control.runtime import Runtime, Unusable
 from gateway.server.listener import Listener
 from gateway.server.tls import TlsUnusable
 from gateway.stages.record import record_config
 
 log = logging.getLogger(__name__)
-
-_POLL = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,7 @@ class Reloader:
         self._listeners = listeners
         self._loud = loud
         self._lock = asyncio.Lock()
-        self._watched = Watched()
-        self._trust = 0
+        self._rotation = Rotation(runtime, listeners, self._lock)
 
     async def __call__(self) -> ReloadResult:
         """Read the file and take it over, or say why not."""
@@ -78,19 +75,16 @@ class Reloader:
 
     def started(self) -> None:
         """Take note of what is at work from the start on."""
-        config = self._runtime.parts.config
-        self._watched = Watched(*certificate_files(config))
-        self._watched.changed()
-        self._trust = self._runtime.parts.sources.trust.generation
-        self._tell(config)
+        self._rotation.started()
+        runtime = self._runtime
+        digest = runtime.parts.config.digest
+        runtime.metrics.config_last_reload_success.set(time.time())
+        runtime.metrics.config_info.labels(digest).set(1)
+        runtime.metrics.config_info.keep({(digest,)})
 
     async def watch(self) -> None:
-        """Swap contexts when a certificate, key or bundle changed. Runs until it is cancelled."""
-        while True:
-            await asyncio.sleep(_POLL)
-            if self._watched.changed() or self._runtime.parts.sources.trust.generation != self._trust:
-                async with self._lock:
-                    await self._swap_certificates()
+        """Swap what certificates, keys and bundles make when their files change. Runs until it is cancelled."""
+        await self._rotation.watch()
 
     async def _take(self) -> tuple[list[str], Config | None]:
         runtime, config = self._runtime, None
@@ -104,6 +98,10 @@ class Reloader:
             parts.posture.reload()
             parts.sources.reload()  # files under an unchanged config, before contexts are made of what they hold
             contexts = await asyncio.to_thread(build_contexts, config, parts.sources.trust.current)
+            self._rotation.check(config)
+            for name, fresh in contexts.items():
+                if fresh is not None:
+                    check_dates(fresh, self._listeners[name].contexts, time.time())
         except ConfigInvalid as invalid:
             return [f"{problem.where}: error: {problem}" for problem in invalid.errors], None
         except (ConfigUnreadable, Unusable, TlsUnusable) as error:
@@ -114,28 +112,6 @@ class Reloader:
             listener.contexts = contexts[name]
         self.started()
         return [], config
-
-    async def _swap_certificates(self) -> None:
-        config, trust = self._runtime.parts.config, self._runtime.parts.sources.trust
-        self._trust = trust.generation
-        try:
-            contexts = await asyncio.to_thread(build_contexts, config, trust.current)
-        except TlsUnusable as error:
-            if self._loud:
-                log.error("%s; the last good certificates stay in force", error)
-            return
-        for name, listener in self._listeners.items():
-            listener.contexts = contexts[name]
-        self._tell(config)
-        log.info("the listeners' certificates were read again")
-
-    def _tell(self, config: Config) -> None:
-        metrics = self._runtime.metrics
-        metrics.config_last_reload_success.set(time.time())
-        metrics.config_info.labels(config.digest).set(1)
-        metrics.config_info.keep({(config.digest,)})
-        for name, end in certificate_ends(config).items():
-            metrics.certificate_expiry.labels("listener", name).set(end)
 
 
 def fixed(before: Config, now: Config) -> list[str]:

@@ -8,7 +8,7 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.config.schema import Config
 from gateway.control.build.authenticate import CredentialSources, credential_sources
@@ -18,8 +18,10 @@ from gateway.control.build.record import AuditKeys, log_settings, open_audit_log
 from gateway.control.build.snapshot import build_snapshot
 from gateway.control.build.upstreams import Upstreams, build_upstreams
 from gateway.control.feeds.feed import FeedError
+from gateway.control.feeds.watch import FileWatch
+from gateway.control.health import FileHealth
 from gateway.kernel.cells import Metrics
-from gateway.snapshot import Snapshot
+from gateway.snapshot import AcceptStage, Snapshot
 from gateway.stages.record import AuditError, AuditLog
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,9 @@ class Runtime:
     def __init__(self, worker: int = 0, clock: Callable[[], float] = time.time) -> None:
         """`worker`: its number, which names its audit stream; `clock`: wall clock, seconds since the epoch."""
         self.metrics = Metrics()
+        self.watch = FileWatch()
+        self.health = FileHealth(self.metrics)
+        self.health.loud = worker == 0
         self._worker = worker
         self._clock = clock
         self._parts: Parts | None = None
@@ -71,6 +76,8 @@ class Runtime:
                 before.sources if before is not None else None,
                 clock=self._clock,
                 on_refresh=self._refreshed,
+                watch=self.watch,
+                health=self.health,
             )
             posture = posture_sources(config, before.posture if before is not None else None)
             store = before.store if before is not None and before.store.serves(config) else None
@@ -94,9 +101,17 @@ class Runtime:
         await parts.sources.settle(_SETTLE_SECONDS)
         self._parts = parts
         parts.sources.observe(self.metrics.jwks_age)
+        for name in parts.sources.keys:
+            for result in ("success", "failure"):
+                self.metrics.jwks_refresh.labels(name, result)  # a count of none is told too
         parts.upstreams.swap_in(self.metrics)
         if before is not None:
             await self._let_go(before, parts)
+
+    def replace_stages(self, accept: AcceptStage) -> None:
+        """Put a stage in the place of one that hangs on a file besides the config. Requests under way keep theirs."""
+        parts = self.parts
+        self._parts = replace(parts, snapshot=replace(parts.snapshot, accept=accept))
 
     async def close(self) -> None:
         """The clean end, after the last request."""
@@ -104,6 +119,7 @@ class Runtime:
             return
         self._parts.upstreams.abort()
         await self._parts.sources.close()
+        await self.watch.close()
         await self._parts.posture.close()
         await self._parts.store.close()
         await self._parts.audit.close()

@@ -20,7 +20,6 @@ from gateway.app import GatewayApp
 from gateway.config.schema import Config
 from gateway.control.build.listeners import build_contexts, listener_limits, listener_redirect
 from gateway.control.build.record import input_names
-from gateway.control.feeds.jwks import JwksFeed
 from gateway.control.observe import ConnectionObserver
 from gateway.control.reload import Reloader, ReloadResult
 from gateway.control.runtime import Runtime, Unusable
@@ -91,6 +90,8 @@ class Worker:
         }
         self._reloader = Reloader(settings.load, self.runtime, self.listeners, loud=settings.number == 0)
         self._reloads: set[asyncio.Task[ReloadResult]] = set()
+        self._adopted = False
+        self._hung_up = False  # SIGHUP came before there was anything to reload
         self._server = Server(
             GatewayApp(self.current, listener=next(iter(self.listeners))),
             [(listener, sockets[name]) for name, listener in self.listeners.items()],
@@ -103,7 +104,12 @@ class Worker:
         return self.runtime.parts.snapshot
 
     async def run(self) -> int:
-        """Serve until told to stop; returns the exit code."""
+        """Serve until told to stop; returns the exit code. Signals count from here on, also before it serves."""
+        with self._server.capture_signals():
+            await self._run()
+        return 130 if self._server.interrupted else 0
+
+    async def _run(self) -> None:
         runtime, parts = self.runtime, self._parts
         await runtime.adopt(parts)
         self._reloader.started()
@@ -111,6 +117,9 @@ class Worker:
         calm_collector()
         if self._settings.number == 0:
             log.info("config %s is at work: %s", parts.config.digest[:12], ", ".join(map(str, self.listeners.values())))
+        self._adopted = True
+        if self._hung_up:
+            self._hang_up()
         side = self._settings.make_side(self) if self._settings.make_side is not None else None
         watch = asyncio.create_task(self._reloader.watch())
         if self._settings.lifeline is not None:
@@ -126,7 +135,6 @@ class Worker:
             if side is not None:
                 await side.stop()
             await runtime.close()
-        return 130 if self._server.interrupted else 0
 
     # What the admin address asks
 
@@ -155,8 +163,9 @@ class Worker:
             trouble = parts.store.trouble
             found.append(Condition("store", trouble is None, needed=False, detail=trouble or ""))
         for name, feed in parts.sources.keys.items():
-            failing = isinstance(feed, JwksFeed) and feed.failing
-            found.append(Condition(f"issuer {name}", feed.current is not None and not failing, needed=False))
+            found.append(Condition(f"issuer {name}", feed.current is not None and not feed.failing, needed=False))
+        for (role, name), trouble in self.runtime.health.troubles.items():
+            found.append(Condition(f"{role} {name}", ok=False, needed=False, detail=trouble))
         return found
 
     def sections(self) -> Mapping[str, Callable[[], JSON]]:
@@ -174,6 +183,9 @@ class Worker:
         }
 
     def _hang_up(self) -> None:
+        if not self._adopted:
+            self._hung_up = True  # the file that is being put to work may be the old one already
+            return
         task = asyncio.get_running_loop().create_task(self._reloader())
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from gateway.server.handshake import reason_of
 from gateway.server.listener import Listener
 from gateway.server.protocol import HttpProtocol
+from gateway.server.tls import ServerSide, arriving
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,8 @@ class Acceptor:
         listener = self.listener
         contexts = listener.contexts
         reason = detail = ""
+        sessions: list[ServerSide] = []
+        arriving.set(sessions)  # in this task's own context
         try:
             await self._loop.connect_accepted_socket(
                 lambda: protocol,
@@ -110,8 +113,16 @@ class Acceptor:
             reason, detail = reason_of(error)
         finally:
             listener.arriving.discard(protocol)
-        if contexts is not None:
-            listener.observer.handshake(listener.name, protocol.client[0], reason, detail)
+        if contexts is None:
+            return
+        sni, claimed = (sessions[0].sni, sessions[0].claimed) if sessions else (None, b"")
+        for session in sessions:
+            session.claimed = b""  # it is part of `TlsFacts` now, or of no connection
+        sessions.clear()  # the connection's context holds the list
+        if reason:
+            listener.observer.handshake(listener.name, protocol.client[0], reason, detail, sni, claimed)
+        else:
+            listener.observer.handshake(listener.name, protocol.client[0], "", "")
 
     def _pause(self, error: OSError) -> None:
         """Out of file descriptors: the socket stays readable, so look away for a while instead of spinning."""

@@ -77,6 +77,7 @@ class Server(uvicorn.Server):
         self._app = app
         self._driver = driver
         self._working: set[Work] = set()
+        self._capturing = False
 
     def stop(self) -> None:
         """Begin to drain, then end `serve()`. A second call cuts it short."""
@@ -114,6 +115,11 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Take the signals. Who has work before or after `serve()` enters this around all of it."""
+        if self._capturing:
+            yield
+            return
+        self._capturing = True
         loop = asyncio.get_running_loop()
         handlers: dict[signal.Signals, Callable[[], None]] = {signal.SIGTERM: self.stop, signal.SIGINT: self._interrupt}
         if self._on_hangup is not None:
@@ -123,6 +129,7 @@ class Server(uvicorn.Server):
         try:
             yield
         finally:
+            self._capturing = False
             for number in handlers:
                 loop.remove_signal_handler(number)
 

@@ -29,6 +29,8 @@ class CertificateFiles:
     certificate: Path
     key: Path
     names: tuple[str, ...] = ()  # DNS names of the certificate, lower case, wildcards too: SNI chooses by them
+    not_before: float = -float("inf")  # seconds since the epoch, of the first certificate
+    not_after: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,12 @@ class Observer(Protocol):
         """A connection opened (+1) or closed (-1)."""
         ...
 
-    def handshake(self, listener: str, peer: str, reason: str, detail: str) -> None:
+    def handshake(
+        self, listener: str, peer: str, reason: str, detail: str, sni: str | None = None, claimed: bytes = b""
+    ) -> None:
         """A TLS handshake ended. `reason` is "" when it succeeded, else one of gateway.server.handshake.REASONS.
 
-        `peer` is the TCP peer's address; `detail` is OpenSSL's own words, for the log and the audit record.
+        `peer` is the TCP peer's address; `detail` is OpenSSL's own words, for the log and the audit record; `claimed`
+        the certificate that the client sent (DER), which proved nothing, b"" where none came.
         """
         ...

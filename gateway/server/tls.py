@@ -8,6 +8,8 @@ There is no need for an SSLContext that delegates to another: our acceptor asks 
 """
 
 import ssl
+from contextvars import ContextVar
+from typing import Any, Self
 
 from gateway.server.settings import CertificateFiles, TlsSettings
 
@@ -21,11 +23,25 @@ class TlsUnusable(Exception):  # noqa: N818 - what became of the files
     """Certificates, keys or roots that no listener can be built of. The message names the file and the cause."""
 
 
+_HANDSHAKE, _CERTIFICATE = 22, 11  # TLS ContentType and HandshakeType (RFC 8446 sections 5.1 and 4)
+_TLS13 = 0x0304
+
+arriving: "ContextVar[list[ServerSide]]" = ContextVar("arriving")  # who accepts a connection finds its session here
+
+
 class ServerSide(ssl.SSLObject):
     """One TLS session, with what its handshake told us: OpenSSL gives the SNI to the callback alone."""
 
     sni: str | None = None
     served: int = 0
+    claimed: bytes = b""  # the first certificate that the client sent, DER, while the handshake is under way
+
+    def __new__(cls, *_: object, **__: object) -> Self:
+        made = super().__new__(cls)
+        sessions = arriving.get(None)
+        if sessions is not None:
+            sessions.append(made)
+        return made
 
 
 class Contexts:
@@ -40,6 +56,8 @@ class Contexts:
         self.base = self._contexts[0]
         self.base.sslobject_class = ServerSide
         self.base.sni_callback = self._choose
+        if settings.client_certificate != "none":
+            _overhear(self.base)
 
     def entry(self, name: str) -> int:
         """Which entry of `certificates` a server name is answered with: exact before wildcard, else the first."""
@@ -75,6 +93,31 @@ def _context(settings: TlsSettings, files: CertificateFiles) -> ssl.SSLContext:
         except ssl.SSLError as error:
             raise TlsUnusable(f"the authorities of client certificates cannot be loaded: {error.reason}") from error
     return context
+
+
+def _overhear(context: ssl.SSLContext) -> None:
+    """Note the certificate that a client sends: of a handshake that fails OpenSSL itself tells nothing but the reason.
+
+    There is no public way to it. The attribute's own setter makes an enum of each number, so it is gone around.
+    """
+    hook: Any = getattr(ssl._ssl._SSLContext, "_msg_callback", None)  # type: ignore[attr-defined] # noqa: SLF001
+    if hook is not None:
+        hook.__set__(context, _heard)
+
+
+def _heard(session: object, direction: str, version: int, content: int, message: int, data: bytes) -> None:
+    if message == _CERTIFICATE and content == _HANDSHAKE and direction == "read" and isinstance(session, ServerSide):
+        session.claimed = first_certificate(data, version)
+
+
+def first_certificate(data: bytes, version: int) -> bytes:
+    """The first certificate of a Certificate message (RFC 8446 section 4.4.2, RFC 5246 section 7.4.6); b"" for none."""
+    at = 4  # type and length of the message
+    if version == _TLS13:
+        at += 1 + data[at] if len(data) > at else 1  # certificate_request_context
+    at += 3  # length of the list
+    size = int.from_bytes(data[at : at + 3])
+    return data[at + 3 : at + 3 + size]
 
 
 def _load_pair(context: ssl.SSLContext, files: CertificateFiles) -> None:

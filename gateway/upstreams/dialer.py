@@ -36,7 +36,8 @@ class Dialer:
         """A connection, verified. Raises Refused(UPSTREAM_CONNECT | UPSTREAM_IDENTITY | UPSTREAM_TIMEOUT)."""
         made: list[Connection] = []
         try:
-            return await asyncio.wait_for(self._dial(owner, tls, made), self._timeout)
+            async with asyncio.timeout(self._timeout):  # noqa: TID251 - once a connection; 3.11's wait_for can lose a cancellation
+                return await self._dial(owner, tls, made)
         except TimeoutError:
             failure = Refused(Reason.UPSTREAM_TIMEOUT, f"no connection within {self._timeout:g} s")
         except ssl.SSLCertVerificationError as error:

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.control.build.accept import covering
 from gateway.server.settings import CertificateFiles, Limits, TlsSettings
-from gateway.server.tls import Contexts
+from gateway.server.tls import Contexts, first_certificate
 from gateway.testing.ca import SERVER_AUTH, Authority, Issued
 from gateway.testing.tls import client_context
 from gateway.testing.wait import until
@@ -121,6 +121,35 @@ async def test_M25_every_refused_certificate_looks_alike_to_the_client(edge: Cer
         assert set(seen) <= {"b''", "ConnectionResetError"}
         assert gateway.reasons == ["certificate_untrusted", "certificate_expired", "certificate_untrusted"]
         assert gateway.seen == []
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+async def test_M25_who_was_refused_is_told_and_which_name_was_asked_for(edge: CertificateFiles, version: str) -> None:
+    stranger = STRANGER.intermediate().issue(uri=WEB)
+    async with serving(Spec(tls=tls(edge, version="1.2"))) as gateway:
+        last = ssl.TLSVersion.TLSv1_2 if version == "1.2" else ssl.TLSVersion.TLSv1_3
+        for client in (stranger, None, CLIENT):
+            context = client_context([ROOT], client)
+            context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, last
+            assert await refused(gateway.ports["edge"], context, "edge.example") is (client is not CLIENT)
+        await until(lambda: len(gateway.strangers) == 2)
+        assert gateway.strangers == [("edge.example", stranger.der), ("edge.example", b"")]
+
+
+@pytest.mark.parametrize(
+    ("data", "version", "expected"),
+    [
+        (b"\x0b\0\0\x07\0\0\x04\0\0\x01a", 0x0303, b"a"),
+        (b"\x0b\0\0\x0a\0\0\0\x06\0\0\x01a\0\0", 0x0304, b"a"),
+        (b"\x0b\0\0\x03\0\0\0", 0x0303, b""),
+        (b"\x0b\0\0\x04\0\0\0\0", 0x0304, b""),
+        (b"\x0b", 0x0304, b""),
+        (b"", 0x0303, b""),
+        (b"\x0b\0\0\x07\0\0\x04\xff\xff\xffa", 0x0303, b"a"),
+    ],
+)
+def test_a_certificate_message_is_read_within_its_bounds(data: bytes, version: int, expected: bytes) -> None:
+    assert first_certificate(data, version) == expected
 
 
 async def test_the_facts_of_a_session_are_told(edge: CertificateFiles) -> None:

@@ -39,6 +39,20 @@ def test_an_invalid_file_is_exit_1_with_every_error(folder: Path, capsys: pytest
     ]
 
 
+def test_missing_certificates_end_with_the_command_that_makes_some(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, SMALL)
+    assert main(["check", "-c", str(path)]) == 1
+    *errors, hint, verdict = capsys.readouterr().out.splitlines()
+    assert sum("no such file or directory" in line for line in errors) == 2
+    assert hint == "hint: `gateway pki init` makes throwaway certificates and keys, for trying things"
+    assert verdict.startswith(f"{path}: not ok, 2 errors")
+    Folder(tmp_path / "certs").init()
+    assert main(["check", "-c", str(write(tmp_path, changed(("upstreams:", "upstream:"))))]) == 1
+    assert "hint:" not in capsys.readouterr().out
+
+
 def test_json_is_the_shape_of_the_contract(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(folder, changed(("upstreams:", "upstream:")))
     assert main(["check", "--json", "-c", str(path)]) == 1

@@ -13,6 +13,7 @@ ROUTE = "    upstream: inventory\n"
 ALLOW = '{from: {request_principals: ["*"]}, to: {methods: [GET]}}'
 OTHER = "  - name: other\n    match: {paths: [%s]}\n    upstream: inventory\n%s"
 WRITES = "the rule inventory.allow[0] lets every caller write (name the callers, or require a scope)"
+LIMITS = "rate_limits: {each: {rate: 1/second, key: [client_ip]}}"
 NEVER = "the rule inventory.allow[0] can never match"
 NOBODY = "nothing says whose client certificates are believed: none ever is (add trust_domains or client_authorities)"
 TWO = "listeners:\n  b: {address: 127.0.0.1:1}\n"
@@ -141,7 +142,7 @@ CASES = [
         id="http-upstream",
     ),
     pytest.param(
-        [("version: 1", "version: 1\nworkers: 2")],
+        [("version: 1", f"version: 1\nworkers: 2\n{LIMITS}")],
         "",
         [
             "2:1 memory:// with 2 workers: each counts alone, its share of every rate (use redis://)",
@@ -149,8 +150,12 @@ CASES = [
         ],
         id="memory-with-several-workers",
     ),
+    pytest.param([("version: 1", "version: 1\nworkers: 2")], "", [], id="memory-where-nothing-is-counted"),
     pytest.param(
-        [("version: 1", "version: 1\nworkers: 2\nstore: redis://127.0.0.1")], "", [], id="redis-with-several-workers"
+        [("version: 1", f"version: 1\nworkers: 2\nstore: redis://127.0.0.1\n{LIMITS}")],
+        "",
+        [],
+        id="redis-with-several-workers",
     ),
     pytest.param(
         [("[api-service]", '["*"]')],

@@ -147,7 +147,7 @@ async def test_M18_a_half_written_certificate_keeps_the_last_good_one(
         contexts = listeners["edge"].contexts
         watch = asyncio.create_task(reloader.watch())
         (file.parent / "edge.pem").write_text("half")
-        await until(lambda: "the last good certificates stay in force" in caplog.text)
+        await until(lambda: "the last good one stays in force" in caplog.text)
         assert listeners["edge"].contexts is contexts
         ROOT.issue(dns=["localhost"]).write(file.parent, "edge")
         await until(lambda: listeners["edge"].contexts is not contexts)

@@ -20,6 +20,7 @@ from gateway.testing.ca import Authority
 from gateway.testing.process import free_ports
 from gateway.testing.tls import client_context
 from gateway.testing.wait import until
+from tests.control.feeds.provider import provider
 from tests.serving import connected, exchange_once, get
 
 ROOT = Authority("cluster.local")
@@ -150,6 +151,40 @@ async def test_sighup_reloads(config: Config) -> None:
         os.kill(os.getpid(), signal.SIGHUP)
         await until(lambda: one.worker.current().digest != config.digest)
         assert (await exchange_once(one.ports["plain"], get())).body == b"new"
+
+
+@contextlib.asynccontextmanager
+async def starting(config: Config) -> AsyncGenerator["tuple[Worker, asyncio.Task[int]]"]:
+    """A worker that waits for an issuer's keys and does not serve yet."""
+    async with provider() as silent:
+        silent.hold = asyncio.Event()
+        issuers = f"issuers: {{corp: {{issuer: '{silent.url}', audiences: [api]}}}}\n"
+        config.path.write_text(config.path.read_text() + issuers)
+        slow = load(config.path)
+        worker = Worker(slow, open_sockets(slow), WorkerSettings(lambda: load(config.path)))
+        done = asyncio.create_task(worker.run())
+        await until(lambda: silent.asked, what="the wait for keys")
+        yield worker, done
+        worker.drain()
+        await done
+
+
+async def test_sigterm_before_it_serves_is_a_clean_end(config: Config) -> None:
+    async with starting(config) as (_, done):
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(5):  # noqa: TID251 - a test's bound
+            assert await done == 0
+    (stream,) = Path(config.audit.directory).glob("*-w0-*.jsonl")
+    assert stream.read_text().splitlines()[-1].startswith('{"type":"checkpoint"')
+
+
+async def test_sighup_before_it_serves_is_a_reload_as_soon_as_it_does(config: Config) -> None:
+    async with starting(config) as (worker, _):
+        before = load(config.path).digest
+        config.path.write_text(config.path.read_text().replace("body: ok", "body: new"))
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until(lambda: worker.runtime.metrics.config_reloads.labels("success").value == 1)
+        assert worker.current().digest != before
 
 
 async def test_a_store_that_is_down_is_told_of_and_does_not_make_it_unready(config: Config) -> None:

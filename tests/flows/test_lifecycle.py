@@ -227,11 +227,11 @@ async def test_a_certificate_that_changes_is_served_without_a_signal_and_a_broke
     with site.ready() as process:
         first = await presented()
         (site.directory / "edge.pem").write_text("half a certi")
-        await until(lambda: "the last good certificates stay in force" in process.output)
+        await until(lambda: "the last good one stays in force" in process.output)
         assert await presented() == first
         fresh = ROOT.issue(dns=["localhost"])
         fresh.write(site.directory, "edge")
-        await until(lambda: "certificates were read again" in process.output)
+        await until(lambda: "read again and at work" in process.output)
         assert await presented() == fresh.der
 
 

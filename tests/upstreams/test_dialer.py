@@ -1,12 +1,18 @@
 """Opening connections: names, addresses, egress rules."""
 
+import asyncio
+from collections.abc import Awaitable
 from ipaddress import IPv4Address
 
 import pytest
 
 from gateway.model.reason import Reason
 from gateway.testing.upstream import Upstream
+from gateway.upstreams.connection import Connection
+from gateway.upstreams.dialer import Dialer
+from gateway.upstreams.settings import EndpointSettings
 from tests.backends import cluster, forward, running, send
+from tests.cancelling import cancelled_at_each_turn
 from tests.exchange import refusal
 
 
@@ -46,3 +52,26 @@ async def test_addresses_are_judged_at_the_connect_and_not_only_at_the_look_up(m
         async with running(cluster(f"http://inventory.example:{backend.port}")) as made:
             assert (await refusal(send(forward(made)))).reason is Reason.UPSTREAM_CONNECT
         assert backend.connections == 0
+
+
+async def test_a_cancellation_is_not_lost_when_the_connection_comes_at_that_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """asyncio.wait_for of Python 3.11 loses it, and with it the connection that nobody owns then."""
+    made = cluster("http://127.0.0.1:1")
+    waiting: list[asyncio.Future[None]] = []
+
+    async def dial(*_: object) -> Connection:
+        await waiting[-1]
+        return Connection(made.endpoints[0], asyncio.get_running_loop())
+
+    dialer = Dialer(EndpointSettings("http://127.0.0.1:1", "127.0.0.1", 1, tls=False), 5.0)
+    monkeypatch.setattr(dialer, "_dial", dial)
+
+    def wait(future: "asyncio.Future[None]") -> Awaitable[Connection]:
+        waiting.append(future)
+        return dialer(made.endpoints[0], None)
+
+    found = await cancelled_at_each_turn(wait)
+    assert found
+    assert all(found)

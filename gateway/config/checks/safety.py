@@ -45,7 +45,7 @@ def _rule(config: Config, report: Report, path: Path, rule: Rule, action: str, r
 
 
 def _process(config: Config, report: Report) -> None:
-    if config.workers > 1 and config.store.get_secret_value() == "memory://":
+    if config.workers > 1 and config.rate_limits and config.store.get_secret_value() == "memory://":
         path: Path = ("store",) if report.stands(("store",)) else ("workers",)
         report.warn_at_key(
             path, f"memory:// with {config.workers} workers: each counts alone, its share of every rate", "use redis://"

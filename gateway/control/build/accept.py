@@ -5,7 +5,7 @@ The name under which the gateway stands in Via comes from the file: the same in 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -15,11 +15,17 @@ from gateway.kernel.patterns.blocks import compile_blocks
 from gateway.kernel.patterns.paths import compile_normaliser
 from gateway.stages.accept import Accept, Covering, ListenerSettings
 
+Names = Sequence[tuple[str, ...]]  # of each of a listener's certificates
 
-def build_accept(config: Config) -> Accept:
-    """The accept stage of `config`. Raises OSError or ValueError for a certificate that cannot be read."""
+
+def build_accept(config: Config, names: Mapping[str, Names] | None = None) -> Accept:
+    """The accept stage of `config`. Raises OSError or ValueError for a certificate that cannot be read.
+
+    `names`: by listener, of the certificates that are at work; None: read them from the files.
+    """
+    held = names if names is not None else {name: _names(listener) for name, listener in config.listeners.items()}
     return Accept(
-        {name: _listener(listener) for name, listener in config.listeners.items()},
+        {name: _listener(listener, held.get(name, ())) for name, listener in config.listeners.items()},
         {index: _body(route.max_body) for index, route in enumerate(config.routes) if route.max_body is not None},
         via_pseudonym(config),
     )
@@ -33,9 +39,14 @@ def via_pseudonym(config: Config) -> str:
     return "gateway-" + hashlib.sha256(b"via\n" + config.digest.encode()).hexdigest()[:16]
 
 
-def _listener(listener: Listener) -> ListenerSettings:
-    tls = listener.tls
-    names = [dns_names(pair.certificate) for pair in tls.pairs] if tls is not None and len(tls.pairs) > 1 else []
+def _names(listener: Listener) -> Names:
+    pairs = listener.tls.pairs if listener.tls is not None else ()
+    if len(pairs) < 2:
+        return ()  # one certificate covers all or nothing
+    return [dns_names(pair.certificate) for pair in pairs]
+
+
+def _listener(listener: Listener, names: Names) -> ListenerSettings:
     return ListenerSettings(
         compile_normaliser(
             merge_slashes=listener.paths.double_slash == "merge",
@@ -43,7 +54,7 @@ def _listener(listener: Listener) -> ListenerSettings:
             keep_semicolon=listener.paths.semicolon == "keep",
         ),
         compile_blocks(listener.trusted_proxies) if listener.trusted_proxies else None,
-        covering(names) if names else None,
+        covering(names) if len(names) > 1 else None,
         _body(listener.limits.body),
     )
 
@@ -53,8 +64,12 @@ def _body(size: int | None) -> int | None:
 
 
 def dns_names(certificate: Path) -> tuple[str, ...]:
-    """The DNS names of the first certificate of a PEM file, lower case; the common name never counts."""
-    leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
+    """The DNS names of the first certificate of a PEM file. Raises OSError, ValueError."""
+    return names_of(x509.load_pem_x509_certificate(certificate.read_bytes()))
+
+
+def names_of(leaf: x509.Certificate) -> tuple[str, ...]:
+    """The DNS names of a certificate, lower case; the common name never counts."""
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

@@ -14,6 +14,8 @@ from gateway.control.feeds.introspection import IntrospectionClient, Introspecti
 from gateway.control.feeds.jwks import JwksFeed, JwksSettings, OnRefresh
 from gateway.control.feeds.jwks_file import FileKeys
 from gateway.control.feeds.trust import AuthorityFiles, TrustFeed, TrustSettings
+from gateway.control.feeds.watch import FileWatch
+from gateway.control.health import FileHealth
 from gateway.kernel.cells import GaugeFamily, Metrics
 from gateway.kernel.store import RedisStore
 from gateway.stages.authenticate import Authenticate, RouteCredentials
@@ -101,6 +103,8 @@ def credential_sources(
     *,
     clock: Callable[[], float],
     on_refresh: OnRefresh | None = None,
+    watch: FileWatch | None = None,
+    health: FileHealth | None = None,
 ) -> CredentialSources:
     """The sources for `config`: those of `previous` whose settings are equal, and fresh ones that are not started yet.
 
@@ -113,12 +117,12 @@ def credential_sources(
     if previous is not None and previous.trust.settings == settings:
         trust, certificates = previous.trust, previous.certificates
     else:
-        trust = TrustFeed(settings)
+        trust = TrustFeed(settings, health=health, watch=watch, clock=clock)
         certificates = CertificateAuthenticator(trust)
     keys: dict[str, JwksFeed | FileKeys] = {}
     for name, issuer in config.issuers.items():
         before = previous.keys.get(name) if previous is not None else None
-        keys[name] = _keys(issuer, config.state_dir, before, clock, on_refresh)
+        keys[name] = _keys(issuer, config.state_dir, before, clock, on_refresh, watch)
     replays = previous.replays if previous is not None else MemoryReplays()
     return CredentialSources(keys, trust, certificates, replays, _introspection(config, previous))
 
@@ -223,17 +227,18 @@ def _keys(
     before: JwksFeed | FileKeys | None,
     clock: Callable[[], float],
     on_refresh: OnRefresh | None,
+    watch: FileWatch | None,
 ) -> JwksFeed | FileKeys:
     if issuer.jwks.file is not None:
         if isinstance(before, FileKeys) and before.path == issuer.jwks.file:
             return before
-        return FileKeys(issuer.name, issuer.jwks.file, on_refresh=on_refresh)
+        return FileKeys(issuer.name, issuer.jwks.file, on_refresh=on_refresh, watch=watch)
     settings = JwksSettings(
         issuer.name, issuer.issuer, issuer.jwks_uri, issuer.ca, issuer.jwks.refresh, issuer.jwks.max_stale, state
     )
     if isinstance(before, JwksFeed) and before.settings == settings:
         return before
-    return JwksFeed(settings, clock=clock, on_refresh=on_refresh)
+    return JwksFeed(settings, clock=clock, on_refresh=on_refresh, watch=watch)
 
 
 def _files(held: TrustDomain | ClientAuthority) -> AuthorityFiles:

@@ -6,14 +6,13 @@ Invariant: building opens no socket and changes no context that is at work.
 """
 
 from collections.abc import Mapping
-from datetime import UTC
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.config.schema import Config, Listener, ListenerTls
-from gateway.control.build.accept import dns_names
+from gateway.control.build.accept import names_of
 from gateway.kernel.x509.trust import Trust
 from gateway.server.settings import CertificateFiles, Limits, Redirect, TlsSettings
 from gateway.server.tls import Contexts, TlsUnusable
@@ -21,19 +20,40 @@ from gateway.server.tls import Contexts, TlsUnusable
 
 def build_contexts(config: Config, trust: Trust) -> dict[str, Contexts | None]:
     """Fresh TLS contexts by listener; None for those without TLS. Raises TlsUnusable."""
-    authorities = [*trust.domains.values(), *(client.authority for client in trust.client_authorities)]
-    anchors = dict.fromkeys(anchor for authority in authorities for anchor in authority.anchors)
-    roots = tuple(anchor.public_bytes(Encoding.DER) for anchor in anchors)
+    roots = client_roots(trust)
     return {
         name: Contexts(tls_settings(listener.tls, roots)) if listener.tls is not None else None
         for name, listener in config.listeners.items()
     }
 
 
+def client_roots(trust: Trust) -> tuple[bytes, ...]:
+    """The roots of everyone who may vouch for a client, DER."""
+    authorities = [*trust.domains.values(), *(client.authority for client in trust.client_authorities)]
+    anchors = dict.fromkeys(anchor for authority in authorities for anchor in authority.anchors)
+    return tuple(anchor.public_bytes(Encoding.DER) for anchor in anchors)
+
+
+def check_dates(fresh: Contexts, at_work: Contexts | None, now: float) -> None:
+    """Raises TlsUnusable for certificates out of date, unless those at work are no better."""
+    fault = _out_of_date(fresh, now)
+    if fault is not None and at_work is not None and _out_of_date(at_work, now) is None:
+        raise TlsUnusable(fault)
+
+
+def _out_of_date(contexts: Contexts, now: float) -> str | None:
+    for files in contexts.settings.certificates:
+        if now > files.not_after:
+            return f"{files.certificate}: the certificate has expired"
+        if now < files.not_before:
+            return f"{files.certificate}: the certificate is not valid yet"
+    return None
+
+
 def tls_settings(tls: ListenerTls, roots: tuple[bytes, ...] = ()) -> TlsSettings:
     """The settings of one `tls` mapping, the admin address's too. Raises TlsUnusable."""
     return TlsSettings(
-        tuple(CertificateFiles(pair.certificate, pair.key, _names(pair.certificate)) for pair in tls.pairs),
+        tuple(_files(pair.certificate, pair.key) for pair in tls.pairs),
         tls.client_certificate or "none",
         roots,
         tls.min_version,
@@ -60,30 +80,19 @@ def listener_redirect(config: Config, listener: Listener, ports: Mapping[str, in
     return Redirect(ports[first] if first is not None else 443, listener.acme)
 
 
-def certificate_files(config: Config) -> list[Path]:
+def certificate_files(listener: Listener) -> list[Path]:
     """Every file that a listener's contexts are made of, besides the roots."""
-    pairs = [pair for listener in config.listeners.values() if listener.tls is not None for pair in listener.tls.pairs]
+    pairs = listener.tls.pairs if listener.tls is not None else ()
     return [path for pair in pairs for path in (pair.certificate, pair.key)]
 
 
-def certificate_ends(config: Config) -> dict[str, float]:
-    """When the first certificate of each TLS listener ends, seconds since the epoch. Raises OSError, ValueError."""
-    return {
-        name: min(_end(pair.certificate) for pair in listener.tls.pairs)
-        for name, listener in config.listeners.items()
-        if listener.tls is not None
-    }
-
-
-def _end(path: Path) -> float:
-    leaf = x509.load_pem_x509_certificate(path.read_bytes())
-    return leaf.not_valid_after_utc.astimezone(UTC).timestamp()
-
-
-def _names(path: Path) -> tuple[str, ...]:
+def _files(certificate: Path, key: Path) -> CertificateFiles:
     try:
-        return dns_names(path)
+        leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
+        names = names_of(leaf)
     except OSError as error:
-        raise TlsUnusable(f"{path}: {error.strerror}") from error
+        raise TlsUnusable(f"{certificate}: {error.strerror}") from error
     except ValueError as error:
-        raise TlsUnusable(f"{path}: not a PEM certificate") from error
+        raise TlsUnusable(f"{certificate}: not a PEM certificate") from error
+    ends = leaf.not_valid_after_utc.timestamp()
+    return CertificateFiles(certificate, key, names, leaf.not_valid_before_utc.timestamp(), ends)

@@ -151,7 +151,7 @@ def _fetch(settings: _Inventory) -> Fetch:
 
     async def fetch(url: str) -> bytes | None:
         try:
-            return await fetcher.get(url)
+            return (await fetcher.get(url)).body
         except NotServedError as error:
             if error.status in _UNKNOWN:
                 return None

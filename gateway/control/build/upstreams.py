@@ -7,6 +7,7 @@ Invariant: building touches nothing that serves; `swap_in` does, when the new sn
 import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -93,7 +94,7 @@ def build_upstreams(config: Config, previous: Upstreams | None, metrics: Metrics
     rotations: dict[str, UpstreamTls] = {}
     for name, upstream in config.upstreams.items():
         settings = _settings(upstream)
-        tls = _tls(config, upstream)
+        tls = upstream_tls(config, upstream)
         before = previous.clusters.get(name) if previous is not None else None
         if before is None or before.settings != settings or (before.tls is None) != (tls is None):
             clusters[name] = Cluster(settings, tls, lambda url, name=name: _counters(metrics, name, url))  # type: ignore[misc]
@@ -157,15 +158,22 @@ def _breaker(breaker: CircuitBreaker) -> BreakerSettings:
     return BreakerSettings(breaker.max_pending, breaker.max_requests)
 
 
-def _tls(config: Config, upstream: Upstream) -> UpstreamTls | None:
+def trust_files(config: Config, upstream: Upstream) -> tuple[Path | None, Path | None]:
+    """The bundle that its backends are judged by (None: the system's roots), and the revocation lists."""
+    expected = upstream.tls.server_identity
+    if upstream.tls.ca is None and expected is not None and expected.startswith("spiffe://"):
+        domain = config.trust_domains[parse_trust_domain(expected)]
+        return domain.bundle, domain.crl
+    return upstream.tls.ca, None
+
+
+def upstream_tls(config: Config, upstream: Upstream) -> UpstreamTls | None:
+    """What the gateway proves and believes there; None when every endpoint is plain http. Raises ValueError."""
     hosts = [endpoint.host for endpoint in upstream.endpoints if endpoint.tls]
     if not hosts:
         return None
     identity, expected = config.identity, upstream.tls.server_identity
-    authorities, crl = upstream.tls.ca, None
-    if authorities is None and expected is not None and expected.startswith("spiffe://"):
-        domain = config.trust_domains[parse_trust_domain(expected)]
-        authorities, crl = domain.bundle, domain.crl
+    authorities, crl = trust_files(config, upstream)
     material = TlsMaterial(
         expected,
         upstream.tls.server_name,

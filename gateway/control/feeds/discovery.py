@@ -21,7 +21,7 @@ async def discover_endpoint(issuer: str, member: str, fetcher: Fetcher) -> str:
         document = await fetcher.get(issuer.rstrip("/") + "/.well-known/openid-configuration")
     except NotServedError:
         document = await fetcher.get(oauth_metadata_url(issuer))
-    return read_endpoint(issuer, member, document)
+    return read_endpoint(issuer, member, document.body)
 
 
 def read_endpoint(issuer: str, member: str, document: bytes) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from gateway.control.feeds.freshness import lifetime
 from gateway.kernel.egress import Egress, is_loopback_host
 
 if TYPE_CHECKING:
@@ -35,6 +36,14 @@ class NotServedError(FetchError):
         self.status = status
 
 
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What was answered."""
+
+    body: bytes
+    lifetime: float | None  # seconds for which the server calls it fresh; None: it does not say
+
+
 @dataclass
 class Fetcher:
     """Fetches documents for one issuer: its hosts, its private authority."""
@@ -45,14 +54,15 @@ class Fetcher:
     _context: ssl.SSLContext | None = field(default=None, init=False)
     _ca_digest: bytes = field(default=b"", init=False)
 
-    async def get(self, url: str) -> bytes:
-        """The body of a 200 answer, at most 256 kB. Raises FetchError."""
+    async def get(self, url: str) -> Document:
+        """A 200 answer, its body at most 256 kB. Raises FetchError."""
         try:
-            return await asyncio.wait_for(self._get(url), self.total)
+            async with asyncio.timeout(self.total):  # noqa: TID251 - no data path; 3.11's wait_for can lose a cancellation
+                return await self._get(url)
         except TimeoutError:
             raise FetchError(f"{urlsplit(url).hostname} did not answer within {self.total:g} s") from None
 
-    async def _get(self, url: str) -> bytes:
+    async def _get(self, url: str) -> Document:
         import httpx2  # 0.1 s of CPU: only where something is fetched
 
         from gateway.control.feeds.transport import GuardedTransport
@@ -74,7 +84,7 @@ class Fetcher:
             raise FetchError(f"{host}: {type(error).__name__}: {error}") from None
         if answer.status_code != 200:
             raise NotServedError(f"{host} answered with status {answer.status_code}", answer.status_code)
-        return answer.content
+        return Document(answer.content, lifetime(answer.headers))
 
     def _tls(self) -> ssl.SSLContext:
         """A client context of the issuer's own authority, else of the system's; made again when the file changes."""

@@ -1,13 +1,12 @@
 """An issuer's keys, fetched: refreshed in the background, asked for again for an unknown kid.
 
-Rule: one fetch in flight, one refetch a cooldown; the last good keys serve until `max_stale`, then none do (503).
+Rule: one fetch in flight, one refetch a cooldown, over all workers of a state directory; what one fetched all take up.
+The last good keys serve until `max_stale`, then none do (503).
 Invariant: one issuer's trouble touches no other; a flood of unknown kids costs one fetch a cooldown and evicts nothing.
 """
 
 import asyncio
-import json
 import logging
-import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +15,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.control.feeds.discovery import discover_jwks_uri
+from gateway.control.feeds.feed import Watched
 from gateway.control.feeds.fetch import Fetcher, FetchError
+from gateway.control.feeds.kept import Kept, KeptKeys
+from gateway.control.feeds.watch import FileWatch
 from gateway.kernel.egress import Egress
-from gateway.kernel.strict import NotStrict, parse_object
 from gateway.stages.authenticate.keys import KeySet, parse_key_set
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 OnRefresh = Callable[[str, bool], None]  # the issuer's name in routes.yaml; did the refresh succeed
 _FIRST_RETRY = 0.5  # seconds, doubled at each failure
 _LONGEST_RETRY = 30.0
+_SHORTEST_PACE = 30.0  # seconds between refreshes, however soon the provider calls its answer stale
+_JUST_NOW = 5.0  # seconds: so old are keys at most that a start takes up from another worker without asking itself
 COOLDOWN = 30.0  # seconds between fetches for unknown kids
 
 
@@ -37,9 +40,9 @@ class JwksSettings:
     issuer: str
     jwks_uri: str | None  # None: discovery
     ca: Path | None
-    refresh: float  # seconds
+    refresh: float  # seconds, at most; a provider's Cache-Control or Expires may say sooner
     max_stale: float  # seconds
-    state: Path | None  # directory for the last good keys; None: they are not kept
+    state: Path | None  # directory for the last good keys; None: they are neither kept nor shared
 
 
 class JwksFeed:
@@ -52,26 +55,32 @@ class JwksFeed:
         clock: Callable[[], float],
         on_refresh: OnRefresh | None = None,
         cooldown: float = COOLDOWN,
+        watch: FileWatch | None = None,
     ) -> None:
-        """`clock`: wall clock, seconds since the epoch; `cooldown`: seconds."""
+        """`clock`: wall clock, seconds since the epoch; `cooldown`: seconds; `watch`: tells of other workers' keys."""
         self.settings = settings
         self._clock = clock
         self._on_refresh = on_refresh
         self._cooldown = cooldown
+        self._watch = watch if watch is not None else FileWatch()
         named = [settings.issuer] if settings.jwks_uri is None else [settings.issuer, settings.jwks_uri]
         hosts = frozenset(host for host in (urlsplit(url).hostname for url in named) if host)
         self._fetcher = Fetcher(Egress(hosts), settings.ca)
         self._uri = settings.jwks_uri
+        self._kept = (
+            KeptKeys(settings.state, settings.issuer, settings.jwks_uri) if settings.state is not None else None
+        )
         self._keys: KeySet | None = None
         self._digest = b""
         self._began = clock()
         self._fetched = 0.0  # seconds since the epoch; 0 while nothing was
-        self._unkept: bytes | None = None  # published, and not written down yet
-        self._asked = -float("inf")  # the loop's clock, at the last fetch for a request
+        self._pace = settings.refresh  # seconds from one fetch to the next
+        self._demanded = -float("inf")  # the last fetch for an unknown kid, by `clock`
         self._failures = 0
         self._tried = asyncio.Event()
+        self._due = asyncio.Event()  # set when the pace changed: another retry, or keys that another worker fetched
         self._flight: asyncio.Task[None] | None = None
-        self._refresher: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
         return f"JwksFeed({self.settings.name!r}, {self._keys!r}, {self._failures} failures)"
@@ -96,11 +105,14 @@ class JwksFeed:
 
     def start(self) -> None:
         """Take up the last good keys, and begin to refresh."""
-        if self._refresher is None:
-            self._recall()
-            if self._keys is not None:
-                self._tried.set()
-            self._refresher = asyncio.get_running_loop().create_task(self._run())
+        if self._tasks:
+            return
+        loop = asyncio.get_running_loop()
+        if self._kept is not None:
+            self._kept.prepare()
+            self._take_up(self._kept.read())
+            self._tasks.append(loop.create_task(self._listen(self._kept)))
+        self._tasks.append(loop.create_task(self._run()))
 
     async def tried(self) -> None:
         """Return once there are keys, or the first try to fetch them is over."""
@@ -108,39 +120,68 @@ class JwksFeed:
 
     async def close(self) -> None:
         """Stop refreshing; the keys stay readable."""
-        tasks = [task for task in (self._refresher, self._flight) if task is not None]
+        tasks, self._tasks = self._tasks, []
+        if self._flight is not None:
+            tasks.append(self._flight)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._refresher = self._flight = None
+        self._flight = None
 
-    async def refetch(self) -> None:
-        """Fetch for an unknown kid unless that was done within the cooldown; joins a fetch that is under way."""
-        now = asyncio.get_running_loop().time()
+    async def refetch(self) -> bool:
+        """Fetch for an unknown kid unless that was done within the cooldown; joins a fetch that is under way.
+
+        False when the issuer could not be asked: whether it has such a key is not known, and the one back-off retries.
+        """
         if self._flight is None:
-            if now - self._asked < self._cooldown:
-                return
-            self._asked = now
-        await self._load(rediscover=False)
+            if self._failures or 0 <= self._clock() - self._demanded < self._cooldown:
+                return not self._failures
+            self._demanded = self._clock()
+            self._take_off(demanded=True)
+        await self._landing()
+        return not self._failures
 
     async def _run(self) -> None:
+        self._take_off()
         while True:
-            await self._load(rediscover=True)
-            if self._unkept is not None:
-                body, self._unkept = self._unkept, None
-                await asyncio.to_thread(self._keep, body)
-            if self._failures:
-                longest = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(self._failures - 1, 10))
-                await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
-            else:
-                await asyncio.sleep(self.settings.refresh * random.uniform(0.8, 1.0))  # noqa: S311
+            await self._landing()
+            self._due.clear()
+            timer = asyncio.get_running_loop().call_later(self._pause(), self._due.set)
+            failures, fetched = self._failures, self._fetched
+            await self._due.wait()
+            timer.cancel()
+            if (failures, fetched) == (self._failures, self._fetched):  # else only the pace is another now
+                self._take_off()
 
-    async def _load(self, *, rediscover: bool) -> None:
-        """One fetch, shared by whoever asks meanwhile."""
+    def _pause(self) -> float:
+        """Seconds to the next fetch, spread so that neither workers nor replicas ask all at once."""
+        spread: float = random.random()  # noqa: S311 - spreads load, guards nothing
+        if self._failures:
+            longest = min(_LONGEST_RETRY, _FIRST_RETRY * 2.0 ** min(self._failures - 1, 10))
+            return longest * (0.5 + spread / 2)
+        return max(0.0, self._pace * (0.8 + spread / 5) - (self.age() or 0.0))
+
+    async def _listen(self, kept: KeptKeys) -> None:
+        """Take up at once what another worker fetched."""
+        watched, bell = Watched(kept.path), self._watch.bell(kept.path)
+        try:
+            while True:
+                if watched.changed():
+                    self._take_up(await asyncio.to_thread(kept.read))
+                await bell.wait()
+        finally:
+            bell.close()
+
+    def _take_off(self, *, demanded: bool = False) -> None:
+        """Begin a fetch, unless one is under way. `demanded`: for an unknown kid."""
         if self._flight is None:
-            self._flight = asyncio.get_running_loop().create_task(self._fetch(rediscover=rediscover))
+            self._flight = asyncio.get_running_loop().create_task(self._fetch(demanded=demanded))
             self._flight.add_done_callback(self._landed)
-        await asyncio.wait((self._flight,))  # a waiter that goes does not end the fetch, nor its end the waiter
+
+    async def _landing(self) -> None:
+        """Wait for the fetch that is under way: a waiter that goes does not end it, nor its end the waiter."""
+        if self._flight is not None:
+            await asyncio.wait((self._flight,))
 
     def _landed(self, flight: asyncio.Task[None]) -> None:
         self._flight = None
@@ -149,21 +190,58 @@ class JwksFeed:
         if error is not None:
             self._failed(f"a fault of the gateway's own: {type(error).__name__}")
 
-    async def _fetch(self, *, rediscover: bool) -> None:
+    async def _fetch(self, *, demanded: bool) -> None:
+        """One fetch, unless another process has just made it."""
+        if self._kept is None:
+            await self._ask(rediscover=not demanded)
+            return
+        async with self._kept.turn():
+            began, kept = self._fetched, await asyncio.to_thread(self._kept.read)
+            self._take_up(kept)
+            if kept is not None and demanded and 0 <= self._clock() - kept.demanded < self._cooldown:
+                self._demanded = kept.demanded
+                return
+            fresh = self._pace * 0.8 if self._fetched > began else min(_JUST_NOW, self._pace / 2)
+            if not demanded and self._fetched and self._clock() - self._fetched < fresh:
+                return
+            body = await self._ask(rediscover=not demanded)
+            if body is not None:
+                held = Kept(body, self._fetched, max(0.0, self._demanded), self._pace)
+                await asyncio.to_thread(self._kept.write, held)
+
+    async def _ask(self, *, rediscover: bool) -> bytes | None:
+        """Ask the issuer; the answer's body when it can be used."""
         settings = self.settings
         try:
             if self._uri is None or (rediscover and settings.jwks_uri is None):
                 self._uri = await discover_jwks_uri(settings.issuer, self._fetcher)
-            body = await self._fetcher.get(self._uri)
-            self._publish(body)
+            document = await self._fetcher.get(self._uri)
+            self._publish(document.body)
         except (FetchError, ValueError, OSError) as error:
             self._failed(str(error))
-            return
-        if self._failures:
-            log.info("issuer %s: its keys are available again", settings.name)
-        self._failures = 0
+            return None
+        self._fetched = self._clock()
+        lifetime = settings.refresh if document.lifetime is None else max(_SHORTEST_PACE, document.lifetime)
+        self._pace = min(settings.refresh, lifetime)
+        self._succeeded()
         if self._on_refresh is not None:
             self._on_refresh(settings.name, True)
+        return document.body
+
+    def _take_up(self, kept: Kept | None) -> None:
+        """Use what was kept, unless ours is as new, or it is too old or not to be used."""
+        if kept is None or kept.fetched <= self._fetched:
+            return
+        if not 0 <= self._clock() - kept.fetched <= self.settings.max_stale:
+            return
+        try:
+            self._publish(kept.body)
+        except ValueError:
+            return
+        self._fetched = kept.fetched
+        self._pace = min(self.settings.refresh, kept.pace or self.settings.refresh)
+        self._demanded = max(self._demanded, kept.demanded)
+        self._succeeded()
 
     def _publish(self, body: bytes) -> None:
         digest = sha256(body).digest()
@@ -172,12 +250,18 @@ class JwksFeed:
             for alarm in keys.alarms:
                 log.warning("issuer %s: %s", self.settings.name, alarm)
             self._keys, self._digest = keys, digest
-        self._fetched = self._clock()
-        self._unkept = body
+
+    def _succeeded(self) -> None:
+        if self._failures:
+            log.info("issuer %s: its keys are available again", self.settings.name)
+        self._failures = 0
+        self._tried.set()
+        self._due.set()
 
     def _failed(self, why: str) -> None:
         name = self.settings.name
         self._failures += 1
+        self._due.set()
         if self._on_refresh is not None:
             self._on_refresh(name, False)
         if self._keys is not None and self._clock() - self._fetched > self.settings.max_stale:
@@ -186,41 +270,3 @@ class JwksFeed:
         elif self._failures == 1:
             serving = "its last good keys serve on" if self._keys else "its tokens are answered 503 until they are"
             log.warning("issuer %s: its keys cannot be fetched (%s); %s; retrying", name, why, serving)
-
-    def _file(self) -> Path | None:
-        if self.settings.state is None:
-            return None
-        source = f"{self.settings.issuer}\n{self.settings.jwks_uri or ''}"
-        return self.settings.state / "keys" / f"{sha256(source.encode()).hexdigest()[:32]}.json"
-
-    def _keep(self, body: bytes) -> None:
-        """Write the last good keys down, for a start while the issuer is down. Failing to is no failure."""
-        path = self._file()
-        if path is None:
-            return
-        text = json.dumps({"issuer": self.settings.issuer, "fetched": self._fetched, "jwks": body.decode()})
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            written = path.with_suffix(f".{os.getpid()}.tmp")
-            with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.write(text)
-            written.replace(path)
-        except OSError as error:
-            log.debug("issuer %s: its keys cannot be kept in %s: %s", self.settings.name, path, error)
-
-    def _recall(self) -> None:
-        """Take up the keys that were kept, unless they are too old or another issuer's."""
-        path = self._file()
-        if path is None:
-            return
-        try:
-            kept = parse_object(path.read_bytes())
-            fetched, jwks = kept.get("fetched"), kept.get("jwks")
-            if kept.get("issuer") != self.settings.issuer or not isinstance(jwks, str):
-                return
-            if not isinstance(fetched, int | float) or not 0 <= self._clock() - fetched <= self.settings.max_stale:
-                return
-            self._keys, self._digest = parse_key_set(jwks.encode()), sha256(jwks.encode()).digest()
-            self._fetched = float(fetched)
-        except (OSError, NotStrict, ValueError):
-            return

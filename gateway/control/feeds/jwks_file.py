@@ -1,6 +1,6 @@
 """An issuer's keys from a file (`jwks: FILE`).
 
-Rule: read whole, checked whole, swapped whole; looked at again once a second and at an unknown kid.
+Rule: read whole, checked whole, swapped whole; looked at again when it changes and at an unknown kid.
 Invariant: a file that cannot be used keeps the last good keys, which do not grow stale: nobody else answers for them.
 """
 
@@ -10,21 +10,23 @@ from pathlib import Path
 
 from gateway.control.feeds.feed import FeedError, Watched
 from gateway.control.feeds.jwks import OnRefresh
+from gateway.control.feeds.watch import FileWatch
 from gateway.stages.authenticate.keys import KeySet, parse_key_set
 
 log = logging.getLogger(__name__)
-
-_POLL = 1.0  # seconds
 
 
 class FileKeys:
     """One issuer's keys. Fulfils the stage's KeySource."""
 
-    def __init__(self, name: str, path: Path, *, on_refresh: OnRefresh | None = None) -> None:
+    def __init__(
+        self, name: str, path: Path, *, on_refresh: OnRefresh | None = None, watch: FileWatch | None = None
+    ) -> None:
         """`name`: the issuer's in routes.yaml. Raises FeedError when the file cannot be used."""
         self._name = name
         self.path = path
         self._on_refresh = on_refresh
+        self._watch = watch if watch is not None else FileWatch()
         self._watched = Watched(path)
         self._watched.changed()
         self._failing = False
@@ -63,9 +65,10 @@ class FileKeys:
             await asyncio.gather(self._poller, return_exceptions=True)
             self._poller = None
 
-    async def refetch(self) -> None:
-        """Look at the file now."""
+    async def refetch(self) -> bool:
+        """Look at the file now. False while it cannot be used."""
         self.reload()
+        return not self._failing
 
     def reload(self) -> None:
         """Take up the file if it changed."""
@@ -89,6 +92,10 @@ class FileKeys:
         return keys
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(_POLL)
-            self.reload()
+        bell = self._watch.bell(self.path)
+        try:
+            while True:
+                await bell.wait()
+                self.reload()
+        finally:
+            bell.close()

@@ -5,17 +5,17 @@ Invariant: `current` is one object as long as nothing changed, so a verdict that
 """
 
 import asyncio
-import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.control.feeds.feed import FeedError, Watched
+from gateway.control.feeds.watch import FileWatch
+from gateway.control.health import BUNDLE, FileHealth
+from gateway.kernel.cells import Metrics
 from gateway.kernel.patterns.values import compile_values
 from gateway.kernel.x509.trust import Authority, ClientAuthority, Trust, make_authority
-
-log = logging.getLogger(__name__)
-
-_POLL = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,19 @@ class TrustSettings:
 class TrustFeed:
     """All that client certificates are judged against. Fulfils the stage's TrustSource."""
 
-    def __init__(self, settings: TrustSettings) -> None:
-        """Raises FeedError when a file cannot be used."""
+    def __init__(
+        self,
+        settings: TrustSettings,
+        *,
+        health: FileHealth | None = None,
+        watch: FileWatch | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`clock`: wall clock, seconds since the epoch. Raises FeedError when a file cannot be used."""
         self.settings = settings
+        self._health = health if health is not None else FileHealth(Metrics())
+        self._watch = watch if watch is not None else FileWatch()
+        self._clock = clock
         self.generation = 0  # counts what was published, for status and tests
         self._vouchers = {
             held.name: compile_values(held.names, ignore_case=True) for held in settings.client_authorities
@@ -84,25 +94,37 @@ class TrustFeed:
             self._current = self._publish()
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(_POLL)
-            changed = [held for held, watched in self._watched.items() if watched.changed()]
-            if changed:  # a long revocation list takes a while to read: not on the loop
-                read = await asyncio.to_thread(lambda held: [_try_read(one) for one in held], changed)
-                if self._take(changed, read):
-                    self._current = self._publish()
+        bell = self._watch.bell(*(path for held in self._watched for path in _paths(held)))
+        try:
+            while True:
+                await bell.wait()
+                changed = [held for held, watched in self._watched.items() if watched.changed()]
+                if changed:  # a long revocation list takes a while to read: not on the loop
+                    read = await asyncio.to_thread(lambda held: [_try_read(one) for one in held], changed)
+                    if self._take(changed, read):
+                        self._current = self._publish()
+        finally:
+            bell.close()
 
     def _take(self, changed: list[AuthorityFiles], read: list[Authority | ValueError]) -> bool:
         """Keep what can be used; True when something differs from before."""
         differs = False
         for held, found in zip(changed, read, strict=True):
-            if isinstance(found, ValueError):
-                log.error("%s; the last good one stays in force", found)
-            elif found.digest != self._authorities[held].digest:
+            trouble = str(found) if isinstance(found, ValueError) else _out_of_date(held, found, self._clock())
+            if isinstance(found, ValueError) or trouble is not None:
+                self._tell(held, trouble)
+                continue
+            self._tell(held, None)
+            if found.digest != self._authorities[held].digest:
                 self._authorities[held] = found
                 differs = True
-                log.info("the bundle of %s was read again", held.name)
         return differs
+
+    def _tell(self, held: AuthorityFiles, trouble: str | None) -> None:
+        if trouble is None:
+            self._health.took(BUNDLE, held.name)
+        else:
+            self._health.kept(BUNDLE, held.name, trouble)
 
     def _publish(self) -> Trust:
         self.generation += 1
@@ -141,3 +163,12 @@ def _try_read(held: AuthorityFiles) -> Authority | ValueError:
         return _read(held)
     except ValueError as error:
         return error
+
+
+def _out_of_date(held: AuthorityFiles, found: Authority, now: float) -> str | None:
+    """Why files that can be read are no successors of those at work: nothing in them is in date any more."""
+    if all(anchor.not_valid_after_utc.timestamp() < now for anchor in found.anchors):
+        return f"{held.bundle}: every certificate in it has expired"
+    if found.revocations is not None and found.revocations.ends < now:
+        return f"{held.crl}: its revocation lists are out of date"
+    return None

@@ -52,6 +52,9 @@ class Metrics:
         self.certificate_expiry = gauge(
             "certificate_expiry_timestamp_seconds", "When a certificate ends.", "role", "name", merge=Merge.MIN
         )
+        self.certificate_reloads = counter(
+            "certificate_reloads_total", "Certificates, bundles and lists read again.", "role", "name", "result"
+        )  # role: as in certificate_expiry; result: success, failure (the last good one stays in force)
         self.jwks_age = gauge(
             "jwks_age_seconds", "Time since an issuer's keys were last confirmed.", "issuer", merge=Merge.MAX
         )

@@ -45,9 +45,11 @@ def parse_lists(data: bytes) -> tuple[RevocationList, ...]:
 class Revocations:
     """The lists that are configured for one bundle. Checked: every certificate of a chain but its anchor."""
 
-    __slots__ = ("_by_issuer", "_genuine")
+    __slots__ = ("_by_issuer", "_genuine", "ends", "lapses")
 
     def __init__(self, lists: tuple[RevocationList, ...]) -> None:
+        self.lapses = min((one.next_update for one in lists), default=float("inf"))  # the first nextUpdate
+        self.ends = max((one.next_update for one in lists), default=float("inf"))  # the last: then none counts
         self._by_issuer: dict[x509.Name, list[RevocationList]] = {}
         for one in sorted(lists, key=lambda found: found.this_update, reverse=True):
             self._by_issuer.setdefault(one.issuer, []).append(one)

@@ -98,5 +98,6 @@ class FixedKeys:
     def current(self) -> KeySet | None:
         return self._keys
 
-    async def refetch(self) -> None:
-        """There is nowhere to ask."""
+    async def refetch(self) -> bool:
+        """There is nowhere to ask: these are all."""
+        return True

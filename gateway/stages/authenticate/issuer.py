@@ -18,8 +18,11 @@ class KeySource(Protocol):
         """The keys in force: one object as long as they do not change; None while none can be relied on."""
         ...
 
-    async def refetch(self) -> None:
-        """Ask again for an unknown kid, at most once a cooldown and once at a time. Never raises."""
+    async def refetch(self) -> bool:
+        """Ask again for an unknown kid, at most once a cooldown and once at a time. Never raises.
+
+        False where its source does not answer: then nobody knows whether there is such a key.
+        """
         ...
 
 

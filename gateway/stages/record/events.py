@@ -26,8 +26,18 @@ def record_admin(log: AuditLog, *, action: str, status: int, client: str) -> Non
         log.queue("admin", members)
 
 
-def record_handshake(log: AuditLog, *, listener: str, client: str, reason: str, sni: str | None) -> None:
-    """A TLS handshake that was refused. `reason` is of a closed set of ours."""
+def record_handshake(
+    log: AuditLog,
+    *,
+    listener: str,
+    client: str,
+    reason: str,
+    sni: str | None,
+    detail: str = "",
+    certificate: str | None = None,
+) -> None:
+    """A TLS handshake that was refused. `reason` is of a closed set of ours; `certificate`: whose it claimed to be."""
     if log.admits("handshake", reason):
         members = f',"listener":{quote(listener)},"client_ip":{quote(client)},"sni":{quote_or_null(sni)}'
-        log.queue("handshake", f'{members},"reason":{quote(reason)}')
+        members += f',"certificate":{quote_or_null(certificate)}'
+        log.queue("handshake", f'{members},"reason":{quote(reason)},"detail":{quote(detail)}')

@@ -8,8 +8,8 @@ from gateway.config.load import load
 from gateway.config.schema import Config
 from gateway.control.build.listeners import (
     build_contexts,
-    certificate_ends,
     certificate_files,
+    check_dates,
     listener_limits,
     listener_redirect,
 )
@@ -83,6 +83,14 @@ def test_a_redirect_points_to_the_port_that_was_opened(config: Config) -> None:
     assert listener_redirect(config, config.listeners["edge"], {}) is None
 
 
-def test_files_to_watch_and_the_end_of_certificates(config: Config, tmp_path: Path) -> None:
-    assert certificate_files(config) == [tmp_path / "edge.pem", tmp_path / "edge.key"]
-    assert certificate_ends(config) == {"edge": EDGE.cert.not_valid_after_utc.timestamp()}
+def test_files_to_watch_and_the_dates_of_certificates(config: Config, tmp_path: Path) -> None:
+    assert certificate_files(config.listeners["edge"]) == [tmp_path / "edge.pem", tmp_path / "edge.key"]
+    assert certificate_files(config.listeners["http"]) == []
+    contexts = build_contexts(config, TrustFeed(TrustSettings((), ())).current)["edge"]
+    assert contexts is not None
+    (files,) = contexts.settings.certificates
+    assert files.not_before == EDGE.cert.not_valid_before_utc.timestamp()
+    assert files.not_after == EDGE.cert.not_valid_after_utc.timestamp()
+    check_dates(contexts, contexts, files.not_after)
+    check_dates(contexts, None, files.not_after + 1)  # a start with what there is
+    check_dates(contexts, contexts, files.not_after + 1)  # no worse than what is at work

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.control.feeds.fetch import Fetcher, FetchError, NotServedError, check_url
+from gateway.control.feeds.fetch import Document, Fetcher, FetchError, NotServedError, check_url
 from gateway.kernel.egress import Egress
 from gateway.testing.ca import Authority
 from gateway.testing.tls import server_context
+from tests.cancelling import cancelled_at_each_turn
 from tests.control.feeds.provider import provider
 
 HERE = Egress(frozenset({"127.0.0.1", "localhost"}))
@@ -19,9 +20,9 @@ async def test_a_private_authority_is_believed_and_no_other(tmp_path: Path) -> N
     served = authority.issue(dns=["localhost"], ips=["127.0.0.1"])
     ours, theirs = authority.write(tmp_path, "ours"), stranger.write(tmp_path, "theirs")
     async with provider(tls=server_context(served)) as held:
-        assert b"jwks_uri" in await Fetcher(HERE, ours).get(f"{held.url}/.well-known/openid-configuration")
+        assert b"jwks_uri" in (await Fetcher(HERE, ours).get(f"{held.url}/.well-known/openid-configuration")).body
         by_name = held.url.replace("127.0.0.1", "localhost")
-        assert b"keys" in await Fetcher(HERE, ours).get(f"{by_name}/jwks")
+        assert b"keys" in (await Fetcher(HERE, ours).get(f"{by_name}/jwks")).body
         for ca in (theirs, None):
             with pytest.raises(FetchError, match="ConnectError"):
                 await Fetcher(HERE, ca).get(f"{held.url}/jwks")
@@ -43,7 +44,7 @@ async def test_a_new_authority_file_counts_at_the_next_fetch(tmp_path: Path) -> 
         with pytest.raises(FetchError):
             await fetcher.get(f"{held.url}/jwks")
         ca.write_bytes(authority.pem())
-        assert await fetcher.get(f"{held.url}/jwks")
+        assert (await fetcher.get(f"{held.url}/jwks")).body
 
 
 async def test_K3_time_is_limited() -> None:
@@ -73,7 +74,24 @@ async def test_K2_no_variable_of_the_environment_sends_it_elsewhere(monkeypatch:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     async with provider() as held:
-        assert await Fetcher(HERE, None).get(f"{held.url}/jwks")
+        assert (await Fetcher(HERE, None).get(f"{held.url}/jwks")).body
+
+
+async def test_a_cancellation_is_not_lost_when_the_answer_comes_at_that_moment() -> None:
+    """asyncio.wait_for of Python 3.11 loses it: a feed that is closed would go on."""
+
+    class Waiting(Fetcher):
+        def __init__(self, future: "asyncio.Future[None]") -> None:
+            super().__init__(HERE, None)
+            self.future = future
+
+        async def _get(self, url: str) -> Document:
+            await self.future
+            return Document(b"", None)
+
+    found = await cancelled_at_each_turn(lambda future: Waiting(future).get("https://localhost/"))
+    assert found
+    assert all(found)
 
 
 async def test_nothing_listens() -> None:

@@ -170,6 +170,30 @@ async def test_K5_after_the_cooldown_an_unknown_kid_is_asked_for_again() -> None
                 await asyncio.sleep(0.01)
 
 
+async def test_K6_an_unknown_kid_while_the_issuer_is_down_is_503_and_is_served_when_it_is_back() -> None:
+    """Nobody knows whether the token is good: a 401 would make the client throw it away."""
+    async with provider() as held, feeding(settings(held.url)) as feed:
+        await until(lambda: feed.current and feed._flight is None, what="keys")
+        judged = stage([entry(held.issuer, feed)])
+        known = request(f"Bearer {held.issuer.token()}", now=time.time())
+        held.issuer.rotate()
+        fresh = request(f"Bearer {held.issuer.token()}", now=time.time())
+        held.page("/jwks", b"", 500)
+        answer = await ask(judged, fresh)
+        assert isinstance(answer, Refused)
+        assert (answer.reason, bool(answer.retry_after)) == (Reason.KEYS_UNAVAILABLE, True)
+        assert await reason(judged, known) is None
+        asked = held.asked["/jwks"]
+        flood = [f"Bearer {held.issuer.token(headers={'kid': f'k{n}'})}" for n in range(100)]
+        answers = await asyncio.gather(*(reason(judged, request(text, now=time.time())) for text in flood))
+        assert set(answers) == {Reason.KEYS_UNAVAILABLE}
+        assert held.asked["/jwks"] <= asked + 1  # the back-off's own retry at most
+        held.publish()
+        await until(lambda: not feed.failing, seconds=5, what="the retry")  # not the cooldown's 30 s
+        assert await reason(judged, fresh) is None
+        assert await reason(judged, request(flood[0], now=time.time())) is Reason.TOKEN_KEY_UNKNOWN
+
+
 async def test_K6_the_last_good_keys_serve_on_until_they_are_stale() -> None:
     clock = Clock(time.time())
     results: list[bool] = []
@@ -242,6 +266,105 @@ async def test_an_unchanged_key_set_stays_the_same_object() -> None:
         held.issuer.rotate()
         held.publish()
         await until(lambda: feed.current is not first, what="the new set")
+
+
+@pytest.mark.parametrize(
+    ("fields", "pace"),
+    [
+        pytest.param({}, 300.0, id="K4-nothing-said"),
+        pytest.param({"cache_control": "public, max-age=120"}, 120.0, id="K4-sooner"),
+        pytest.param({"cache_control": "max-age=120", "age": "20"}, 100.0, id="K4-age-counts"),
+        pytest.param({"cache_control": "max-age=86400"}, 300.0, id="K4-later-than-refresh"),
+        pytest.param({"cache_control": "max-age=0"}, 30.0, id="K4-at-once"),
+        pytest.param({"cache_control": "no-store"}, 30.0, id="K4-no-store"),
+        pytest.param({"cache_control": "max-age=soon"}, 300.0, id="K4-no-number"),
+        pytest.param({"expires": "yesterday"}, 30.0, id="K4-no-date"),
+    ],
+)
+async def test_a_provider_says_when_its_keys_are_stale_within_bounds(fields: dict[str, Any], pace: float) -> None:
+    async with provider() as held:
+        held.page("/jwks", held.issuer.jwks(), **fields)
+        async with feeding(settings(held.url)) as feed:
+            await until(lambda: feed.current, what="keys")
+            assert feed._pace == pace
+            assert 0.79 * pace < feed._pause() <= pace
+
+
+async def test_K4_what_a_provider_calls_stale_soon_is_fetched_soon() -> None:
+    async with provider() as held, feeding(settings(held.url, refresh=0.05)) as feed:
+        held.issuer.rotate(keep=False)
+        held.publish()
+        judged = stage([entry(held.issuer, feed)])
+        gone = request(f"Bearer {held.issuer.token(headers={'kid': 'gone'})}", now=time.time())
+        await until(lambda: held.asked["/jwks"] > 3, what="refreshes")
+        assert await reason(judged, gone) is Reason.TOKEN_KEY_UNKNOWN
+
+
+async def test_a_key_that_is_gone_stops_its_tokens_within_a_refresh_remembered_or_not() -> None:
+    async with provider() as held, feeding(settings(held.url, refresh=0.1)) as feed:
+        await until(lambda: feed.current, what="keys")
+        judged = stage([entry(held.issuer, feed)])
+        remembered = request(f"Bearer {held.issuer.token()}", now=time.time())
+        unseen = request(f"Bearer {held.issuer.token(sub='other')}", now=time.time())
+        assert await reason(judged, remembered) is None
+        before = feed.current
+        held.issuer.rotate(keep=False)
+        held.publish()
+        await until(lambda: feed.current is not before, seconds=1, what="the refresh")
+        assert await reason(judged, remembered) is Reason.TOKEN_KEY_UNKNOWN
+        assert await reason(judged, unseen) is Reason.TOKEN_KEY_UNKNOWN
+
+
+async def test_workers_fetch_once_for_all_of_them(tmp_path: Path) -> None:
+    async with provider() as held, contextlib.AsyncExitStack() as workers:
+        source = settings(held.url, state=tmp_path)
+        feeds = [await workers.enter_async_context(feeding(source)) for _ in range(4)]
+        await until(lambda: all(feed.current for feed in feeds), what="the keys of all")
+        assert held.asked["/jwks"] == 1
+        held.issuer.rotate()
+        held.publish()
+        token = request(f"Bearer {held.issuer.token()}", now=time.time())
+        for feed in feeds:
+            assert await reason(stage([entry(held.issuer, feed)]), token) is None
+        assert held.asked["/jwks"] == 2
+
+
+async def test_K5_a_flood_over_several_workers_costs_one_fetch(tmp_path: Path) -> None:
+    async with provider() as held, contextlib.AsyncExitStack() as workers:
+        source = settings(held.url, state=tmp_path)
+        feeds = [await workers.enter_async_context(feeding(source)) for _ in range(3)]
+        await until(lambda: all(feed.current for feed in feeds), what="the keys of all")
+        stages = [stage([entry(held.issuer, feed)]) for feed in feeds]
+        flood = [f"Bearer {held.issuer.token(headers={'kid': f'k{n}'})}" for n in range(30)]
+        answers = await asyncio.gather(
+            *(reason(one, request(text, now=time.time())) for text in flood for one in stages)
+        )
+        assert set(answers) == {Reason.TOKEN_KEY_UNKNOWN}
+        assert held.asked["/jwks"] == 2
+
+
+async def test_what_one_worker_fetched_the_others_take_up_without_being_asked(tmp_path: Path) -> None:
+    async with provider() as held:
+        source = settings(held.url, state=tmp_path)
+        async with feeding(source) as one, feeding(source) as other:
+            await until(lambda: one.current and other.current and one._flight is None, what="keys")
+            before = other.current
+            held.issuer.rotate()
+            held.publish()
+            assert await one.refetch()
+            await until(lambda: other.current is not before, seconds=3, what="the other worker's keys")
+            assert held.asked["/jwks"] == 2
+            assert other.age() == pytest.approx(one.age(), abs=0.5)
+
+
+async def test_a_state_directory_that_cannot_be_written_only_costs_a_fetch_a_worker(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.write_text("a file")
+    async with provider() as held:
+        source = settings(held.url, state=state)
+        async with feeding(source) as one, feeding(source) as other:
+            await until(lambda: one.current and other.current, what="keys")
+            assert held.asked["/jwks"] == 2
 
 
 async def test_the_last_good_keys_outlive_the_process(tmp_path: Path) -> None:

@@ -18,7 +18,11 @@ upstream_ejected{upstream,endpoint}, config_reloads_total{result}, config_last_r
 config_info{digest}, build_info{version,python}, audit_records_total, audit_lag_seconds,
 streams_terminated_total{reason}"""
 # The contract may grow: docs/reference/metrics.md
-ADDED = {"gateway_expression_errors_total": {"rule"}, "gateway_upstream_healthy": {"upstream", "endpoint"}}
+ADDED = {
+    "gateway_certificate_reloads_total": {"role", "name", "result"},
+    "gateway_expression_errors_total": {"rule"},
+    "gateway_upstream_healthy": {"upstream", "endpoint"},
+}
 
 
 def contract() -> dict[str, set[str]]:

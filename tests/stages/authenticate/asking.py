@@ -38,9 +38,11 @@ class Held:
     def __init__(self, value: Any) -> None:
         self.current = value
         self.refetched = 0
+        self.answers = True  # whether there is anybody to ask
 
-    async def refetch(self) -> None:
+    async def refetch(self) -> bool:
         self.refetched += 1
+        return self.answers
 
 
 def key_set(issuer: Issuer) -> KeySet:

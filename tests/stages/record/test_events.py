@@ -20,14 +20,29 @@ async def test_each_says_what_happened(tmp_path: Path) -> None:
     record_config(log, digest="cd", ok=False, errors=3)
     record_admin(log, action="reload", status=200, client="127.0.0.1")
     record_admin(log, action="drain", status=401, client='evil"\n')
-    record_handshake(log, listener="edge", client="203.0.113.7", reason="expired", sni='a"\u202e.example')
+    record_handshake(
+        log,
+        listener="edge",
+        client="203.0.113.7",
+        reason="expired",
+        sni='a"\u202e.example',
+        detail="certificate has expired",
+        certificate='spiffe://a/"\x1b[31m',
+    )
     await log.close()
     assert [own(record) for record in lines(tmp_path)[1:-1]] == [
         {"result": "success", "config": "ab", "errors": 0},
         {"result": "failure", "config": "cd", "errors": 3},
         {"action": "reload", "status": 200, "client_ip": "127.0.0.1"},
         {"action": "drain", "status": 401, "client_ip": 'evil"\n'},
-        {"listener": "edge", "client_ip": "203.0.113.7", "sni": 'a"\u202e.example', "reason": "expired"},
+        {
+            "listener": "edge",
+            "client_ip": "203.0.113.7",
+            "sni": 'a"\u202e.example',
+            "certificate": 'spiffe://a/"\x1b[31m',
+            "reason": "expired",
+            "detail": "certificate has expired",
+        },
     ]
 
 

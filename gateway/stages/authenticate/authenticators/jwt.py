@@ -89,8 +89,10 @@ async def _choose(issuer: TrustedIssuer, unverified: Unverified) -> tuple[KeySet
     keys = _current(issuer)
     kid = unverified.kid
     if kid is not None and not keys.knows(kid):
-        await issuer.keys.refetch()
+        answered = await issuer.keys.refetch()
         keys = _current(issuer)
+        if not answered and not keys.knows(kid):
+            raise _unavailable(issuer)
     key = keys.find(kid, unverified.alg)
     if key is not None:
         return keys, key
@@ -102,5 +104,9 @@ async def _choose(issuer: TrustedIssuer, unverified: Unverified) -> tuple[KeySet
 def _current(issuer: TrustedIssuer) -> KeySet:
     keys = issuer.keys.current
     if keys is None:
-        raise Refused(Reason.KEYS_UNAVAILABLE, f"the keys of {issuer.name} are not available", retry_after=_RETRY_AFTER)
+        raise _unavailable(issuer)
     return keys
+
+
+def _unavailable(issuer: TrustedIssuer) -> Refused:
+    return Refused(Reason.KEYS_UNAVAILABLE, f"the keys of {issuer.name} are not available", retry_after=_RETRY_AFTER)
