@@ -56,21 +56,7 @@ class Metrics:
             "jwks_age_seconds", "Time since an issuer's keys were last confirmed.", "issuer", merge=Merge.MAX
         )
         self.jwks_refresh = counter("jwks_refresh_total", "Fetches of an issuer's keys.", "issuer", "result")
-<<<<<<< HEAD
-        self.upstream_requests = counter(
-            "upstream_requests_total", "Requests sent to backends.", "upstream", "endpoint", "result"
-        )  # result: 1xx to 5xx of the answer, else a Reason's code
-        # state: active, idle
-        self.upstream_connections = gauge("upstream_connections", "Connections to backends.", "upstream", "state")
-        self.upstream_ejected = gauge(
-            "upstream_ejected", "1 while an endpoint is ejected.", "upstream", "endpoint", merge=Merge.MAX
-        )
-        self.upstream_healthy = gauge(
-            "upstream_healthy", "0 while an endpoint fails its health check.", "upstream", "endpoint", merge=Merge.MIN
-        )
-=======
         self._of_upstreams()
->>>>>>> resilience
         # every worker reloads for one reload: the greatest count is the true one
         self.config_reloads = counter(
             "config_reloads_total", "Reloads of the config.", "result", merge=Merge.MAX
