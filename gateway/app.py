@@ -55,7 +55,7 @@ class GatewayApp(Starlette):
     ) -> None:
         """`listener`: whose settings hold where the server does not say on which listener a request came."""
         super().__init__(lifespan=lifespan)
-        self._current = current
+        self.current = current
         self._listener = listener
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,11 +66,11 @@ class GatewayApp(Starlette):
         extensions = scope.get("extensions")
         wire = extensions.get(EXTENSION) if extensions else None
         if wire is not None:
-            await handle(AsgiExchange(wire, receive, send), self._current())
+            await handle(AsgiExchange(wire, receive, send), self.current())
             return
         other = AnyServer(scope, receive, self._listener)
         try:
-            await handle(AsgiExchange(other, other.receive, send), self._current())
+            await handle(AsgiExchange(other, other.receive, send), self.current())
         finally:
             other.close()
         if other.broken:

@@ -11,7 +11,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -21,9 +21,12 @@ from gateway.app import GatewayApp
 from gateway.config.load import load
 from gateway.control.runtime import Runtime
 from gateway.control.worker import calm_collector
+from gateway.server.exchange import Driver
+from gateway.server.lane import Lane
 from gateway.server.listener import Listener
 from gateway.server.protocol import HttpProtocol
 from gateway.server.settings import Limits
+from gateway.server.turns import Turns
 from gateway.upstreams.connection import Connection
 from loadtest.job import BODY, CALLERS, CONNECTIONS, ROUTES, WORK, Place, Scenario, Variant, path_of
 from loadtest.peers.gateway import Gateway
@@ -33,6 +36,9 @@ ANSWER = (  # as the benchmark's nginx writes it
     b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Mon, 02 Feb 2026 02:02:02 GMT\r\n"
     b"Content-Type: application/octet-stream\r\nContent-Length: %d\r\nConnection: keep-alive\r\n\r\n%b"
 ) % (BODY, b"x" * BODY)
+
+
+DRIVERS = ("lane", "asgi")
 
 
 class Pipe(asyncio.Transport):
@@ -68,16 +74,15 @@ class Unobserved:
 class Clients:
     """Connections that each ask again when they are answered, until the batch is through."""
 
-    def __init__(self, app: GatewayApp, requests: Iterator[bytes], connections: int) -> None:
+    def __init__(self, make: Callable[[], Driver], requests: Iterator[bytes], connections: int) -> None:
         self._loop = loop = asyncio.get_running_loop()
         self._requests = requests
         self._left = 0
         self._busy = 0
         self._done: asyncio.Future[None] = loop.create_future()
         listener = Listener("edge", Limits(), Unobserved())
-        tasks: set[asyncio.Task[None]] = set()
         self._protocols = [
-            HttpProtocol(app, listener, ("127.0.0.1", 40000 + number), ("127.0.0.1", 8443), tasks)
+            HttpProtocol(make(), listener, ("127.0.0.1", 40000 + number), ("127.0.0.1", 8443))
             for number in range(connections)
         ]
         for protocol in self._protocols:
@@ -119,8 +124,10 @@ def backends(loop: asyncio.AbstractEventLoop, runtime: Runtime, connections: int
         endpoint.put_back(connection, loop.time())
 
 
-async def measure(directory: Path, *, rounds: int, size: int, connections: int) -> list[float]:
-    """CPU microseconds a request, of each batch."""
+async def measure(
+    directory: Path, *, rounds: int, size: int, connections: int, drivers: Sequence[str]
+) -> dict[str, list[float]]:
+    """CPU microseconds a request, of each batch, for each driver; their batches take turns."""
     loop = asyncio.get_running_loop()
     certificates = directory / "certificates"
     certificates.mkdir()
@@ -135,13 +142,23 @@ async def measure(directory: Path, *, rounds: int, size: int, connections: int) 
         f"Authorization: Bearer {tokens[number % CALLERS]}\r\n\r\n".encode()
         for number in range(ROUTES)
     ]
-    clients = Clients(GatewayApp(lambda: runtime.parts.snapshot, listener="edge"), cycle(requests), connections)
-    await clients.batch(size)
+    app, lane = GatewayApp(lambda: runtime.parts.snapshot, listener="edge"), Lane(lambda: runtime.parts.snapshot, set())
+    make: dict[str, Callable[[], Driver]] = {
+        "lane": lambda: lane,
+        "asgi": lambda: Turns(app, set()),
+    }
+    clients = {name: Clients(make[name], cycle(requests), connections) for name in drivers}
+    for each in clients.values():
+        await each.batch(size)
     calm_collector()
-    figures = [await clients.batch(size) for _ in range(rounds)]
+    figures: dict[str, list[float]] = {name: [] for name in drivers}
+    for _ in range(rounds):
+        for name in drivers:
+            figures[name].append(await clients[name].batch(size))
     answered = sum(runtime.metrics.requests.labels(f"s{n}", "GET", "200").value for n in range(ROUTES))
-    if answered != size * (rounds + 1):
-        raise RuntimeError(f"{answered:g} of {size * (rounds + 1)} requests were answered with 200")
+    asked = size * (rounds + 1) * len(drivers)
+    if answered != asked:
+        raise RuntimeError(f"{answered:g} of {asked} requests were answered with 200")
     await runtime.close()
     return figures
 
@@ -152,12 +169,18 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--size", type=int, default=500, help="requests of a batch")
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
+    parser.add_argument("--driver", choices=DRIVERS, help="only this one")
     given = parser.parse_args(arguments)
     WORK.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WORK, prefix="inside-") as directory:
-        run = measure(Path(directory), rounds=given.rounds, size=given.size, connections=given.connections)
-        figures = uvloop.run(run)
-    print(f"{min(figures):.1f} us least, {statistics.median(figures):.1f} us median, of {given.rounds} batches")
+        drivers = DRIVERS if given.driver is None else (given.driver,)
+        run = measure(
+            Path(directory), rounds=given.rounds, size=given.size, connections=given.connections, drivers=drivers
+        )
+        measured = uvloop.run(run)
+    for name, figures in measured.items():
+        least, median = min(figures), statistics.median(figures)
+        print(f"{name}: {least:.1f} us least, {median:.1f} us median, of {given.rounds} batches")
     return 0
 
 

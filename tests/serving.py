@@ -26,7 +26,7 @@ from gateway.model.route import Route
 from gateway.model.trace import Trace
 from gateway.server.acceptor import listen
 from gateway.server.listener import Listener
-from gateway.server.server import Server
+from gateway.server.server import DriverName, Server
 from gateway.server.settings import CertificateFiles, Limits, Redirect, TlsSettings
 from gateway.server.tls import Contexts
 from gateway.snapshot import Snapshot
@@ -34,6 +34,7 @@ from gateway.stages.accept import Accept, Covering, ListenerSettings
 from gateway.testing.ca import Authority, Files
 
 Handler = Callable[[Exchange], Awaitable[None]]
+default_driver: DriverName = "lane"  # the fixture `driver` of conftest.py changes it
 
 
 @dataclass
@@ -174,6 +175,7 @@ async def serving(
     handler: Handler | None = None,
     limits: Limits | None = None,
     drain_seconds: float = 5.0,
+    driver: DriverName | None = None,
 ) -> AsyncGenerator[Gateway]:
     """Serve in this loop; leaving it drains."""
     gateway = Gateway(handler)
@@ -187,7 +189,9 @@ async def serving(
         sock = listen("127.0.0.1", 0)
         gateway.ports[spec.name] = sock.getsockname()[1]
         bound.append((listener, sock))
-    gateway.server = server = Server(GatewayApp(gateway.current), bound, drain_seconds=drain_seconds)
+    gateway.server = server = Server(
+        GatewayApp(gateway.current), bound, drain_seconds=drain_seconds, driver=driver or default_driver
+    )
     task = asyncio.create_task(server.serve())
     try:
         while not server.accepting:

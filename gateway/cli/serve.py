@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="address of a listener, the first one without NAME (overrides `listeners.NAME.address`); repeatable",
     )
     parser.add_argument("--admin", metavar="ADDRESS", help="HOST:PORT or unix:///PATH (overrides `admin.address`)")
+    parser.add_argument("--driver", choices=["lane", "asgi"], default="lane", help=argparse.SUPPRESS)  # to measure with
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
     config = load_again()
     output.print_problems((), config.warnings)
-    settings = WorkerSettings(load_again)
+    settings = WorkerSettings(load_again, driver=args.driver)
     try:
         return _one(config, settings) if config.workers == 1 else _several(config, settings)
     except (Unusable, OSError) as error:

@@ -22,7 +22,7 @@ from gateway.control.unsure import Need, Undecidable
 from gateway.model.connection import Connection, TlsFacts
 from gateway.model.json import JSON
 from gateway.model.posture import Posture
-from gateway.model.principal import Principal, User
+from gateway.model.principal import Principal, User, Workload
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext, RequestHead
@@ -147,6 +147,24 @@ class RecordedDevice:
             if name not in held or not readable(held[name]):
                 raise Undecidable(f"the fact {name} about the device is not recorded")
         return await offline_posture(self._config, held)(ctx, route, principal)
+
+
+class Who:
+    """Whoever the record names, proved as it was then."""
+
+    recorded: Recorded  # set for each record
+
+    def method(self, token: str) -> str:
+        return "jwt"
+
+    async def verify(self, token: str, now: float) -> VerifiedToken:
+        verifier = self.recorded.token.verifier
+        if verifier is None:
+            raise Refused(Reason.TOKEN_ISSUER, "no issuer is configured")
+        return await verifier.verify(token, now)
+
+    def judge(self, chain: tuple[bytes, ...], now: float) -> Workload:
+        return self.recorded.certificate.judge.judge(chain, now)
 
 
 class Sources:

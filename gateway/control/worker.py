@@ -27,7 +27,7 @@ from gateway.control.runtime import Runtime, Unusable
 from gateway.model.json import JSON
 from gateway.server.acceptor import listen
 from gateway.server.listener import Listener
-from gateway.server.server import Server
+from gateway.server.server import DriverName, Server
 from gateway.server.tls import TlsUnusable
 from gateway.snapshot import Snapshot
 from gateway.stages.record import record_admin, record_config
@@ -63,6 +63,7 @@ class WorkerSettings:
     make_side: "Callable[[Worker], Side] | None" = None
     number: int = 0
     lifeline: int | None = None  # a pipe whose other end the supervisor holds: at its end the worker drains
+    driver: DriverName = "lane"
 
 
 class Worker:
@@ -94,6 +95,7 @@ class Worker:
             GatewayApp(self.current, listener=next(iter(self.listeners))),
             [(listener, sockets[name]) for name, listener in self.listeners.items()],
             on_hangup=self._hang_up,
+            driver=settings.driver,
         )
 
     def current(self) -> Snapshot:

@@ -75,7 +75,7 @@ class _Import:
             "upstreams": self._upstreams,
             "policies": list(self._policies.values()),
         }
-        return {key: section for key, section in sections.items() if section}
+        return {key: _literal(section) for key, section in sections.items() if section}
 
     def _authorization(self, resource: Resource) -> None:
         self._report.note(
@@ -110,6 +110,15 @@ class _Import:
         upstream = Destination(resource).carry()
         if upstream is not None:
             self._upstreams[_free(resource, resource.name, self._upstreams)] = upstream
+
+
+def _literal(value: object) -> object:
+    """The same, with what our reader would take for a variable written so that it stands for itself."""
+    if isinstance(value, dict):
+        return {key: _literal(held) for key, held in value.items()}
+    if isinstance(value, list):
+        return [_literal(held) for held in value]
+    return value.replace("${", "$${") if isinstance(value, str) else value
 
 
 def _free(resource: Resource, name: str, taken: dict[str, object]) -> str:

@@ -10,18 +10,16 @@ parses an Upgrade's body as the next request and parses ahead, and nothing of it
 
 import asyncio
 
-from starlette.types import ASGIApp
-
 from gateway.kernel.framing import Framing
 from gateway.model.connection import Connection
 from gateway.model.reason import Reason
+from gateway.server.answer import bare
 from gateway.server.body import BadFraming, BodyReader, ChunkedBody, LengthBody
-from gateway.server.cycle import HIGH_WATER, STATUS_LINES, Cycle, shared_scope
 from gateway.server.deadline import Deadline
+from gateway.server.exchange import HIGH_WATER, Driver, HttpExchange
 from gateway.server.facts import read_connection
 from gateway.server.head import MAX_TARGET, HeadParser, salvage
 from gateway.server.listener import Listener
-from gateway.server.turns import Turns
 
 _DRAINABLE = 65536  # bytes of an unwanted body that are read for the sake of the connection
 _LINGER_BYTES = 1 << 20  # bytes that are discarded after an answer that closes, so that the client can read it
@@ -34,50 +32,38 @@ class HttpProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_connection",
-        "_cycle",
         "_deadline",
         "_deaf",
         "_discarded",
         "_drain",
+        "_driver",
+        "_exchange",
         "_head_begun",
         "_parser",
         "_read_paused",
         "_reader",
         "_rest",
-        "_turns",
         "client",
         "listener",
         "loop",
-        "scope",
         "server",
         "transport",
         "write_paused",
     )
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        listener: Listener,
-        peer: tuple[str, int],
-        local: tuple[str, int],
-        working: set["asyncio.Task[None]"],
-    ) -> None:
-        """`peer` and `local` are known from accept(): a client that is gone again has no peer name any more.
-
-        `working`: the tasks of this process that answer a request now; the server waits for them when it drains.
-        """
+    def __init__(self, driver: Driver, listener: Listener, peer: tuple[str, int], local: tuple[str, int]) -> None:
+        """`peer` and `local` are known from accept(): a client that is gone again has no peer name any more."""
+        self._driver = driver
         self.listener = listener
         self.client = peer
         self.server = local
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
-        self.scope: dict[str, object] = {}  # what the scopes of all requests of this connection share
         self.write_paused = False
         self._connection: Connection | None = None
         self._deadline = Deadline(self.loop)
         self._parser = HeadParser()
-        self._cycle: Cycle | None = None  # the request that is being answered
-        self._turns = Turns(app, self.loop, working)
+        self._exchange: HttpExchange | None = None  # the request that is being answered
         self._reader: BodyReader | None = None  # the body that is being read, its request's answer whole or not
         self._rest = b""  # bytes behind the message that is being read, or the begin of a head
         self._head_begun = True  # its deadline runs: for the first head from the end of the handshake
@@ -92,7 +78,6 @@ class HttpProtocol(asyncio.Protocol):
         self.transport = transport
         session = transport.get_extra_info("ssl_object")
         self._connection = read_connection(self.listener.name, self.client, self.server, session)
-        self.scope = shared_scope(self.client, self.server, tls=session is not None)
         self.listener.opened(self)
         seconds = _LAST_CHANCE if self.listener.draining else self.listener.limits.header_timeout
         self._deadline.arm(seconds, self._late)
@@ -104,10 +89,10 @@ class HttpProtocol(asyncio.Protocol):
         self._deaf = True
         self._rest = b""
         self.resume_writing()
-        self._turns.close()
-        if self._cycle is not None:
-            cycle, self._cycle = self._cycle, None
-            cycle.lost()
+        self._driver.close()
+        if self._exchange is not None:
+            exchange, self._exchange = self._exchange, None
+            exchange.lost()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -131,16 +116,27 @@ class HttpProtocol(asyncio.Protocol):
     # What comes in
 
     def _consume(self, data: bytes) -> None:
+        """Take what `data` holds, but no more than one head: the next request has a turn of the loop to itself."""
+        begun = False
         while data and not self._deaf:
             if self._reader is not None:
                 data = self._take_body(self._reader, data)
-            elif self._cycle is None:
+            elif not begun and self._exchange is None:
+                begun = True
                 data = self._take_head(data)
             else:
                 self._rest = data
                 if len(data) > HIGH_WATER:
                     self._pause()
+                if self._exchange is None:  # it was answered at once
+                    self.loop.call_soon(self._go_on)
                 return
+
+    def _go_on(self) -> None:
+        """Take what has waited behind a request that is answered."""
+        if self._exchange is None and self._rest:
+            data, self._rest = self._rest, b""
+            self._consume(data)
 
     def _take_head(self, data: bytes) -> bytes:
         """Begin the request whose head stands in `data`; returns what lies behind it."""
@@ -156,8 +152,12 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse_bare(Reason.BAD_REQUEST)
             return b""
         self._deadline.disarm()
-        self._begin(framing)
-        return data[end:]
+        exchange = self._begin(framing)
+        data = data[end:]
+        if data and self._reader is not None:
+            data = self._take_body(self._reader, data)
+        exchange.start()
+        return data
 
     def _take_part(self, data: bytes, *, over: bool) -> None:
         """The begin of a head: wait for more of it, or refuse it."""
@@ -173,21 +173,22 @@ class HttpProtocol(asyncio.Protocol):
             self._head_begun = True
             self._deadline.arm(self.listener.limits.header_timeout, self._late)
 
-    def _begin(self, framing: Framing) -> None:
+    def _begin(self, framing: Framing) -> HttpExchange:
+        """The request is the one that is answered now; `start` it when all is known that came of it."""
         assert self._connection is not None  # noqa: S101 - for the type checker; set in connection_made
         head = framing.head
-        self._cycle = cycle = Cycle(self, self._connection, framing)
+        self._exchange = exchange = self._driver.exchange(self, self._connection, framing)
         if head.fault is not None:
-            cycle.persistent = False
-            cycle.reading = False
+            exchange.persistent = False
+            exchange.reading = False
             self._deaf = True
         elif head.has_body:
             self._reader = ChunkedBody() if head.content_length is None else LengthBody(head.content_length)
-        self._turns.begin(cycle)
+        return exchange
 
     def _take_body(self, reader: BodyReader, data: bytes) -> bytes:
-        cycle = self._cycle
-        pieces: list[bytes] = [] if cycle is None else cycle.pieces
+        exchange = self._exchange
+        pieces: list[bytes] = [] if exchange is None else exchange.pieces
         try:
             used = reader.feed(data, pieces)
         except BadFraming:
@@ -195,7 +196,7 @@ class HttpProtocol(asyncio.Protocol):
             return b""
         if reader.done:
             self._reader = None
-        if cycle is None:
+        if exchange is None:
             self._discarded += used
             if reader.done:
                 self._await_request()
@@ -203,20 +204,20 @@ class HttpProtocol(asyncio.Protocol):
                 self._close()
             return data[used:]
         self._deadline.disarm()
-        cycle.reading = not reader.done
-        cycle.buffered += used
-        if cycle.buffered > HIGH_WATER:
+        exchange.reading = not reader.done
+        exchange.buffered += used
+        if exchange.buffered > HIGH_WATER:
             self._pause()
-        cycle.wake()
+        exchange.wake()
         return data[used:]
 
     def _body_failed(self, reason: Reason) -> None:
         self._deaf = True
         self._reader = None
-        if self._cycle is None:
+        if self._exchange is None:
             self._close()
         else:
-            self._cycle.fail(reason)
+            self._exchange.fail(reason)
 
     def _fault(self, reason: Reason, data: bytes) -> None:
         """Refuse a head that did not come whole."""
@@ -225,13 +226,13 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse_bare(reason)
         else:
             self._rest = b""
-            self._begin(framing)
+            self._begin(framing).start()
 
     def _refuse_bare(self, reason: Reason) -> None:
         """Refuse what is no HTTP: there is no request that could be recorded or told more."""
         self._rest = b""
         self._deaf = True
-        self.transport.write(STATUS_LINES[reason.status] + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        self.transport.write(bare(reason.status))
         self._finish()
 
     def _late(self) -> None:
@@ -267,16 +268,16 @@ class HttpProtocol(asyncio.Protocol):
 
     # What goes out, and the end
 
-    def may_drain(self, cycle: Cycle) -> bool:
+    def may_drain(self, exchange: HttpExchange) -> bool:
         """Whether the rest of an unwanted body is read to keep the connection: a small one that is on its way."""
         reader = self._reader
-        return isinstance(reader, LengthBody) and reader.left <= _DRAINABLE and not cycle.expects
+        return isinstance(reader, LengthBody) and reader.left <= _DRAINABLE and not exchange.expects
 
-    def answered(self, cycle: Cycle) -> None:
+    def answered(self, exchange: HttpExchange) -> None:
         """The answer is whole: go on with the next request, or close."""
-        self._cycle = None
+        self._exchange = None
         self._discarded = 0
-        if not cycle.persistent or (self._reader is not None and not self.may_drain(cycle)):
+        if not exchange.persistent or (self._reader is not None and not self.may_drain(exchange)):
             self._finish()
         elif self._reader is None:
             self._await_request()
@@ -286,8 +287,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """The gateway drains: end after this request, or after a last chance to send the one that is on its way."""
-        if self._cycle is not None:
-            self._cycle.persistent = False
+        if self._exchange is not None:
+            self._exchange.persistent = False
         elif self._reader is None and not self._rest and not self._deaf:
             self._deadline.arm(_LAST_CHANCE, self._late)
 
@@ -295,10 +296,10 @@ class HttpProtocol(asyncio.Protocol):
         self._head_begun = False
         seconds = _LAST_CHANCE if self.listener.draining else self.listener.limits.idle_timeout
         self._deadline.arm(seconds, self._late)
-        self.resume()
+        if len(self._rest) <= HIGH_WATER:
+            self.resume()
         if self._rest:
-            data, self._rest = self._rest, b""
-            self._consume(data)
+            self.loop.call_soon(self._go_on)
 
     def _finish(self) -> None:
         """Close. Where more may be on its way, read on for a while: a reset could take the answer from the client."""

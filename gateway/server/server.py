@@ -12,19 +12,26 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import uvicorn
-from starlette.types import ASGIApp
 
+from gateway.app import GatewayApp
 from gateway.server.acceptor import Acceptor, Address
+from gateway.server.exchange import Driver, Work
+from gateway.server.lane import Lane
 from gateway.server.listener import Listener
 from gateway.server.protocol import HttpProtocol
 from gateway.server.redirect import RedirectApp
+from gateway.server.turns import Turns
 
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 25.0  # Kubernetes kills after 30
 _LOOK = 0.02  # seconds between two looks while draining
+_CUT_SECONDS = 1.0  # that requests have to end when they are cancelled
+
+DriverName = Literal["lane", "asgi"]
 
 
 class Server(uvicorn.Server):
@@ -32,14 +39,18 @@ class Server(uvicorn.Server):
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: GatewayApp,
         listeners: Sequence[tuple[Listener, socket.socket]],
         *,
         on_hangup: Callable[[], None] | None = None,
         on_drain: Callable[[], None] | None = None,
         drain_seconds: float = DRAIN_SECONDS,
+        driver: DriverName = "lane",
     ) -> None:
-        """`on_hangup`: SIGHUP came. `on_drain`: from now on the process is not ready."""
+        """`driver`: what carries the requests of all listeners but those that only redirect, which are ASGI's.
+
+        `on_hangup`: SIGHUP came. `on_drain`: from now on the process is not ready.
+        """
         super().__init__(
             uvicorn.Config(
                 app,
@@ -63,7 +74,9 @@ class Server(uvicorn.Server):
         self._on_drain = on_drain
         self._drain_seconds = drain_seconds
         self._stop = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._app = app
+        self._driver = driver
+        self._working: set[Work] = set()
 
     def stop(self) -> None:
         """Begin to drain, then end `serve()`. A second call cuts it short."""
@@ -73,10 +86,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=[])  # the lifespan; no listener of uvicorn's own
-        app = self.config.loaded_app
         for listener, bound in self._bound:
-            served = app if listener.redirect is None else RedirectApp(listener.redirect, app)
-            acceptor = Acceptor(bound, listener, self._factory(served))
+            acceptor = Acceptor(bound, listener, self._factory(self._makes(listener)))
             acceptor.start()
             self._acceptors.append(acceptor)
         self.accepting = True
@@ -97,7 +108,7 @@ class Server(uvicorn.Server):
         while self._busy() and not self.force_exit and self._loop_time() < end:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK)  # two sets that only a drain looks at
         if self._busy():
-            log.warning("%d requests were cut off by the end of the drain", len(self._tasks))
+            log.warning("%d requests were cut off by the end of the drain", len(self._working))
             await self._cut()
         await self.lifespan.shutdown()
 
@@ -119,21 +130,32 @@ class Server(uvicorn.Server):
         self.interrupted = True
         self.stop()
 
-    def _factory(self, app: ASGIApp) -> Callable[[Listener, Address, Address], HttpProtocol]:
-        return lambda listener, peer, local: HttpProtocol(app, listener, peer, local, self._tasks)
+    def _makes(self, listener: Listener) -> Callable[[], Driver]:
+        """What makes the driver of a connection; the lane is one for all."""
+        if listener.redirect is not None:
+            redirect = RedirectApp(listener.redirect, self._app)
+            return lambda: Turns(redirect, self._working)
+        if self._driver == "asgi":
+            return lambda: Turns(self._app, self._working)
+        lane = Lane(self._app.current, self._working)
+        return lambda: lane
+
+    @staticmethod
+    def _factory(make: Callable[[], Driver]) -> Callable[[Listener, Address, Address], HttpProtocol]:
+        return lambda listener, peer, local: HttpProtocol(make(), listener, peer, local)
 
     def _busy(self) -> bool:
-        return bool(self._tasks) or any(listener.connections for listener in self.listeners)
+        return bool(self._working) or any(listener.connections for listener in self.listeners)
 
     async def _cut(self) -> None:
         for listener in self.listeners:
             for connection in tuple(listener.connections):
                 connection.transport.abort()
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=1.0)
+        for work in tuple(self._working):
+            work.cancel()
+        end = self._loop_time() + _CUT_SECONDS
+        while self._working and self._loop_time() < end:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(_LOOK)
 
     @staticmethod
     def _loop_time() -> float:

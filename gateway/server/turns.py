@@ -1,4 +1,4 @@
-"""The requests of one connection, answered one after the other in one task.
+"""The ASGI driver: the requests of one connection, answered one after the other in one task.
 
 Rule: a connection's first request makes the task, the others wake it: a task for each costs 3 us more, most of it for
 asyncio's list of all tasks. Invariant: `working` holds the task exactly while it has a request to answer.
@@ -6,10 +6,19 @@ asyncio's list of all tasks. Invariant: `working` holds the task exactly while i
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
+from gateway.kernel.framing import Framing
+from gateway.model.connection import Connection
 from gateway.server.cycle import Cycle
+from gateway.server.exchange import Work
+
+if TYPE_CHECKING:
+    from gateway.server.protocol import HttpProtocol
+
+_ASGI = {"version": "3.0", "spec_version": "2.4"}
 
 log = logging.getLogger(__name__)
 
@@ -17,17 +26,42 @@ log = logging.getLogger(__name__)
 class Turns:
     """What a connection has to answer: one request at a time, and at most one that waits for its turn."""
 
-    __slots__ = ("_app", "_closed", "_due", "_idle", "_loop", "_task", "_working")
+    __slots__ = ("_app", "_closed", "_due", "_idle", "_loop", "_scope", "_task", "_working")
 
-    def __init__(self, app: ASGIApp, loop: asyncio.AbstractEventLoop, working: set["asyncio.Task[None]"]) -> None:
-        """`working`: the tasks of this process that answer a request now."""
+    def __init__(self, app: ASGIApp, working: set[Work]) -> None:
+        """On the running loop. `working`: the tasks of this process that answer a request now."""
         self._app = app
-        self._loop = loop
+        self._loop = asyncio.get_running_loop()
+        self._scope: dict[str, object] | None = None
         self._working = working
         self._task: asyncio.Task[None] | None = None
         self._due: Cycle | None = None
         self._idle: asyncio.Future[None] | None = None  # the task waits here for a request
         self._closed = False
+
+    def exchange(self, protocol: "HttpProtocol", connection: Connection, framing: Framing) -> Cycle:
+        """See gateway.server.exchange.Driver."""
+        return Cycle(self, protocol, connection, framing)
+
+    def scope_of(self, protocol: "HttpProtocol") -> Scope:
+        """A copy of what the connection's scopes have in common, with every key in it, so that nothing grows."""
+        if self._scope is None:
+            self._scope = {
+                "type": "http",
+                "asgi": _ASGI,
+                "http_version": "",
+                "method": "",
+                "scheme": "http" if protocol.transport.get_extra_info("ssl_object") is None else "https",
+                "path": "",
+                "raw_path": b"",
+                "query_string": b"",
+                "root_path": "",
+                "headers": [],
+                "client": protocol.client,
+                "server": protocol.server,
+                "extensions": {},
+            }
+        return self._scope.copy()
 
     def begin(self, cycle: Cycle) -> None:
         """Have a request answered; the answer of the one before is whole."""
@@ -64,7 +98,7 @@ class Turns:
                 await self._idle
                 continue
             try:
-                await self._app(cycle.scope(), cycle.receive, cycle.send)
+                await self._app(cycle.scope(), cycle.receive, cycle.send_message)
             except Exception:
                 log.exception("the application failed")
             finally:

@@ -6,6 +6,7 @@ import sys
 from loadtest.job import AUDIENCE, BACKEND_ID, ISSUER, LIMIT, ROUTES, Place, Scenario, Variant, path_of
 
 REDIS = "Redis store"
+ASGI = "ASGI driver"
 
 
 class Gateway:
@@ -14,6 +15,7 @@ class Gateway:
     name = "gateway"
     variants = (
         Variant(Scenario.FULL),
+        Variant(Scenario.FULL, ASGI),
         Variant(Scenario.FULL, REDIS),
         Variant(Scenario.FORWARD, note="records every decision, here too"),
     )
@@ -29,7 +31,8 @@ class Gateway:
     def command(self, variant: Variant, place: Place) -> list[str]:
         file = place.directory / "routes.yaml"
         file.write_text(json.dumps(self._config(variant, place), indent=1))
-        return [sys.executable, "-m", "gateway", "serve", "-c", str(file)]
+        driver = "asgi" if variant.name == ASGI else "lane"
+        return [sys.executable, "-m", "gateway", "serve", "-c", str(file), "--driver", driver]
 
     def _config(self, variant: Variant, place: Place) -> dict[str, object]:
         certificates = place.certificates

@@ -10,6 +10,8 @@ from gateway.server.settings import Limits
 from gateway.testing.wait import until
 from tests.serving import connected, exchange_once, get, serving
 
+pytestmark = pytest.mark.usefixtures("driver")
+
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: example.com\r\n\r\n"
 FRAMING, BAD = Reason.AMBIGUOUS_FRAMING, Reason.BAD_REQUEST
 

@@ -10,7 +10,7 @@ from gateway.config.load import load
 from loadtest.job import ROUTES, Place, Scenario, Variant
 from loadtest.peer import Peer
 from loadtest.peers import PEERS
-from loadtest.peers.gateway import Gateway
+from loadtest.peers.gateway import REDIS, Gateway
 from loadtest.world import certificates_of
 
 
@@ -27,7 +27,7 @@ def test_the_gateways_file_is_valid(variant: Variant, certificates: Path, tmp_pa
     config = load(tmp_path / "routes.yaml")
     assert len(config.routes) == ROUTES
     assert all(route.public is (variant.scenario is Scenario.FORWARD) for route in config.routes)
-    assert config.store.get_secret_value().startswith("redis+unix:///" if variant.name else "memory://")
+    assert config.store.get_secret_value().startswith("redis+unix:///" if variant.name == REDIS else "memory://")
 
 
 CHECKS = {

@@ -11,6 +11,8 @@ from gateway.model.request import RawHeaders
 from gateway.testing.wait import until
 from tests.serving import Client, connected, exchange_once, get, serving
 
+pytestmark = pytest.mark.usefixtures("driver")
+
 Handler = Callable[[Exchange], Awaitable[None]]
 
 

@@ -2,12 +2,16 @@
 
 import asyncio
 
+import pytest
+
 from gateway.model.exchange import Exchange
-from gateway.server.cycle import HIGH_WATER
+from gateway.server.exchange import HIGH_WATER
 from gateway.server.protocol import HttpProtocol
 from gateway.server.settings import Limits
 from gateway.testing.wait import until
 from tests.serving import Gateway, connected, get, gone, serving
+
+pytestmark = pytest.mark.usefixtures("driver")
 
 
 def only(gateway: Gateway) -> HttpProtocol:
@@ -28,7 +32,7 @@ async def test_a_body_that_nobody_reads_is_not_taken_from_the_socket() -> None:
     async with serving(handler=late) as gateway, connected(gateway.ports["edge"]) as client:
         client.writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
         await until(lambda: gateway.listeners["edge"].connections and only(gateway)._read_paused)
-        cycle = only(gateway)._cycle
+        cycle = only(gateway)._exchange
         assert cycle is not None
         assert cycle.buffered <= HIGH_WATER + (256 << 10)  # one read of the loop beyond the mark
         go.set()

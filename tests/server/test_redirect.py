@@ -7,6 +7,7 @@ import pytest
 from gateway.app import GatewayApp
 from gateway.server.redirect import RedirectApp
 from gateway.server.settings import Redirect
+from gateway.server.turns import Turns
 from tests.serving import Spec, connected, exchange_once, get, serving
 
 
@@ -68,7 +69,7 @@ async def test_acme_challenges_are_answered_from_their_directory(tmp_path: Path)
         listener = gateway.listeners["http"]
         redirect = RedirectApp(Redirect(8443, tmp_path), GatewayApp(gateway.current))
         assert gateway.server is not None
-        gateway.server._acceptors[0]._make = gateway.server._factory(redirect)
+        gateway.server._acceptors[0]._make = gateway.server._factory(lambda: Turns(redirect, set()))
         assert listener.redirect is not None
         for path, status, body in (
             ("token-1_A", 200, b"token-1_A.thumbprint"),

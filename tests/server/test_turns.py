@@ -14,7 +14,7 @@ async def test_a_connection_has_one_task_for_all_its_requests() -> None:
         tasks.append(asyncio.current_task())
         await exchange.send_head(200, [(b"content-length", b"0")], end=True)
 
-    async with serving(handler=handler) as gateway, connected(gateway.ports["edge"]) as client:
+    async with serving(handler=handler, driver="asgi") as gateway, connected(gateway.ports["edge"]) as client:
         for _ in range(3):
             await client.send(get())
             await client.answer()
@@ -26,16 +26,16 @@ async def test_a_connection_has_one_task_for_all_its_requests() -> None:
 
 
 async def test_a_task_that_waits_for_a_request_is_not_working() -> None:
-    async with serving() as gateway, connected(gateway.ports["edge"]) as client:
+    async with serving(driver="asgi") as gateway, connected(gateway.ports["edge"]) as client:
         await client.send(get())
         await client.answer()
         assert gateway.server is not None
-        working = gateway.server._tasks
+        working = gateway.server._working
         await until(lambda: not working, what="the task to be idle")
 
 
 async def test_the_task_ends_with_its_connection() -> None:
-    async with serving() as gateway:
+    async with serving(driver="asgi") as gateway:
         before = len(asyncio.all_tasks())
         async with connected(gateway.ports["edge"]) as client:
             await client.send(get())

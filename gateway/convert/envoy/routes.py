@@ -5,6 +5,7 @@ Source: Envoy v3 API, config.route.v3.
 """
 
 import re
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from gateway.config.schema import Config, Listener, Retries, Rewrite, Route, Upstream
@@ -22,7 +23,7 @@ from gateway.convert.envoy.protos import (
     string_match,
     typed,
 )
-from gateway.convert.envoy.rules import Rules
+from gateway.convert.envoy.rules import DENY, Rules, deny_all
 from gateway.convert.envoy.tokens import Tokens
 from gateway.convert.report import Report
 from gateway.kernel.patterns.hosts import parse_route_host
@@ -37,6 +38,7 @@ _CODES = {
     307: "TEMPORARY_REDIRECT",
     308: "PERMANENT_REDIRECT",
 }
+_CORS = "envoy.filters.http.cors"
 # What could tell a backend another caller, path or method than was judged (contract section 6).
 _NEVER_FORWARDED = (
     "forwarded", "x-real-ip", "client-cert", "client-cert-chain", "x-auth-request-user", "x-auth-request-email",
@@ -62,6 +64,11 @@ class Routes:
             if route.match.listeners and listener.name not in route.match.listeners:
                 continue
             filters = self._per_route(route, listener)
+            if route.cors is not None and route.upstream is None:
+                why = "Envoy's filter answers preflights of routes to an upstream alone"
+                self._report.lose(route.cors.where, "", f"routes[{route.name}].cors", why)
+            elif route.cors is not None:
+                routes += [self._preflight(route, pattern, filters[_CORS]) for pattern in route.match.paths]
             routes += [self._route(route, pattern, filters) for pattern in route.match.paths]
         set_by_some = {name.lower() for route in self._config.routes for name in route.forward.headers}
         kept = {name.lower() for route in self._config.routes for name in route.forward.keep}
@@ -71,14 +78,15 @@ class Routes:
             "routes": routes,
             "request_headers_to_remove": sorted((set_by_some | set(_NEVER_FORWARDED)) - kept),
         }
-        return {"name": listener.name, "virtual_hosts": [host]}
+        # without it what the host removes would be removed after the route has set it
+        return {"name": listener.name, "virtual_hosts": [host], "most_specific_header_mutations_wins": True}
 
     def _per_route(self, route: Route, listener: Listener) -> dict[str, object]:
         filters = self._rules.per_route(route, listener.name) | self._tokens.per_route(route)
         filters |= self._limits.per_route(route)
         if route.cors is not None:
             cors = route.cors
-            filters["envoy.filters.http.cors"] = typed(
+            filters[_CORS] = typed(
                 "extensions.filters.http.cors.v3.CorsPolicy",
                 allow_origin_string_match=[
                     regex(".*") if origin == "*" else {"exact": origin} for origin in cors.origins
@@ -88,7 +96,7 @@ class Routes:
                 expose_headers=", ".join(cors.expose),
                 allow_credentials=cors.credentials,
                 max_age=str(round(cors.max_age)),
-                forward_not_matching_preflights=False,
+                forward_not_matching_preflights=True,  # to the rules, which refuse them
             )
         return filters
 
@@ -128,6 +136,18 @@ class Routes:
             action |= _rewrite(route.rewrite, pattern)
         return action
 
+    def _preflight(self, route: Route, pattern: str, cors: object) -> Message:
+        """What takes the route's preflights: those that the filter does not answer are refused, never forwarded."""
+        asked: list[Message] = [header(":method", {"exact": "OPTIONS"}), {"name": "origin", "present_match": True}]
+        methods = [] if "*" in route.match.methods else list(map(re.escape, route.match.methods))
+        asked.append(header("access-control-request-method", regex("|".join(methods) or ".+")))
+        return {
+            "name": route.name,
+            "match": _match(route, pattern, asked),
+            "route": self._action(route, pattern),
+            "typed_per_filter_config": {_CORS: cors, DENY: deny_all()},
+        }
+
     def _hash(self, upstream: Upstream) -> list[Message]:
         kind, _, name = (upstream.balance.key or "").partition(":")
         if kind == "header":
@@ -158,12 +178,12 @@ class Routes:
             message["request_headers_to_remove"] = removes
 
 
-def _match(route: Route, pattern: str) -> Message:
-    headers: list[Message] = []
+def _match(route: Route, pattern: str, of_preflight: Sequence[Message] = ()) -> Message:
+    headers: list[Message] = list(of_preflight)
     hosts = [_host(host) for host in route.match.hosts]
     if hosts and ".*" not in hosts:
         headers.append(header(":authority", regex(f"(?i)({'|'.join(hosts)})")))
-    if route.match.methods and "*" not in route.match.methods:
+    if route.match.methods and "*" not in route.match.methods and not of_preflight:
         headers.append(header(":method", regex("|".join(map(re.escape, route.match.methods)))))
     headers += [header(name, string_match(value)) for name, value in route.match.headers.items()]
     match = _path(pattern)
@@ -239,4 +259,4 @@ def router() -> Message:
 
 def cors_filter() -> Message:
     """The filter that routes with `cors` configure."""
-    return extension("envoy.filters.http.cors", "extensions.filters.http.cors.v3.Cors")
+    return extension(_CORS, "extensions.filters.http.cors.v3.Cors")

@@ -209,6 +209,12 @@ def _permission(key: str, values: Sequence[str], *, negated: bool, deny: bool) -
     return none_of_rules(asked, present, deny=deny) if negated else asked
 
 
+def deny_all() -> Message:
+    """The configuration of the DENY filter for a route that answers nobody."""
+    policy: Message = {"permissions": [_EVERYTHING], "principals": [_EVERYTHING]}
+    return typed(f"{_RBAC}.RBACPerRoute", rbac={"rules": {"action": "DENY", "policies": {"all": policy}}})
+
+
 def filters() -> list[Message]:
     """The three filters; a route's own configuration says what each asks."""
     return [{"name": name, "typed_config": typed(f"{_RBAC}.RBAC")} for name in FILTERS]

@@ -5,7 +5,7 @@ Of several modes for the same listeners the strictest stands.
 """
 
 from gateway.config.checks.urls import judge_secure_url
-from gateway.convert.fields import Fields
+from gateway.convert.fields import Fields, Item
 from gateway.convert.manifests import Resource
 from gateway.convert.report import Report
 from gateway.convert.scope import Scope
@@ -45,7 +45,7 @@ def carry_request(resource: Resource, scope: Scope) -> dict[str, dict[str, objec
 
 def _issuer(fields: Fields) -> dict[str, object] | None:
     url = fields.text("issuer")
-    audiences = fields.items("audiences")
+    audiences = [item for item in fields.items("audiences") or [] if _is_audience(fields, item)]
     keys = _keys(fields)
     split = fields.items("spaceDelimitedClaims")
     _tokens(fields)
@@ -60,7 +60,7 @@ def _issuer(fields: Fields) -> dict[str, object] | None:
     if keys is None:
         fields.lose_all("the issuer is left out: nothing says where its keys are")
         return None
-    if "?" in url or "*" in url or ("jwks_uri" not in keys and not _fetchable(url)):
+    if "?" in url or "*" in url or (("://" in url or "jwks_uri" not in keys) and not _fetchable(url)):
         fields.lose(
             "issuer", f"the issuer is left out: {url!r} is no https URL, and without jwksUri its keys are there"
         )
@@ -75,6 +75,13 @@ def _issuer(fields: Fields) -> dict[str, object] | None:
     if split:
         issuer["space_delimited_claims"] = list(dict.fromkeys([*_DEFAULT_SPLIT, *(item.value for item in split)]))
     return issuer
+
+
+def _is_audience(fields: Fields, item: Item) -> bool:
+    """False, and said, for `*`: to Istio it is an audience of that name, here it would be any."""
+    if item.value == "*":
+        fields.report.lose(item.where, fields.resource, item.path, 'here "*" would be any audience')
+    return item.value != "*"
 
 
 def _keys(fields: Fields) -> dict[str, object] | None:

@@ -208,7 +208,9 @@ class Destination:
         fields.lose_each(dict.fromkeys(given[1:], f"{given[0]} stands already" if given else ""))
         self._time(fields, "baseEjectionTime", "outlier_detection.ejection")
         percent = fields.number("maxEjectionPercent")
-        if percent is not None:
+        if percent is not None and not 0 <= percent <= 100:
+            fields.lose("maxEjectionPercent", "a part of a hundred is wanted")
+        elif percent is not None:
             self._set(fields, "maxEjectionPercent", "outlier_detection.max_ejected", f"{percent}%")
         fields.lose_each(_OUTLIER_ELSEWHERE)
         fields.rest()
@@ -251,6 +253,8 @@ class Destination:
             try:
                 (parse_leaf_id if item.value.startswith("spiffe:") else judge_host)(item.value)
                 self._set(fields, "subjectAltNames", "tls.server_identity", item.value)
+                if item.value.startswith("spiffe:") and ca is None:
+                    self._note(f"{item.value} is verified by trust_domains: its domain has to stand there, or tls.ca")
             except ValueError as why:
                 self._report.lose(item.where, self._resource.fields.resource, item.path, str(why))
         if mode == "ISTIO_MUTUAL" and not names:

@@ -63,6 +63,8 @@ def test_what_an_issuer_has_besides_is_said(folder: Path, more: str, path: str) 
         pytest.param(f"{ISSUER}, jwksUri: http://auth.example.com/keys", id="K1-plain-keys"),
         pytest.param(f'{ISSUER}, jwks: "{{}}"', id="inline-keys"),
         pytest.param("audiences: [api]", id="no-issuer"),
+        pytest.param('issuer: "https://auth.example.com", audiences: ["*"]', id="J10-any-audience"),
+        pytest.param("issuer: http://a.example, audiences: [api], jwksUri: https://a.example/k", id="K1-plain-issuer"),
         pytest.param("issuer: someone, audiences: [api]", id="no-url-to-discover"),
     ],
 )

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.model.json import JSON
 from gateway.model.permit import Permit
-from gateway.model.posture import Posture
 from gateway.model.place import Place
+from gateway.model.posture import Posture
 from gateway.model.principal import Principal
 from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused

@@ -1,0 +1,112 @@
+"""An answer as bytes: its head, and how its body is framed (RFC 9112 section 6).
+
+Rule: the framing is ours: one Date, one length or chunks, no body where HTTP has none; no I/O.
+Invariant: a head holds as many lines as were meant, and a body never more bytes than its head says.
+"""
+
+import http
+import time
+from email.utils import formatdate
+
+from gateway.kernel.framing import names_token
+from gateway.model.request import RawHeaders, RequestHead
+
+_OURS = frozenset((b"content-length", b"transfer-encoding", b"connection", b"date", b"keep-alive"))
+_STATUS_LINES = {status: b"HTTP/1.1 %d " % status for status in range(200, 600)} | {
+    status.value: b"HTTP/1.1 %d %s" % (status.value, status.phrase.encode()) for status in http.HTTPStatus
+}
+
+
+class Answer:
+    """One answer on its way out."""
+
+    __slots__ = ("_chunked", "_left", "_mute", "persistent")
+
+    def __init__(self, *, persistent: bool) -> None:
+        """`persistent`: the request and the connection allow another request behind this one."""
+        self.persistent = persistent
+        self._mute = False  # the answer has no body, whatever is sent
+        self._chunked = False
+        self._left: int | None = None  # bytes that the answer's length still promises
+
+    @property
+    def short(self) -> bool:
+        """True while the body is shorter than the head says."""
+        return bool(self._left)
+
+    def begin(self, request: RequestHead, status: int, headers: RawHeaders, data: bytes, *, end: bool) -> bytes:
+        """The head, and with it the first piece of the body.
+
+        Raises ValueError for a header that holds a line end, and for a piece that is longer than the length says.
+        """
+        lines = [_STATUS_LINES[status]]
+        length: int | None = None
+        dated = False
+        persistent = self.persistent
+        for name, value in headers:
+            if name in _OURS:
+                if name == b"content-length":
+                    length = int(value)
+                    continue
+                if name == b"date":
+                    dated = True
+                else:
+                    persistent = persistent and not (name == b"connection" and names_token(value, b"close"))
+                    continue
+            lines.append(name + b": " + value)
+        if not dated:
+            lines.append(date_line())
+        self._mute = mute = request.method == "HEAD" or status in (204, 304)
+        if not mute:
+            if length is None and end:
+                length = len(data)
+            self._left = length
+            self._chunked = length is None and request.version == "1.1"
+        if length is not None and status != 204:
+            lines.append(b"content-length: %d" % length)
+        elif self._chunked:
+            lines.append(b"transfer-encoding: chunked")
+        elif not mute:
+            persistent = False  # the end of the connection ends the body
+        if not persistent:
+            lines.append(b"connection: close")
+        self.persistent = persistent
+        lines.append(b"\r\n")
+        head = b"\r\n".join(lines)
+        # The last guard against response splitting: as many line ends as lines, and nothing else that could be one.
+        # One translate() finds all three bytes in a third of the time that three count() take.
+        if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * len(lines):
+            raise ValueError("a response header holds a line end or NUL")
+        return head + self.piece(data, end=end)
+
+    def piece(self, data: bytes, *, end: bool) -> bytes:
+        """A piece of the body as it goes on the wire. Raises ValueError when it is more than the length says."""
+        if self._mute:
+            return b""
+        if self._chunked:
+            if not data:
+                return b"0\r\n\r\n" if end else b""
+            return b"%x\r\n%b\r\n%b" % (len(data), data, b"0\r\n\r\n" if end else b"")
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left < 0:
+                raise ValueError("the answer is longer than its Content-Length")
+        return data
+
+
+def bare(status: int) -> bytes:
+    """A whole answer without a body, to what is no request."""
+    return _STATUS_LINES[status] + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+def date_line() -> bytes:
+    """RFC 9110 section 6.6.1; made once a second."""
+    global _date, _date_second
+    now = int(time.time())
+    if now != _date_second:
+        _date_second, _date = now, b"date: %b" % formatdate(now, usegmt=True).encode()
+    return _date
+
+
+_date_second = 0
+_date = b""

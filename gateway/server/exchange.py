@@ -1,0 +1,190 @@
+"""One request and its answer, straight over a connection: the pipeline's `Exchange` in HTTP/1.1.
+
+Rule: head and first piece of a body leave in one write; a body is read no faster than somebody asks for it.
+Invariant: an answer that ended short of what its head says is never ended cleanly: the connection is broken off.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.kernel.framing import Framing
+from gateway.model.connection import Connection
+from gateway.model.exchange import ClientGone
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
+from gateway.model.request import RawHeaders
+from gateway.server.answer import Answer
+
+if TYPE_CHECKING:
+    from gateway.server.protocol import HttpProtocol
+
+HIGH_WATER = 65536  # bytes of a body that are kept while nobody asks for them
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class HttpExchange:
+    """The request that a connection is answering; a driver's subclass says who answers it."""
+
+    __slots__ = (
+        "_answer",
+        "_callback",
+        "_read_all",
+        "_waiter",
+        "buffered",
+        "complete",
+        "connection",
+        "expects",
+        "fault",
+        "gone",
+        "head",
+        "persistent",
+        "pieces",
+        "protocol",
+        "reading",
+        "started",
+    )
+
+    def __init__(self, protocol: "HttpProtocol", connection: Connection, framing: Framing) -> None:
+        self.protocol = protocol
+        self.connection = connection
+        self.head = head = framing.head
+        self.persistent = framing.persistent and not protocol.listener.draining
+        self.pieces: list[bytes] = []  # of the body, not yet asked for
+        self.buffered = 0  # their size
+        self.reading = head.has_body  # more of the body is to come
+        self.fault: Reason | None = None  # why the rest of the body cannot be had
+        self.gone = False
+        self.started = False
+        self.complete = False
+        self.expects = framing.expects and head.has_body  # the client waits for 100 Continue
+        self._read_all = not head.has_body  # the end of the body was handed on
+        self._waiter: asyncio.Future[None] | None = None
+        self._callback: Callable[[], None] | None = None
+        self._answer: Answer | None = None
+
+    def start(self) -> None:
+        """Have the request answered. What of its body came with the head is there already."""
+        raise NotImplementedError
+
+    # What the connection tells
+
+    def wake(self) -> None:
+        """Something changed: a piece came, the body ended, failed, or the client went away."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def fail(self, reason: Reason) -> None:
+        """The rest of the body cannot be had."""
+        self.fault = reason
+        self.reading = False
+        self.persistent = False
+        self.wake()
+
+    def lost(self) -> None:
+        """The client is gone."""
+        self.gone = True
+        self.wake()
+        if self._callback is not None:
+            callback, self._callback = self._callback, None
+            callback()
+
+    # The pipeline's Exchange
+
+    async def read(self) -> bytes:
+        """See gateway.model.exchange."""
+        if self._read_all:
+            return b""
+        if self.expects:
+            self.expects = False
+            if not self.pieces and not self.gone:
+                self.protocol.transport.write(_CONTINUE)
+        while self.reading and not (self.pieces or self.gone or self.complete):
+            self.protocol.await_body()
+            await self._change()
+        if self.fault is not None:
+            raise Refused(self.fault)
+        if self.gone or self.complete:
+            raise ClientGone
+        body = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+        self.pieces.clear()
+        self.buffered = 0
+        self._read_all = not self.reading
+        self.protocol.resume()
+        return body
+
+    async def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> None:
+        """See gateway.model.exchange. Raises ValueError, with nothing sent, for what cannot be framed."""
+        if self.gone or self.complete:
+            raise ClientGone
+        protocol = self.protocol
+        if self.reading and end and not protocol.may_drain(self):
+            self.persistent = False
+        answer = self._answer = Answer(persistent=self.persistent)
+        out = answer.begin(self.head, status, headers, body, end=end)
+        self.persistent = answer.persistent
+        self.started = True
+        protocol.transport.write(out)
+        if end:
+            self._end(answer)
+        elif protocol.write_paused:
+            await self._drained()
+
+    async def send(self, data: bytes, *, end: bool) -> None:
+        """See gateway.model.exchange. Raises ValueError for more than the head promised."""
+        answer = self._answer
+        if self.gone or self.complete or answer is None or self.protocol.transport.is_closing():
+            raise ClientGone  # a transport that failed says so before the loop comes to tell us
+        out = answer.piece(data, end=end)
+        if out:
+            self.protocol.transport.write(out)
+        if end:
+            self._end(answer)
+        elif self.protocol.write_paused:
+            await self._drained()
+
+    def abort(self) -> None:
+        """Break the connection off."""
+        self.protocol.transport.abort()
+
+    def on_gone(self, callback: Callable[[], None] | None) -> None:
+        """Call back when the connection is lost before the answer is whole."""
+        self._callback = callback
+        if self.gone:
+            self.lost()
+
+    def _end(self, answer: Answer) -> None:
+        if answer.short:
+            raise ValueError("the answer is shorter than its Content-Length")
+        self.complete = True
+        self.wake()
+        self.protocol.answered(self)
+
+    async def _drained(self) -> None:
+        await self.protocol.drained()
+        if self.gone:
+            raise ClientGone
+
+    async def _change(self) -> None:
+        self._waiter = self.protocol.loop.create_future()
+        await self._waiter
+
+
+class Work(Protocol):
+    """A request at work: what a drain that takes too long may cut off."""
+
+    def cancel(self) -> object:
+        """Raise CancelledError where it waits."""
+        ...
+
+
+class Driver(Protocol):
+    """Who answers the requests of a connection."""
+
+    def exchange(self, protocol: "HttpProtocol", connection: Connection, framing: Framing) -> HttpExchange:
+        """The request whose head came, not yet started."""
+        ...
+
+    def close(self) -> None:
+        """The connection is lost: no more requests come of it; one that is at work goes on to its end."""
+        ...

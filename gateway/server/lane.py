@@ -1,0 +1,137 @@
+"""The lane: the pipeline run straight over a connection, without ASGI and without a task.
+
+Rule: a request is stepped in the callback that brought it, and then in the callback of each future that it waits for.
+Invariant: to what it awaits it is a task: `asyncio.current_task()` names it, and `cancel` works as on one.
+
+A task costs its making, a place in asyncio's list of all tasks and one turn of the loop before its first step: measured
+in docs/decisions/003.
+"""
+
+import asyncio
+import logging
+from asyncio.tasks import _enter_task, _leave_task
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from gateway.kernel.framing import Framing
+from gateway.model.connection import Connection
+from gateway.pipeline import handle
+from gateway.server.exchange import HttpExchange, Work
+from gateway.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from gateway.server.protocol import HttpProtocol
+
+log = logging.getLogger(__name__)
+
+
+class Lane:
+    """Answers with the pipeline."""
+
+    def __init__(self, current: Callable[[], Snapshot], working: set[Work]) -> None:
+        """`current` is asked once a request. `working`: the requests of this process that wait for something."""
+        self.current = current
+        self.working = working
+
+    def exchange(self, protocol: "HttpProtocol", connection: Connection, framing: Framing) -> "LaneExchange":
+        """See gateway.server.exchange.Driver."""
+        return LaneExchange(self, protocol, connection, framing)
+
+    def close(self) -> None:
+        """See gateway.server.exchange.Driver: all connections share it, and it keeps nothing of any."""
+
+
+class LaneExchange(HttpExchange):
+    """An exchange that carries itself: the least that asyncio wants of a task of a library's own."""
+
+    __slots__ = ("_asked", "_context", "_coroutine", "_lane", "_thrown", "_waits_for")
+
+    def __init__(self, lane: Lane, protocol: "HttpProtocol", connection: Connection, framing: Framing) -> None:
+        super().__init__(protocol, connection, framing)
+        self._lane = lane
+        self._coroutine: Coroutine[Any, None, None] | None = None
+        self._context = copy_context()
+        self._waits_for: asyncio.Future[Any] | None = None
+        self._thrown: BaseException | None = None  # goes in with the next step
+        self._asked = 0  # times that it was cancelled
+
+    def start(self) -> None:
+        """Run the pipeline as far as it goes without waiting."""
+        self._coroutine = handle(self, self._lane.current())
+        self._context.run(self._step)
+        if self._coroutine is not None:
+            self._lane.working.add(self)
+
+    # What asyncio asks of a task
+
+    def cancel(self, msg: str | None = None) -> bool:
+        """As asyncio.Task.cancel."""
+        if self._coroutine is None:
+            return False
+        self._asked += 1
+        if self._waits_for is None or not self._waits_for.cancel(msg):
+            self._thrown = asyncio.CancelledError(*(() if msg is None else (msg,)))
+        return True
+
+    def cancelling(self) -> int:
+        """As asyncio.Task.cancelling."""
+        return self._asked
+
+    def uncancel(self) -> int:
+        """As asyncio.Task.uncancel."""
+        self._asked = max(0, self._asked - 1)
+        return self._asked
+
+    def done(self) -> bool:
+        """As asyncio.Task.done."""
+        return self._coroutine is None
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """As asyncio.Task.get_loop."""
+        return self.protocol.loop
+
+    # Stepping
+
+    def _step(self, _done: "asyncio.Future[Any] | None" = None) -> None:
+        """Go on until it waits again or ends. In the way of asyncio.Task, whose C code is the model of each line."""
+        coroutine, thrown, loop = self._coroutine, self._thrown, self.protocol.loop
+        assert coroutine is not None  # noqa: S101 - for the type checker; nothing calls back behind the end
+        self._waits_for = None
+        _enter_task(loop, self)  # type: ignore[arg-type] # asyncio asks for no more than is here
+        try:
+            if thrown is None:
+                waits_for = coroutine.send(None)  # what a future failed with is raised by its own `__await__`
+            else:
+                self._thrown = None
+                waits_for = coroutine.throw(thrown)
+        except (StopIteration, asyncio.CancelledError):
+            self._ended()
+        except Exception:
+            log.exception("the pipeline failed")
+            self._ended()
+        else:
+            if getattr(waits_for, "_asyncio_future_blocking", False):
+                waits_for._asyncio_future_blocking = False  # noqa: SLF001 - Future.__await__ asks it of who takes it
+                self._waits_for = waits_for
+                waits_for.add_done_callback(self._step, context=self._context)
+                if self._thrown is not None and waits_for.cancel():
+                    self._thrown = None  # it was cancelled while it ran
+            else:
+                self._yielded(waits_for)
+        finally:
+            _leave_task(loop, self)  # type: ignore[arg-type] # as above
+
+    def _yielded(self, what: object) -> None:
+        """A bare yield is one turn of the loop, as asyncio.sleep(0) means it; anything else is a mistake."""
+        if what is not None:
+            self._thrown = RuntimeError("the pipeline awaits what is no future of asyncio")
+        self.protocol.loop.call_soon(self._step, context=self._context)
+
+    def _ended(self) -> None:
+        self._coroutine = None
+        self._lane.working.discard(self)
+        if not self.complete and not self.gone:
+            self.abort()
