@@ -43,7 +43,7 @@ def entry(issuer: Issuer, feed: JwksFeed, **changes: Any) -> Any:
 async def test_keys_are_found_by_discovery_and_verify_a_token() -> None:
     results: list[tuple[str, bool]] = []
     async with provider() as held, feeding(settings(held.url), on_refresh=lambda *r: results.append(r)) as feed:
-        await until(lambda: feed.current, what="keys")
+        await until(lambda: feed.current and feed._flight is None, what="keys")
         judged = stage([entry(held.issuer, feed)])
         assert await reason(judged, request(f"Bearer {held.issuer.token()}", now=time.time())) is None
         assert feed.age() == pytest.approx(0, abs=2)
@@ -55,13 +55,13 @@ async def test_the_second_address_is_rfc_8414s() -> None:
         issuer = f"{held.url}/tenant"
         held.page("/.well-known/oauth-authorization-server/tenant", {"issuer": issuer, "jwks_uri": f"{held.url}/jwks"})
         async with feeding(settings(issuer)) as feed:
-            await until(lambda: feed.current, what="keys")
+            await until(lambda: feed.current and feed._flight is None, what="keys")
             assert held.asked["/tenant/.well-known/openid-configuration"] == 1
 
 
 async def test_a_configured_jwks_uri_asks_for_no_discovery() -> None:
     async with provider() as held, feeding(settings("https://elsewhere.example", jwks_uri=f"{held.url}/jwks")) as feed:
-        await until(lambda: feed.current, what="keys")
+        await until(lambda: feed.current and feed._flight is None, what="keys")
         assert set(held.asked) == {"/jwks"}
 
 
@@ -128,7 +128,7 @@ async def test_K3_unusable_keys_are_skipped_and_the_rest_kept(caplog: pytest.Log
         odd: list[Any] = [{"kty": "XX"}, {**good[0], "kid": "enc", "use": "enc"}, {"kty": "oct", "k": "c2VjcmV0"}, 5]
         held.page("/jwks", {"keys": [*odd, *good]})
         async with feeding(settings(held.url)) as feed:
-            await until(lambda: feed.current, what="keys")
+            await until(lambda: feed.current and feed._flight is None, what="keys")
             judged = stage([entry(held.issuer, feed)])
             assert await reason(judged, request(f"Bearer {held.issuer.token()}", now=time.time())) is None
     assert "key 2 is ignored" in caplog.text
@@ -137,7 +137,7 @@ async def test_K3_unusable_keys_are_skipped_and_the_rest_kept(caplog: pytest.Log
 
 async def test_K5_a_new_key_is_fetched_when_a_token_names_it() -> None:
     async with provider() as held, feeding(settings(held.url), cooldown=60.0) as feed:
-        await until(lambda: feed.current, what="keys")
+        await until(lambda: feed.current and feed._flight is None, what="keys")
         judged = stage([entry(held.issuer, feed)])
         held.issuer.rotate()
         held.publish()
@@ -147,7 +147,7 @@ async def test_K5_a_new_key_is_fetched_when_a_token_names_it() -> None:
 
 async def test_K5_a_flood_of_unknown_kids_costs_one_fetch_and_evicts_nothing() -> None:
     async with provider() as held, feeding(settings(held.url), cooldown=60.0) as feed:
-        await until(lambda: feed.current, what="keys")
+        await until(lambda: feed.current and feed._flight is None, what="keys")
         judged = stage([entry(held.issuer, feed)])
         good = request(f"Bearer {held.issuer.token()}", now=time.time())
         assert await reason(judged, good) is None
@@ -160,7 +160,7 @@ async def test_K5_a_flood_of_unknown_kids_costs_one_fetch_and_evicts_nothing() -
 
 async def test_K5_after_the_cooldown_an_unknown_kid_is_asked_for_again() -> None:
     async with provider() as held, feeding(settings(held.url), cooldown=0.05) as feed:
-        await until(lambda: feed.current, what="keys")
+        await until(lambda: feed.current and feed._flight is None, what="keys")
         judged = stage([entry(held.issuer, feed)])
         unknown = request(f"Bearer {held.issuer.token(headers={'kid': 'new'})}", now=time.time())
 
@@ -200,7 +200,7 @@ async def test_K6_the_last_good_keys_serve_on_until_they_are_stale() -> None:
     async with provider() as held:
         source = settings(held.url, refresh=0.05, max_stale=1000.0)
         async with feeding(source, clock=clock, on_refresh=lambda _, ok: results.append(ok)) as feed:
-            await until(lambda: feed.current, what="keys")
+            await until(lambda: feed.current and feed._flight is None, what="keys")
             judged = stage([entry(held.issuer, feed)])
             ctx = request(f"Bearer {held.issuer.token()}", now=time.time())
             held.page("/jwks", b"", 500)
@@ -259,7 +259,7 @@ async def test_K8_a_slow_issuer_holds_up_nobody_else() -> None:
 
 async def test_an_unchanged_key_set_stays_the_same_object() -> None:
     async with provider() as held, feeding(settings(held.url, refresh=0.02)) as feed:
-        await until(lambda: feed.current, what="keys")
+        await until(lambda: feed.current and feed._flight is None, what="keys")
         first = feed.current
         await until(lambda: held.asked["/jwks"] > 3, what="refreshes")
         assert feed.current is first
@@ -285,7 +285,7 @@ async def test_a_provider_says_when_its_keys_are_stale_within_bounds(fields: dic
     async with provider() as held:
         held.page("/jwks", held.issuer.jwks(), **fields)
         async with feeding(settings(held.url)) as feed:
-            await until(lambda: feed.current, what="keys")
+            await until(lambda: feed.current and feed._flight is None, what="keys")
             assert feed._pace == pace
             assert 0.79 * pace < feed._pause() <= pace
 
@@ -302,7 +302,7 @@ async def test_K4_what_a_provider_calls_stale_soon_is_fetched_soon() -> None:
 
 async def test_a_key_that_is_gone_stops_its_tokens_within_a_refresh_remembered_or_not() -> None:
     async with provider() as held, feeding(settings(held.url, refresh=0.1)) as feed:
-        await until(lambda: feed.current, what="keys")
+        await until(lambda: feed.current and feed._flight is None, what="keys")
         judged = stage([entry(held.issuer, feed)])
         remembered = request(f"Bearer {held.issuer.token()}", now=time.time())
         unseen = request(f"Bearer {held.issuer.token(sub='other')}", now=time.time())
@@ -391,7 +391,7 @@ async def test_the_last_good_keys_outlive_the_process(tmp_path: Path) -> None:
 async def test_a_closed_feed_runs_nothing_and_stays_readable() -> None:
     async with provider() as held:
         async with feeding(settings(held.url, refresh=0.02)) as feed:
-            await until(lambda: feed.current, what="keys")
+            await until(lambda: feed.current and feed._flight is None, what="keys")
         await feed.close()
         assert len(asyncio.all_tasks()) == len([task for task in asyncio.all_tasks() if "JwksFeed" not in repr(task)])
         assert feed.current is not None
