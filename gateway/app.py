@@ -6,6 +6,7 @@ Invariant: what the pipeline is given never changes behind its back (a server ma
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from gateway.kernel.framing import judge
 from gateway.kernel.patterns.blocks import unmapped
 from gateway.model.connection import Connection, IPAddress
 from gateway.model.exchange import ClientGone
+from gateway.model.reason import Reason
 from gateway.model.request import RawHeaders, RequestHead
 from gateway.pipeline import handle
 from gateway.snapshot import Snapshot
@@ -107,6 +109,9 @@ class AsgiExchange:
             await self._send({"type": "http.response.body", "body": body, "more_body": not end})
         except OSError as gone:
             raise ClientGone from gone
+        except ValueError:
+            self.started = False  # the server judged the head and wrote nothing of it
+            raise
 
     async def send(self, data: bytes, *, end: bool) -> None:
         try:
@@ -125,12 +130,14 @@ class AnyServer:
     """A `Wire` made of an ASGI scope alone, for servers that are not ours. Knows no TLS facts."""
 
     def __init__(self, scope: Scope, receive: Receive, listener: str) -> None:
-        # copied before the first receive(): uvicorn with httptools appends trailers to this very list
+        # copied before the first receive(): a server may append trailers to this very list
         headers = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
         target: bytes = scope.get("raw_path") or scope["path"].encode()
         if scope["query_string"]:
             target += b"?" + scope["query_string"]
         self.head = judge(scope["method"], target, scope["http_version"], headers).head
+        if any(name == b"transfer-encoding" for name, _ in headers) and _merges_trailers(receive):
+            self.head = replace(self.head, has_body=False, fault=Reason.AMBIGUOUS_FRAMING)
         peer, local = scope.get("client"), scope.get("server")
         self.connection = Connection(
             listener,
@@ -179,6 +186,15 @@ class AnyServer:
         if self._callback is not None:
             callback, self._callback = self._callback, None
             callback()
+
+
+def _merges_trailers(receive: Receive) -> bool:
+    """True under uvicorn's own httptools protocol.
+
+    There the trailers of a chunked message that came in one piece stand among its headers before an application is
+    asked, and nothing tells them apart any more.
+    """
+    return type(getattr(receive, "__self__", None)).__module__ == "uvicorn.protocols.http.httptools_impl"
 
 
 def plain_address(text: str) -> IPAddress:

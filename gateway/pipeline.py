@@ -35,7 +35,7 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     try:
         principal = trace.principal = await gw.authenticate(ctx, route)
     except Refused as refused:
-        if refused.reason.failed_credential:
+        if refused.failed_credential:
             await gw.ratelimit.failed_credential(ctx, route)  # to the address, never to whom the credential names
         raise
     trace.step(Stage.POSTURE)

@@ -225,7 +225,7 @@ class Client:
             if bodyless or answer.status in (204, 304) or answer.status < 200:
                 return answer
             if answer.header(b"transfer-encoding") == b"chunked":
-                while size := int(await self.reader.readline(), 16):
+                while size := int(await self.reader.readuntil(b"\r\n"), 16):
                     answer.body += (await self.reader.readexactly(size + 2))[:-2]
                 await self.reader.readexactly(2)
             elif (length := answer.header(b"content-length")) is not None:

@@ -43,7 +43,10 @@ class Report:
             if not reached:
                 rows.append((stage, "not reached", ""))
             elif refused is not None and self._refused_at is stage:
-                rows.append((stage, "refused", _joined(refused.reason.code, refused.detail or self._allowed)))
+                detail = _joined(refused.reason.code, refused.detail or self._allowed)
+                if stage is Stage.AUTHENTICATE:
+                    detail += _shadowed(self.verdict)
+                rows.append((stage, "refused", detail))
                 reached = False
             elif stage is Stage.POSTURE or not self._takes_part(stage):
                 rows.append((stage, "ok", "nothing is asked"))
@@ -84,7 +87,7 @@ class Report:
             case Stage.ADDRESS_LIMIT | Stage.CALLER_LIMIT:
                 return self._limits(by_address=stage is Stage.ADDRESS_LIMIT)
             case Stage.AUTHENTICATE:
-                return _who(verdict)
+                return _who(verdict) + _shadowed(verdict)
         if ctx.preflight is not None:
             return f"preflight from {ctx.preflight.origin} for {ctx.preflight.method}"
         return f"{verdict.rule} allows" if verdict.rule is not None else "the route is public"
@@ -179,6 +182,16 @@ def _who(verdict: Verdict) -> str:
         return "anonymous"
     proofs = [f"workload {principal.workload.id}"] if principal.workload is not None else []
     return " and ".join([*proofs, f"user {principal.user.id}"] if principal.user is not None else proofs)
+
+
+def _shadowed(verdict: Verdict) -> str:
+    """What became of a token of an issuer in shadow."""
+    return "".join(
+        f"; issuer {shadow.name} is in shadow: its token counts as not sent, and would be "
+        f"{'taken' if shadow.effect is Effect.ALLOW else 'refused'}"
+        for shadow in verdict.shadows
+        if shadow.kind == "issuer"
+    )
 
 
 def _joined(code: str, detail: str) -> str:

@@ -40,7 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop; returns the exit code. Raises CannotTell, ConfigInvalid, ConfigUnreadable."""
     from gateway.config.load import load
-    from gateway.control import logs
     from gateway.control.runtime import Unusable
     from gateway.control.worker import WorkerSettings
 
@@ -49,7 +48,6 @@ def run(args: argparse.Namespace) -> int:
 
     config = load_again()
     output.print_problems((), config.warnings)
-    logs.configure(config.log.level, config.log.format)
     settings = WorkerSettings(load_again)
     try:
         return _one(config, settings) if config.workers == 1 else _several(config, settings)
@@ -98,11 +96,14 @@ def _one(config: "Config", settings: "WorkerSettings") -> int:
     """Serve in this process."""
     from dataclasses import replace
 
+    from gateway.control import logs
     from gateway.control.worker import open_sockets, serve
 
     sockets = open_sockets(config)
-    if config.admin is not None:
-        bound, guard, context = _open_admin(config)
+    admin = _open_admin(config) if config.admin is not None else None
+    logs.configure(config.log.level, config.log.format)
+    if admin is not None:
+        bound, guard, context = admin
 
         def make_side(worker: "Worker") -> "Side":
             from gateway.admin import admin_app
@@ -117,6 +118,7 @@ def _several(config: "Config", settings: "WorkerSettings") -> int:
     """Keep workers running, and a process that answers for them on the admin address."""
     from dataclasses import replace
 
+    from gateway.control import logs
     from gateway.control.runtime import Unusable
     from gateway.control.supervisor import UNUSABLE, Child, Supervisor, WorkerSockets
     from gateway.control.worker import serve
@@ -124,6 +126,7 @@ def _several(config: "Config", settings: "WorkerSettings") -> int:
     at_work = config
     sockets = WorkerSockets(config, config.workers)
     admin = _open_admin(config) if config.admin is not None else None
+    logs.configure(config.log.level, config.log.format)
     directory = Path(tempfile.mkdtemp(prefix="gateway-"))  # mode 0700
 
     def worker(number: int) -> Callable[[int], int]:

@@ -78,6 +78,26 @@ class Text(str):
         return made
 
 
+class Expression(Text):
+    """CEL, and where its first character stands when it is written in one line as it is."""
+
+    __slots__ = ("begins",)
+    begins: Place | None
+
+    @classmethod
+    def at(cls, value: str, begins: Place | None) -> Self:
+        """`begins` is None for a text over several lines or with escapes."""
+        made = cls(value)
+        made.begins = begins
+        return made
+
+    def place(self, line: int, column: int) -> Place | None:
+        """Where a character of the expression stands in the file."""
+        if self.begins is None or line != 1:
+            return None
+        return Place(self.begins.file, self.begins.line, self.begins.column + column - 1)
+
+
 class Number(float):
     """A number with a fraction or exponent, as it was written."""
 
@@ -134,13 +154,20 @@ class _Frame:
 
 
 class Document:
-    """One file: its value, and what is wrong with its writing."""
+    """One file: its value, and what is wrong with its writing.
 
-    def __init__(self, text: str, file: str, substitute: Substitute) -> None:
+    With `several`, as other programs write theirs: a value for each document (`roots`), and keys that look like
+    numbers are texts.
+    """
+
+    def __init__(self, text: str, file: str, substitute: Substitute, *, several: bool = False) -> None:
         self.root: object = None
+        self.roots: list[object] = []
+        self.roots_at: list[Place] = []
         self.problems: list[Problem] = []
         self._file = file
         self._substitute = substitute
+        self._several = several
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[object, int, int]] = {}  # value, weight, height
         self._aliased = 0
@@ -183,9 +210,13 @@ class Document:
             self._put(frame.target, frame.target.where, frame.anchor, frame.weight, frame.height)
         elif isinstance(event, yaml.AliasEvent):
             self._alias(event)
+        elif isinstance(event, yaml.DocumentEndEvent):
+            self.roots.append(self.root)
         elif isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
-            if self._documents > 1:
+            self._anchors.clear()  # they are a document's own
+            self.roots_at.append(self._place(event.start_mark))
+            if self._documents > 1 and not self._several:
                 self._stop(
                     self._place(event.start_mark), "a second document: a file holds one", "remove it and the ---"
                 )
@@ -198,7 +229,10 @@ class Document:
         if self._expects_key():
             self._key(event.value, where, plain=plain)
             return
-        self._put(self._value(event.value, where, plain=plain), where, event.anchor)
+        value = self._value(event.value, where, plain=plain)
+        if isinstance(value, str) and self._in_expression():
+            value = Expression.at(value, self._begins(event, where))
+        self._put(value, where, event.anchor)
 
     def _value(self, text: str, where: Place, *, plain: bool) -> object:
         if "${" not in text or self._in_expression():
@@ -212,6 +246,17 @@ class Document:
             return replaced
         whole = text.startswith("${") and text.find("}") == len(text) - 1
         return Text(replaced, variable=whole)
+
+    @staticmethod
+    def _begins(event: yaml.ScalarEvent, where: Place) -> Place | None:
+        """Where the first character of a scalar stands, if what stands there is the scalar letter by letter."""
+        quotes = 1 if event.style in ("'", '"') else 0
+        if event.start_mark is None or event.end_mark is None:
+            return None
+        as_written = event.end_mark.index - event.start_mark.index == len(event.value) + 2 * quotes
+        if event.style in ("|", ">") or "\n" in event.value or not as_written:
+            return None
+        return Place(where.file, where.line, where.column + quotes)
 
     def _in_expression(self) -> bool:
         """True for an entry of `when` or `require`: CEL, in which nothing is replaced."""
@@ -229,7 +274,7 @@ class Document:
             return
         if text == "<<":
             self._fault(where, "merge keys are not part of YAML 1.2: write the keys out")
-        elif not isinstance(core_scalar(text), Text):
+        elif not self._several and not isinstance(core_scalar(text), Text):
             self._fault(where, f'a key is a text: write "{text}" in quotes')
 
     def _open(self, event: yaml.CollectionStartEvent) -> None:

@@ -52,10 +52,13 @@ class Effective:
 
     def _value(self, held: object, field: FieldInfo | None, path: Loc) -> Value:
         if isinstance(held, Node):
-            return self._node(held, path)
+            short = held.short()
+            return self._node(held, path) if short is None else Value(short)
         if isinstance(held, Mapping):
             return Value({str(key): self._value(value, None, (*path, str(key))) for key, value in held.items()})
         if isinstance(held, tuple):
+            if len(held) == 1 and isinstance(held[0], Node) and held[0].short() is not None:
+                return Value(held[0].short())
             return Value([self._value(value, None, (*path, index)) for index, value in enumerate(held)])
         return Value(self._scalar(held, field))
 

@@ -13,13 +13,18 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from gateway.config.schema import Config, Endpoint, Jwks, Node
+from gateway.config.schema import Balance, Config, Endpoint, Jwks, Node, Percent, WeightedUpstream
 from gateway.config.schema.scalars import is_size
 from gateway.config.schema.units import in_bytes, in_words
 
 _VARIABLE = {"type": "string", "pattern": r"^\$\{[A-Za-z_]"}
-_SHORT = {Endpoint.__name__: "its URL", Jwks.__name__: "a file"}  # what a text may stand for
-_ONE_OR_SOME = {("Rule", "from"), ("Rule", "to")}  # one mapping stands for a list of one
+_SHORT = {  # what a text may stand for
+    Balance.__name__: "the policy",
+    Endpoint.__name__: "its URL",
+    Jwks.__name__: "a file",
+    WeightedUpstream.__name__: "its name",
+}
+_ONE_OR_SOME = {("Rule", "from"), ("Rule", "to"), ("Route", "upstream")}  # one stands for a list of one
 _NUMBER_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 
@@ -71,7 +76,8 @@ def _describe(model: type[Node], shape: dict[str, Any]) -> None:
 def _widened(held: dict[str, Any], *, one_or_some: bool) -> dict[str, Any]:
     """What may be written besides: a variable for a number or boolean, one mapping for a list."""
     if one_or_some:
-        return {"anyOf": [held["items"], held]}
+        some = next(one for one in (held, *held.get("anyOf", ())) if "items" in one)
+        return {"anyOf": [some["items"], some]}
     if held.get("type") in ("integer", "boolean"):
         return {"anyOf": [held, _VARIABLE]}
     return {**held, "anyOf": [one for one in held["anyOf"] if one != {"type": "null"}]} if "anyOf" in held else held
@@ -82,6 +88,8 @@ def _default(field: FieldInfo) -> object:
     value = field.default
     if isinstance(value, bool | str):
         return value
+    if isinstance(value, Percent):
+        return str(value)
     if isinstance(value, float):
         return in_words(value)
     if isinstance(value, int):

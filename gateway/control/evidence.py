@@ -22,8 +22,10 @@ from gateway.kernel.x509.trust import Trust, parse_certificates
 from gateway.model.json import JSON, Claims
 from gateway.model.principal import User, Workload
 from gateway.model.reason import Reason
-from gateway.stages.authenticate.assumed import FOREVER, AssumedCertificate, AssumedToken, FixedKeys
+from gateway.stages.authenticate.assumed import AssumedCertificate, AssumedToken, FixedKeys
+from gateway.stages.authenticate.authenticators.introspection import is_jwt
 from gateway.stages.authenticate.authenticators.jwt import JwtVerifier
+from gateway.stages.authenticate.claims import FOREVER
 from gateway.stages.authenticate.evidence import CertificateJudge, TokenVerifier
 from gateway.stages.authenticate.issuer import TrustedIssuer
 from gateway.stages.authenticate.keys import KeySet, parse_key_set
@@ -74,7 +76,9 @@ def assumed_token(
     whole: Claims = {**filled, **claims}
     verifier = AssumedToken(keyless_issuers(config)[chosen.name], whole)
     subject = whole.get("sub")
-    presented = User(chosen.issuer, chosen.name, subject, whole, FOREVER) if isinstance(subject, str) else None
+    presented = None
+    if isinstance(subject, str) and chosen.mode == "enforce":
+        presented = User(chosen.issuer, chosen.name, subject, whole, FOREVER)
     return TokenEvidence(verifier, "assumed", presented)
 
 
@@ -85,6 +89,8 @@ def keyless_issuers(config: Config) -> dict[str, TrustedIssuer]:
 
 def real_token(config: Config, token: str, jwks: Path | None) -> TokenEvidence:
     """A token that is really verified, by the keys in a file: `jwks`, else the issuer's own. Raises CannotJudge."""
+    if not is_jwt(token) and any(issuer.introspection is not None for issuer in config.issuers.values()):
+        raise CannotJudge("only its issuer can read an opaque token: give what it says with --claims")
     said = _unverified_issuer(token)
     chosen = next((issuer for issuer in config.issuers.values() if issuer.issuer == said), None)
     if chosen is None:

@@ -164,12 +164,12 @@ class Offline:
             where = refused.where or (trace.route.where if trace.route is not None else None)
             return Verdict(
                 refused.reason.effect, refused.reason.status, refused, trace, principal, refused.rule, where, judged,
-                refused.shadows, refused.audited, at_handshake,
+                trace.shadows, refused.audited, at_handshake,
             )  # fmt: skip
         assert permit is not None  # noqa: S101 - decide gives one or refuses
         return Verdict(
             Effect.ALLOW, self._status(permit), None, trace, principal, permit.rule, permit.where, judged,
-            permit.shadows, permit.audited,
+            trace.shadows, permit.audited,
         )  # fmt: skip
 
     def _status(self, permit: Permit) -> int | None:

@@ -24,7 +24,7 @@ from gateway.model.principal import User
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RequestHead
-from gateway.stages.authenticate.assumed import FOREVER
+from gateway.stages.authenticate.claims import FOREVER
 from gateway.stages.authenticate.evidence import VerifiedToken
 
 _PROXIED = ("x-forwarded-", "x-request-id")  # what a trusted proxy says is in the record's own members already
@@ -37,6 +37,9 @@ class RecordedToken:
     def __init__(self, token: VerifiedToken | None) -> None:
         """None: its issuer is not trusted any more."""
         self._token = token
+
+    def method(self, token: str) -> str:
+        return "jwt"
 
     async def verify(self, token: str, now: float) -> VerifiedToken:
         """Raises Refused(TOKEN_ISSUER)."""
@@ -94,6 +97,10 @@ class Recorded:
                 return need.name in self.headers or self._lacks_header(need.name)
             case "claim":
                 return self.decision.subject is None or self._shows_claim(need.path)
+            case "token":
+                return self.decision.subject is None
+            case "certificate":
+                return self.decision.workload is None
             case "peer":
                 return not listener.trusted_proxies
         return False
@@ -150,7 +157,7 @@ class Sources:
         claims = self._claims(decision)
         user = User(issuer.issuer, issuer.name, decision.subject, claims, FOREVER)
         held = _names_in(claims.get("aud")) or issuer.audiences or frozenset("*")
-        verified = VerifiedToken(user, issuer, held, 0.0, FOREVER, ())
+        verified = VerifiedToken(user, issuer, held, 0.0, FOREVER, (), key_bound=False)
         return TokenEvidence(RecordedToken(verified), "recorded", user)
 
     def _claims(self, decision: Decision) -> Mapping[str, JSON]:

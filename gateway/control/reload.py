@@ -101,13 +101,13 @@ class Reloader:
             if errors:
                 return errors, config
             parts = runtime.prepare(config)
+            parts.sources.reload()  # files under an unchanged config, before contexts are made of what they hold
             contexts = await asyncio.to_thread(build_contexts, config, parts.sources.trust.current)
         except ConfigInvalid as invalid:
             return [f"{problem.where}: error: {problem}" for problem in invalid.errors], None
         except (ConfigUnreadable, Unusable, TlsUnusable) as error:
             return [str(error)], config
         await runtime.adopt(parts)
-        parts.sources.reload()
         for name, listener in self._listeners.items():
             listener.limits = listener_limits(config.listeners[name], config.workers)
             listener.contexts = contexts[name]

@@ -89,6 +89,7 @@ class Runtime:
         parts.sources.start()
         await parts.sources.settle(_SETTLE_SECONDS)
         self._parts = parts
+        parts.sources.observe(self.metrics.jwks_age)
         parts.upstreams.swap_in(self.metrics)
         if before is not None:
             await self._let_go(before, parts)

@@ -58,6 +58,7 @@ class Supervisor:
     def run(self) -> int:
         """Until told to stop, or until the workers cannot be started; returns the exit code."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # in a child: until it listens to it, the signal must not end it
         gc.freeze()  # what is loaded by now is never collected: collecting would copy the shared pages
         try:
             for child in self._children:

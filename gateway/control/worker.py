@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -80,6 +81,7 @@ class Worker:
                 name,
                 listener_limits(listener, config.workers),
                 observer,
+                address=f"{'http' if listener.tls is None else 'https'}://{_address(sockets[name])}",
                 contexts=contexts[name],
                 redirect=listener_redirect(config, listener, ports),
             )
@@ -103,6 +105,8 @@ class Worker:
         await runtime.adopt(parts)
         self._reloader.started()
         record_config(parts.audit, digest=parts.config.digest, ok=True, inputs=input_names(parts.config))
+        if self._settings.number == 0:
+            log.info("config %s is at work: %s", parts.config.digest[:12], ", ".join(map(str, self.listeners.values())))
         side = self._settings.make_side(self) if self._settings.make_side is not None else None
         watch = asyncio.create_task(self._reloader.watch())
         if self._settings.lifeline is not None:
@@ -176,6 +180,11 @@ class Worker:
         self._server.stop()
 
 
+def _address(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def open_sockets(config: Config, *, shared: bool = False) -> dict[str, socket.socket]:
     """A listening socket a listener. Raises OSError, naming the address in one line; then none stays open.
 
@@ -201,5 +210,6 @@ def serve(config: Config, sockets: Sockets, settings: WorkerSettings) -> int:
             raise Unusable(str(error)) from error
         return await worker.run()
 
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the loop listens to it, the signal must not end the process
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())

@@ -6,7 +6,7 @@ Invariant: no message of an error here holds a piece of its input, for the input
 
 import binascii
 import json
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from math import isfinite
 from typing import NoReturn
 
@@ -37,6 +37,11 @@ def decode_base64url(data: bytes) -> bytes:
     if b64encode(octets) != standard or b"+" in data or b"/" in data or b"=" in data:
         raise NotStrict("base64url with padding, the wrong alphabet or stray bits")
     return octets
+
+
+def encode_base64url(octets: bytes) -> bytes:
+    """The one spelling of `octets` that `decode_base64url` takes."""
+    return urlsafe_b64encode(octets).rstrip(b"=")
 
 
 def parse_json(data: bytes) -> JSON:

@@ -32,7 +32,8 @@ class Exchange(Protocol):
     async def read(self) -> bytes:
         """The next piece of the request body, b"" at its end.
 
-        Raises ClientGone, or Refused with AMBIGUOUS_FRAMING or BAD_REQUEST when the rest cannot be parsed.
+        Raises ClientGone, or Refused: AMBIGUOUS_FRAMING or BAD_REQUEST when the rest cannot be parsed, REQUEST_TIMEOUT
+        when it does not come.
         Back pressure: the driver stops reading from the socket while nobody asks.
         """
         ...

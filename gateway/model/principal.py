@@ -3,6 +3,7 @@
 from gateway.model.connection import IPAddress
 from gateway.model.json import Claims
 from gateway.model.noun import noun
+from gateway.model.shadow import Shadow
 
 
 @noun
@@ -43,6 +44,7 @@ class Principal:
     workload: Workload | None
     user: User | None
     client_ip: IPAddress
+    shadows: tuple[Shadow, ...] = ()  # tokens of issuers in shadow: judged, and counted as not sent
 
     @property
     def anonymous(self) -> bool:

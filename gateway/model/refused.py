@@ -15,6 +15,7 @@ class Challenge:
     acr: tuple[str, ...] = ()  # step_up_required
     max_age: int | None = None  # step_up_required, seconds
     certificate: bool = False  # only a certificate would do
+    nonce: str | None = None  # dpop_invalid: what the next proof has to hold, which is all that was missing
 
 
 class Refused(Exception):  # noqa: N818 - it is a verdict, not an error
@@ -48,3 +49,8 @@ class Refused(Exception):  # noqa: N818 - it is a verdict, not an error
         self.audited = audited  # AUDIT rules that matched before the refusal
         self.upstream: str | None = None  # set by forward, for the outcome's record: who failed
         self.endpoint: str | None = None
+
+    @property
+    def failed_credential(self) -> bool:
+        """True when a credential was sent and did not hold; to be asked for a nonce is a step of the protocol."""
+        return self.reason.failed_credential and (self.challenge is None or self.challenge.nonce is None)

@@ -14,6 +14,7 @@ from gateway.model.principal import Principal
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext, RequestHead
 from gateway.model.route import Route
+from gateway.model.shadow import Shadow
 
 
 class Stage(StrEnum):
@@ -66,6 +67,13 @@ class Trace:
         self.posture: Posture | None = None
         self.permit: Permit | None = None
         self.refused: Refused | None = None
+
+    @property
+    def shadows(self) -> tuple[Shadow, ...]:
+        """What things in shadow would have done, in the order of the stages."""
+        before = self.principal.shadows if self.principal is not None else ()
+        last = self.refused if self.refused is not None else self.permit
+        return before + last.shadows if last is not None else before
 
     def step(self, stage: Stage) -> None:
         """A stage begins. Tracers that measure or tell override this."""

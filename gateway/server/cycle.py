@@ -31,7 +31,7 @@ HIGH_WATER = 65536  # bytes of a body that are kept while nobody asks for them
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 _DISCONNECT: Message = {"type": "http.disconnect"}
 _OURS = frozenset((b"content-length", b"transfer-encoding", b"connection", b"date", b"keep-alive"))
-_STATUS_LINES = {status: b"HTTP/1.1 %d \r\n" % status for status in range(200, 600)} | {
+STATUS_LINES = {status: b"HTTP/1.1 %d \r\n" % status for status in range(200, 600)} | {
     status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in http.HTTPStatus
 }
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -130,6 +130,8 @@ class Cycle:
     def on_gone(self, callback: Callable[[], None] | None) -> None:
         """Call back when the connection is lost before the answer is whole."""
         self._callback = callback
+        if self.gone:
+            self.lost()
 
     # ASGI
 
@@ -183,7 +185,7 @@ class Cycle:
     def _begin(self, data: bytes, end: bool) -> bytes:
         """The head, and with it the first piece."""
         status, method = self._status, self.head.method
-        lines = [_STATUS_LINES[status]]
+        lines = [STATUS_LINES[status]]
         length: int | None = None
         dated = False
         for pair in self._headers:

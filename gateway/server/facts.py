@@ -1,4 +1,4 @@
-"""What is known of a TLS session, read once when its handshake is done.
+"""What is known of a connection and its TLS session, read once when the handshake is done.
 
 Rule: identity is read from the DER of what the client sent, never from the `ssl` module's parsed form (which holds
 ambiguous text). The chain is the one that was sent: a session that TLS 1.2 resumed has no verified one, and
@@ -9,10 +9,18 @@ Invariant: `chain` begins with the leaf, or is empty; it is bounded.
 import ssl
 from typing import Any
 
-from gateway.model.connection import TlsFacts
+from gateway.app import plain_address
+from gateway.model.connection import Connection, TlsFacts
 from gateway.server.tls import ServerSide
 
 _LONGEST_CHAIN = 10  # certificates that are looked at; a longer one fails to verify without them
+
+
+def read_connection(
+    listener: str, peer: tuple[str, int], local: tuple[str, int], session: ssl.SSLObject | None
+) -> Connection:
+    """All that is known of a connection before a byte of HTTP is read. `session`: None without TLS."""
+    return Connection(listener, plain_address(peer[0]), peer[1], plain_address(local[0]), local[1], tls_facts(session))
 
 
 def tls_facts(session: ssl.SSLObject | None) -> TlsFacts | None:

@@ -22,18 +22,23 @@ class Listener:
         limits: Limits,
         observer: Observer,
         *,
+        address: str = "",
         contexts: Contexts | None = None,
         redirect: Redirect | None = None,
     ) -> None:
-        """`contexts` is None for a listener without TLS."""
+        """`address`: for people. `contexts` is None for a listener without TLS."""
         self.name = name
         self.limits = limits
+        self.address = address
         self.observer = observer
         self.contexts = contexts
         self.redirect = redirect
         self.connections: set[HttpProtocol] = set()
         self.arriving: set[HttpProtocol] = set()  # accepted, in their handshake
         self.draining = False
+
+    def __str__(self) -> str:
+        return f"{self.name} on {self.address}"
 
     def __repr__(self) -> str:
         return f"Listener({self.name}, {len(self.connections)} connections{', draining' if self.draining else ''})"

@@ -12,14 +12,13 @@ import asyncio
 
 from starlette.types import ASGIApp
 
-from gateway.app import plain_address
 from gateway.kernel.framing import Framing
 from gateway.model.connection import Connection
 from gateway.model.reason import Reason
 from gateway.server.body import BadFraming, BodyReader, ChunkedBody, LengthBody
-from gateway.server.cycle import HIGH_WATER, Cycle
+from gateway.server.cycle import HIGH_WATER, STATUS_LINES, Cycle
 from gateway.server.deadline import Deadline
-from gateway.server.facts import tls_facts
+from gateway.server.facts import read_connection
 from gateway.server.head import MAX_TARGET, HeadParser, salvage
 from gateway.server.listener import Listener
 
@@ -27,16 +26,32 @@ _DRAINABLE = 65536  # bytes of an unwanted body that are read for the sake of th
 _LINGER_BYTES = 1 << 20  # bytes that are discarded after an answer that closes, so that the client can read it
 _LINGER = 1.0  # seconds of that
 _LAST_CHANCE = 1.0  # seconds that a client may still send its next request when the gateway drains
-_BARE = {
-    Reason.BAD_REQUEST: b"400 Bad Request",
-    Reason.REQUEST_TIMEOUT: b"408 Request Timeout",
-    Reason.TARGET_TOO_LONG: b"414 URI Too Long",
-    Reason.HEADERS_TOO_LARGE: b"431 Request Header Fields Too Large",
-}
 
 
 class HttpProtocol(asyncio.Protocol):
     """One client connection of a listener."""
+
+    __slots__ = (
+        "_connection",
+        "_cycle",
+        "_deadline",
+        "_deaf",
+        "_discarded",
+        "_drain",
+        "_head_begun",
+        "_parser",
+        "_read_paused",
+        "_reader",
+        "_rest",
+        "app",
+        "client",
+        "listener",
+        "loop",
+        "server",
+        "tasks",
+        "transport",
+        "write_paused",
+    )
 
     def __init__(
         self,
@@ -74,15 +89,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # streams only
         self.transport = transport
-        (peer_ip, peer_port), (local_ip, local_port) = self.client, self.server
-        self._connection = Connection(
-            self.listener.name,
-            plain_address(peer_ip),
-            peer_port,
-            plain_address(local_ip),
-            local_port,
-            tls_facts(transport.get_extra_info("ssl_object")),
-        )
+        session = transport.get_extra_info("ssl_object")
+        self._connection = read_connection(self.listener.name, self.client, self.server, session)
         self.listener.opened(self)
         limits = self.listener.limits
         self._deadline.arm(_LAST_CHANCE if self.listener.draining else limits.header_timeout, self._late)
@@ -221,7 +229,7 @@ class HttpProtocol(asyncio.Protocol):
         """Refuse what is no HTTP: there is no request that could be recorded or told more."""
         self._rest = b""
         self._deaf = True
-        self.transport.write(b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % _BARE[reason])
+        self.transport.write(STATUS_LINES[reason.status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
         self._finish()
 
     # Deadlines

@@ -1,16 +1,17 @@
 """What a balancer is: which endpoint takes the next request.
 
 Rule: no I/O, no clock; a choice costs the same with two endpoints and with two hundred.
-Invariant: a balancer holds no request; it sees weights and loads only.
+Invariant: a balancer holds no request; it sees names, weights and loads only.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 
 class Candidate(Protocol):
     """What a balancer sees of an endpoint."""
 
+    name: str  # the same in every process, and of no other candidate of its upstream
     weight: int
 
     @property
@@ -20,11 +21,16 @@ class Candidate(Protocol):
 
 
 class Balancer(Protocol):
-    """One way to choose, made anew for each set of candidates."""
+    """One way to choose, made anew whenever other candidates are usable."""
 
-    def __call__(self) -> int:
-        """The index of the candidate that takes the next request."""
+    def __call__(self, key: int | None = None) -> int:
+        """The index of the candidate that takes the next request.
+
+        `key`: 64 evenly spread bits that requests which belong together share, where the policy goes by one.
+        """
         ...
 
 
-MakeBalancer = Callable[[Sequence[Candidate]], Balancer]
+MakeBalancer: TypeAlias = Callable[
+    [Sequence[Candidate], Sequence[int]], Balancer
+]  # all, and the indexes that may serve

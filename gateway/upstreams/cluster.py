@@ -4,15 +4,31 @@ Rule: it lives over a reload when its settings are equal; new certificates rotat
 Invariant: what was retired ends with its last request; no request is dropped for a reload.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import NoReturn
 
 from gateway.kernel.cells import Counter
+from gateway.model.connection import IPAddress
+from gateway.model.permit import Permit
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
+from gateway.upstreams.addresses import AddressWatch
 from gateway.upstreams.balancer import Balancer
 from gateway.upstreams.balancers import BALANCERS
 from gateway.upstreams.dialer import Dialer
 from gateway.upstreams.endpoint import Endpoint
-from gateway.upstreams.identity import UpstreamTls
-from gateway.upstreams.settings import UpstreamSettings
+from gateway.upstreams.hash_key import hash_key
+from gateway.upstreams.health import HealthChecker
+from gateway.upstreams.identity import UpstreamTls, is_address
+from gateway.upstreams.load import Load
+from gateway.upstreams.outlier import Outliers
+from gateway.upstreams.settings import EndpointSettings, HealthSettings, UpstreamSettings
+from gateway.upstreams.usable import usable
+
+log = logging.getLogger(__name__)
 
 ResultCounters = Callable[[str], Mapping[str, Counter]]  # an endpoint's URL to a counter for each of its results
 
@@ -21,43 +37,92 @@ class Cluster:
     """One upstream of the config."""
 
     def __init__(self, settings: UpstreamSettings, tls: UpstreamTls | None, counters: ResultCounters) -> None:
-        """`tls` is None when every endpoint is plain http."""
+        """`tls` is None when every endpoint is plain http. Raises ValueError for a `hash_key` that is none."""
         self.settings = settings
         self.name = settings.name
         self.tls = tls
         self.response_timeout = settings.timeouts.response
         self.idle_timeout = settings.timeouts.idle
-        self.endpoints = tuple(
-            Endpoint(
-                endpoint,
-                settings.connections,
-                settings.timeouts,
-                Dialer(endpoint, settings.timeouts.connect),
-                tls if endpoint.tls else None,
-                counters(endpoint.url),
-            )
-            for endpoint in settings.endpoints
-        )
-        self._only = self.endpoints[0] if len(self.endpoints) == 1 else None
-        self._balance: Balancer = BALANCERS[settings.balance](self.endpoints)
+        self.load = Load(settings.breaker, settings.retries.budget if settings.retries is not None else 0)
+        self.failing: set[Endpoint] = set()  # their health check
+        self._outliers: Outliers[Endpoint] | None = Outliers(settings.outlier) if settings.outlier else None
+        self._counters = counters
+        self._key = hash_key(settings.hash_key) if settings.hash_key is not None else None
+        self._checkers: dict[Endpoint, HealthChecker] = {}
+        self._watches: list[AddressWatch] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._running = False
+        self._groups = [[self._endpoint(endpoint)] for endpoint in settings.endpoints]  # one each, or one an address
+        self._arrange()
 
-    def pick(self) -> Endpoint:
-        """The endpoint that takes the next request."""
-        return self._only if self._only is not None else self.endpoints[self._balance()]
+    @property
+    def guarded(self) -> bool:
+        """Whether its requests may be refused by its breaker, are told to its outlier detection, or sent again."""
+        settings = self.settings
+        return any(one is not None for one in (settings.retries, settings.outlier, settings.breaker))
+
+    def pick(self, permit: Permit | None = None) -> Endpoint:
+        """The endpoint that takes the next request. Raises Refused(UPSTREAM_UNAVAILABLE)."""
+        only = self._only
+        if only is not None:
+            return only
+        key = None if self._key is None or permit is None else self._key(permit)
+        return self.endpoints[self._balance(key)]
+
+    def pick_other(self, permit: Permit, tried: Collection[Endpoint]) -> Endpoint:
+        """One that was not tried, the least busy; where all were, any. Raises Refused(UPSTREAM_UNAVAILABLE)."""
+        others = [self.endpoints[index] for index in self._usable if self.endpoints[index] not in tried]
+        return min(others, key=lambda endpoint: endpoint.load / endpoint.weight) if others else self.pick(permit)
+
+    def report(self, endpoint: Endpoint, *, ok: bool) -> None:
+        """A request ended: `ok` is anything but a 5xx or none."""
+        outliers = self._outliers
+        if outliers is not None:
+            now = asyncio.get_running_loop().time()
+            if outliers.report(endpoint, now, len(self.endpoints), ok=ok):
+                log.warning("upstream %s: %s is ejected", self.name, endpoint.name)
+                self._rearrange()
+
+    def ejected(self, url: str) -> bool:
+        """Whether the endpoint with this URL, or one of its addresses, is ejected."""
+        return self._outliers is not None and any(endpoint.url == url for endpoint in self._outliers.ejected)
+
+    def healthy(self, url: str) -> bool:
+        """Whether no address of the endpoint with this URL fails its health check."""
+        return all(endpoint.url != url for endpoint in self.failing)
+
+    def start(self) -> None:
+        """Begin what runs beside requests: health checks, look-ups. More than once is once."""
+        if self._running:
+            return
+        self._running = True
+        refresh = self.settings.dns_refresh
+        if refresh is not None:
+            self._watches = [
+                AddressWatch(endpoint, refresh, lambda found, index=index: self._found(index, found))  # type: ignore[misc]
+                for index, endpoint in enumerate(self.settings.endpoints)
+                if not is_address(endpoint.host)
+            ]
+        for watch in self._watches:
+            watch.start()
+        self._check_all()
 
     def rotate(self, tls: UpstreamTls) -> None:
         """Use other certificates from the next connection on."""
         self.tls = tls
-        for endpoint, settings in zip(self.endpoints, self.settings.endpoints, strict=True):
-            endpoint.rotate(tls if settings.tls else None)
+        for group, settings in zip(self._groups, self.settings.endpoints, strict=True):
+            for endpoint in group:
+                endpoint.rotate(tls if settings.tls else None)
 
     def retire(self) -> None:
         """The config has it no longer: close what is idle, let what is at work finish."""
+        self._stop()
         for endpoint in self.endpoints:
             endpoint.retire()
 
     def abort(self) -> None:
         """The process ends: break off everything."""
+        self._stop()
         for endpoint in self.endpoints:
             endpoint.abort()
 
@@ -65,5 +130,101 @@ class Cluster:
         """How many are `active`, `idle` or `connecting`; or, requests, `waiting`."""
         return sum(int(getattr(endpoint, state)) for endpoint in self.endpoints)
 
+    def _endpoint(self, settings: EndpointSettings) -> Endpoint:
+        timeouts = self.settings.timeouts
+        return Endpoint(
+            settings,
+            self.settings.connections,
+            timeouts,
+            Dialer(settings, timeouts.connect),
+            self.tls if settings.tls else None,
+            self._counters(settings.url),
+        )
+
+    def _arrange(self) -> None:
+        """Settle among whom requests are spread: after each change of addresses, health or ejections."""
+        self.endpoints = tuple(endpoint for group in self._groups for endpoint in group)
+        ejected = self._outliers.ejected if self._outliers is not None else ()
+        self._usable: Sequence[int] = usable(self.endpoints, self.failing, ejected)
+        self._only = self.endpoints[self._usable[0]] if len(self._usable) == 1 else None
+        self._balance: Balancer = (
+            BALANCERS[self.settings.balance](self.endpoints, self._usable) if self._usable else self._nobody
+        )
+
+    def _nobody(self, key: int | None = None) -> NoReturn:
+        refused = Refused(Reason.UPSTREAM_UNAVAILABLE, "every endpoint fails its health check")
+        refused.upstream = self.name
+        raise refused
+
+    def _rearrange(self) -> None:
+        self._arrange()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._outliers.next_return if self._outliers is not None else None
+        if due is not None:
+            self._timer = asyncio.get_running_loop().call_at(due, self._restore, due)
+
+    def _restore(self, due: float) -> None:
+        if self._outliers is not None:
+            self._outliers.restore(max(due, asyncio.get_running_loop().time()))
+            self._rearrange()
+
+    def _found(self, index: int, addresses: Sequence[IPAddress]) -> None:
+        """The name of the endpoint with this index has these addresses now."""
+        settings = [replace(self.settings.endpoints[index], address=address) for address in addresses]
+        before = {endpoint.name: endpoint for endpoint in self._groups[index]}
+        made = [self._endpoint(each) for each in settings]
+        self._groups[index] = [before.pop(endpoint.name, endpoint) for endpoint in made]
+        for endpoint in before.values():
+            endpoint.retire()
+            self.failing.discard(endpoint)
+            checker = self._checkers.pop(endpoint, None)
+            if checker is not None:
+                checker.stop()
+        if self._outliers is not None:
+            self._outliers.keep([endpoint for group in self._groups for endpoint in group])
+        self._rearrange()
+        self._check_all()
+
+    def _check_all(self) -> None:
+        """A health checker for each endpoint that has none."""
+        health = self.settings.health
+        if health is None:
+            return
+        for group in self._groups:
+            for endpoint in group:
+                if endpoint not in self._checkers:
+                    checker = self._checkers[endpoint] = self._checker(endpoint, health)
+                    checker.start()
+
+    def _checker(self, endpoint: Endpoint, health: HealthSettings) -> HealthChecker:
+        settings = endpoint.settings
+
+        def judged(healthy: bool) -> None:
+            if healthy:
+                self.failing.discard(endpoint)
+            else:
+                self.failing.add(endpoint)
+            log.warning("upstream %s: %s is %s", self.name, endpoint.name, "healthy" if healthy else "unhealthy")
+            self._rearrange()
+
+        dialer = Dialer(settings, self.settings.timeouts.connect)
+        return HealthChecker(settings, health, dialer, lambda: self.tls if settings.tls else None, judged)
+
+    def _stop(self) -> None:
+        for watch in self._watches:
+            watch.stop()
+        for checker in self._checkers.values():
+            checker.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+
     def __repr__(self) -> str:
-        return f"Cluster({self.name}, [{', '.join(map(repr, self.endpoints))}])"
+        return f"Cluster({self.name}, [{', '.join(map(self._shown, self.endpoints))}])"
+
+    def _shown(self, endpoint: Endpoint) -> str:
+        trouble = ", failing its health check" if endpoint in self.failing else ""
+        if self._outliers is not None and endpoint in self._outliers.ejected:
+            trouble += ", ejected"
+        return f"{endpoint!r}{trouble}"

@@ -28,7 +28,8 @@ class Dialer:
         self._endpoint = endpoint
         self._egress = Egress(frozenset([endpoint.host.lower()]))  # the file names it
         self._timeout = connect_timeout
-        self._addresses: list[IPAddress] = [ip_address(endpoint.host)] if is_address(endpoint.host) else []
+        pinned = endpoint.address or (ip_address(endpoint.host) if is_address(endpoint.host) else None)
+        self._addresses: list[IPAddress] = [pinned] if pinned is not None else []
         self._fresh_until = float("inf") if self._addresses else 0.0
 
     async def __call__(self, owner: Owner, tls: UpstreamTls | None) -> Connection:

@@ -22,6 +22,7 @@ _BACKENDS = (
     Reason.UPSTREAM_IDENTITY,
     Reason.UPSTREAM_PROTOCOL,
     Reason.UPSTREAM_UNAVAILABLE,
+    Reason.CIRCUIT_OPEN,
     Reason.UPSTREAM_TIMEOUT,
     Reason.UPSTREAM_RESET,
     Reason.CLIENT_GONE,
@@ -42,7 +43,9 @@ class Endpoint:
         results: Mapping[str, Counter],
     ) -> None:
         """`results`: a counter for each of RESULTS."""
+        self.settings = settings
         self.url = settings.url
+        self.name = settings.url if settings.address is None else f"{settings.url} at {settings.address}"
         self.weight = settings.weight
         self._settings = connections
         self._connect_timeout = timeouts.connect
@@ -221,6 +224,6 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return (
-            f"Endpoint({self.url}, active: {self.active}, idle: {self.idle}, connecting: {self.connecting},"
+            f"Endpoint({self.name}, active: {self.active}, idle: {self.idle}, connecting: {self.connecting},"
             f" waiting: {self.waiting})"
         )

@@ -6,6 +6,8 @@ Invariant: no key material stands here; what is proved and believed in TLS is `U
 
 from dataclasses import dataclass, field
 
+from gateway.model.connection import IPAddress
+
 
 @dataclass(frozen=True, slots=True)
 class EndpointSettings:
@@ -16,6 +18,7 @@ class EndpointSettings:
     port: int
     tls: bool
     weight: int = 1
+    address: IPAddress | None = None  # one of those that `host` has; None: whichever answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,47 @@ class TimeoutSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetrySettings:
+    """When a request is sent again."""
+
+    attempts: int = 1  # besides the first
+    connect_failure: bool = True
+    refused_stream: bool = True  # the backend says, or its silence proves, that it has not begun
+    reset: bool = False  # the connection ended before the head of an answer
+    statuses: frozenset[int] = frozenset()
+    budget: int = 20  # percent of the requests at work that may be retries
+    per_try: float | None = None  # seconds to the head of the answer
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSettings:
+    """Active health checks; times in seconds."""
+
+    path: str
+    interval: float = 5.0
+    timeout: float = 1.0
+    healthy: int = 2  # good answers in a row that make an endpoint healthy again
+    unhealthy: int = 3  # bad ones in a row that make it unhealthy
+
+
+@dataclass(frozen=True, slots=True)
+class OutlierSettings:
+    """When an endpoint is left out because of how it answers requests."""
+
+    consecutive_errors: int = 5
+    ejection: float = 30.0  # seconds, times the ejections in a row
+    max_ejected: int = 50  # percent of the endpoints
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerSettings:
+    """The circuit breaker, in each worker."""
+
+    max_pending: int = 1024  # requests that wait for a connection
+    max_requests: int = 1024  # requests at work
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamSettings:
     """One upstream."""
 
@@ -47,3 +91,9 @@ class UpstreamSettings:
     balance: str = "round_robin"  # a name in gateway.upstreams.balancers
     connections: ConnectionSettings = field(default_factory=ConnectionSettings)
     timeouts: TimeoutSettings = field(default_factory=TimeoutSettings)
+    hash_key: str | None = None  # of consistent_hash
+    retries: RetrySettings | None = None
+    health: HealthSettings | None = None
+    outlier: OutlierSettings | None = None
+    breaker: BreakerSettings | None = None
+    dns_refresh: float | None = None  # seconds; None: names are looked up when a connection is opened

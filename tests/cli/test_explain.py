@@ -206,3 +206,18 @@ def test_no_token_is_ever_shown(file: Path, capsys: pytest.CaptureFixture[str]) 
     shown = capsys.readouterr()
     for part in token.split("."):
         assert part not in shown.out + shown.err
+
+
+def test_a_token_of_an_issuer_in_shadow_is_judged_and_counts_as_not_sent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trial = f'corp: {{issuer: "{ISSUER}", audiences: [api-service], mode: shadow}}'
+    file = write(tmp_path, routes=ROUTES, more=LIMITS, issuers=trial)
+    for claims, would in ((READER, "taken"), ('{"sub": "alice", "aud": "other"}', "refused")):
+        code, found = explain(file, capsys, "GET", URL, "--claims", claims)
+        assert (code, found["reason"]) == (1, "credentials_missing")
+        detail = next(stage["detail"] for stage in found["stages"] if stage["stage"] == "authenticate")
+        assert detail.endswith(f"issuer corp is in shadow: its token counts as not sent, and would be {would}")
+        assert not any(rule["matched"] for rule in found["rules"] if rule["rule"] == "readers")
+        code, found = explain(file, capsys, "GET", "https://api.example.com/health", "--claims", claims)
+        assert code == 0

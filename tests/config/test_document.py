@@ -141,3 +141,13 @@ def test_a_variable_never_adds_keys_and_is_not_read_again() -> None:
 
 def test_variables_are_not_replaced_inside_expressions() -> None:
     assert read("when: ['${PORT}']\nrequire: ['${NOPE}']\n").root == {"when": ["${PORT}"], "require": ["${NOPE}"]}
+
+
+def test_a_file_of_several_documents_is_read_where_it_is_wanted() -> None:
+    text = "a: &x 1\n8080: b\n--- [c]\n---\n"
+    several = Document(text, "f", lambda scalar, _: scalar, several=True)
+    assert several.problems == []
+    assert several.roots == [{"a": 1, "8080": "b"}, ["c"], None]
+    assert several.roots_at == [Place("f", 1, 1), Place("f", 3, 1), Place("f", 4, 1)]
+    stray = Document("a: &x 1\n---\nb: *x\n", "f", lambda scalar, _: scalar, several=True)
+    assert [problem.where.line for problem in stray.problems] == [3]

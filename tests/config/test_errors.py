@@ -10,6 +10,7 @@ ROUTE = "    upstream: inventory\n"
 ALLOW = '{from: {request_principals: ["*"]}, to: {methods: [GET]}}'
 ISSUER = "issuer: "
 TOP = "upstreams:"
+SECRET = "introspection: {client_id: a, client_secret: s}"
 TLS = "tls: {certificate: certs/edge.pem, key: certs/edge.key}"
 
 
@@ -23,6 +24,10 @@ def route(text: str) -> list[tuple[str, str]]:
 
 def rule(text: str) -> list[tuple[str, str]]:
     return [(ALLOW, text)]
+
+
+def introspecting(text: str) -> list[tuple[str, str]]:
+    return [("audiences:", f"introspection: {{{text}}}, audiences:")]
 
 
 def endpoint(text: str) -> list[tuple[str, str]]:
@@ -287,6 +292,54 @@ CASES = [
         id="J11-none-and-hs256-are-no-algorithms",
     ),
     pytest.param([("audiences:", "clock_skew: 1h, audiences:")], ["5:74 at most 300 is wanted"], id="clock-skew"),
+    pytest.param([("audiences:", "dpop_age: 1h, audiences:")], ["5:72 at most 300 is wanted"], id="dpop-age"),
+    pytest.param(introspecting("client_secret: s"), ["5:77 'client_id' is missing"], id="introspection-by-nobody"),
+    pytest.param(
+        introspecting("client_id: a"),
+        ["5:77 client_secret_basic needs client_secret (or client_key, or client_certificate and client_key)"],
+        id="introspection-without-proof",
+    ),
+    pytest.param(
+        introspecting("client_id: a, client_key: certs/edge.key, client_secret: s"),
+        ["5:120 client_secret means nothing to private_key_jwt (remove it, or write auth_method)"],
+        id="introspection-by-two-proofs",
+    ),
+    pytest.param(
+        introspecting("client_id: a, client_certificate: certs/edge.pem"),
+        ["5:77 tls_client_auth needs client_key"],
+        id="introspection-certificate-without-key",
+    ),
+    pytest.param(
+        introspecting("client_id: a, client_certificate: certs/edge.pem, client_key: certs/gateway.key"),
+        ["5:112 certs/gateway.key is not the key of certs/edge.pem"],
+        id="introspection-key-of-another-certificate",
+    ),
+    pytest.param(
+        introspecting("client_id: a, client_key: empty.pem"),
+        ["5:104 empty.pem holds no RSA or EC private key in PEM without a password"],
+        id="introspection-no-key",
+    ),
+    pytest.param(
+        introspecting("client_id: a, client_key: nowhere.pem"),
+        ["5:104 cannot read nowhere.pem: no such file or directory"],
+        id="introspection-absent-key",
+    ),
+    pytest.param(
+        introspecting("client_id: a, client_secret: s, url: http://a.example/i"),
+        ["5:115 'http://a.example/i' is not protected on its way: write https:// (http:// only to loopback)"],
+        id="introspection-over-plain-http",
+    ),
+    pytest.param(
+        [
+            *introspecting("client_id: a, client_secret: s"),
+            (
+                "issuers:\n",
+                "issuers:\n  b: {issuer: https://b.example, audiences: [x], " + SECRET + "}\n",
+            ),
+        ],
+        ["6:62 the issuer b has introspection already (an opaque token does not say whose it is)"],
+        id="two-issuers-introspect",
+    ),
     pytest.param(
         [("audiences:", 'jwks: "https://a.example/keys", audiences:')],
         ["5:68 jwks names a file: a URL stands under jwks_uri"],

@@ -13,17 +13,9 @@ from tests.config.sample import changed, judged
 CONTRACT = Path(__file__).parent.parent.parent / "examples" / "contract.yaml"
 REFUSED = [
     "54:1 posture",
-    "79:5 retries",
-    "80:5 health_check",
-    "81:5 outlier_detection",
-    "82:5 circuit_breaker",
-    "83:5 dns",
-    "98:15 weights",
     "105:7 acr",
     "106:7 max_auth_age",
     "107:7 posture",
-    "116:16 CEL",
-    "120:5 mirror",
     "129:1 assertion",
     "130:133 sinks",
     "131:1 telemetry",
@@ -43,10 +35,8 @@ def test_of_the_whole_contract_exactly_this_is_refused(folder: Path) -> None:
 def test_without_them_the_contract_is_valid(folder: Path) -> None:
     text = CONTRACT.read_text(encoding="utf-8")
     text = re.sub(r"(?m)^(posture|assertion|telemetry):.*\n(  .*\n)*\n?", "", text)
-    text = re.sub(r"(?m)^    (retries|health_check|outlier_detection|circuit_breaker|dns|mirror): .*\n", "", text)
     text = re.sub(r"(?m)^      (acr|max_auth_age|posture): .*\n", "", text)
-    text = re.sub(r"(?m)^        when: .*\n", "", text).replace(", sinks: [stdout]", "")
-    text = re.sub(r"(?m)^    upstream: \[.*\]", "    upstream: inventory", text)
+    text = text.replace(", sinks: [stdout]", "")
     errors, warnings = judged(folder, text)
     assert errors == []
     # Plain HTTP redirects and is no serving listener; nothing else in the contract is unwise.
@@ -67,7 +57,6 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
             "6:29 bundle: {url}",
             id="bundle-url",
         ),
-        pytest.param(("audiences:", "introspection: {url: x}, audiences:"), "5:62 introspection", id="introspection"),
         pytest.param(
             ("upstreams:", "identity: {certificate: a, key: b, hint: c}\nupstreams:"), "6:36 hint", id="svid-hint"
         ),
@@ -76,18 +65,12 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
         ),
         pytest.param(("audiences:", "shared_signals: {audience: x}, audiences:"), "5:62 shared_signals", id="signals"),
         pytest.param(("upstreams:", "audit: {keep: 90d}\nupstreams:"), "6:9 keep", id="audit-keep"),
-        pytest.param(("audiences:", "binding: {dpop: required}, audiences:"), "5:78 dpop: required", id="dpop"),
-        pytest.param(("audiences:", "mode: shadow, audiences:"), "5:62 mode: shadow", id="shadow-issuer"),
         pytest.param(
             ("upstreams:", "rate_limits: {a: {rate: 1/second, mode: shadow}}\nupstreams:"),
             "6:35 mode: shadow",
             id="shadow-limit",
         ),
         pytest.param(("endpoints:", "protocol: h2, endpoints:"), "7:25 h2", id="h2-upstream"),
-        pytest.param(("endpoints:", "balance: random, endpoints:"), "7:24 random", id="random"),
-        pytest.param(
-            ("endpoints:", "balance: {policy: consistent_hash}, endpoints:"), "7:24 consistent_hash", id="hash"
-        ),
         pytest.param(
             ("    upstream: inventory\n", "    upstream: inventory\n    websocket: true\n"),
             "12:5 websocket",
@@ -107,10 +90,6 @@ def test_other_keys_and_values_of_the_contract_are_refused(folder: Path, extra: 
 @pytest.mark.parametrize(
     "extra",
     [
-        pytest.param(
-            ("audiences:", "mode: enforce, dpop_age: 60s, dpop_nonce: off, binding: {dpop: optional}, audiences:"),
-            id="issuer",
-        ),
         pytest.param(("upstreams:", "rate_limits: {a: {rate: 1/second, mode: enforce}}\nupstreams:"), id="limit"),
         pytest.param(("upstreams:", "posture: {}\naudit: {sinks: []}\nupstreams:"), id="empty"),
         pytest.param(("    upstream: inventory\n", "    upstream: inventory\n    websocket: false\n"), id="websocket"),
@@ -124,8 +103,8 @@ def test_set_to_their_defaults_they_may_stand(folder: Path, extra: tuple[str, st
 
 
 def test_a_default_is_no_excuse_for_another_value(folder: Path) -> None:
-    errors, _ = judged(folder, changed(("audiences:", "mode: shadwo, audiences:")))
-    assert errors == ["5:62 mode: shadwo is not built yet: remove it"]
+    errors, _ = judged(folder, changed(("address:", "proxy_protocol: maybe, address:")))
+    assert errors == ["3:10 proxy_protocol: maybe is not built yet: remove it"]
 
 
 def test_every_entry_of_the_table_is_refused_somewhere_in_these_tests() -> None:

@@ -143,7 +143,10 @@ CASES = [
     pytest.param(
         [("version: 1", "version: 1\nworkers: 2")],
         "",
-        ["2:1 memory:// with 2 workers: each counts alone, its share of every rate (use redis://)"],
+        [
+            "2:1 memory:// with 2 workers: each counts alone, its share of every rate (use redis://)",
+            "2:1 memory:// with 2 workers: a DPoP proof can be used once in each of them (use redis://)",
+        ],
         id="memory-with-several-workers",
     ),
     pytest.param(
@@ -156,9 +159,12 @@ CASES = [
         id="any-audience",
     ),
     pytest.param(
-        [("audiences:", "binding: {mtls: off}, audiences:")],
+        [("audiences:", "binding: {mtls: off, dpop: off}, audiences:")],
         "",
-        ["5:78 binding is off: a stolen token that is bound to a certificate works without it"],
+        [
+            "5:78 binding is off: a stolen token that is bound to a certificate works without it",
+            "5:89 binding is off: a stolen token that is bound to a key works without it",
+        ],
         id="binding-off",
     ),
     pytest.param(

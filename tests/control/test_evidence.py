@@ -159,3 +159,20 @@ def test_without_issuers_nobody_verifies(tmp_path: Path) -> None:
     assert evidence.no_token(bare).verifier is None
     with pytest.raises(CannotJudge, match="no issuers"):
         evidence.assumed_token(bare, None, {"sub": "a"}, None, NOW)
+
+
+async def test_only_its_issuer_can_read_an_opaque_token(tmp_path: Path) -> None:
+    asking = f'corp: {{issuer: "{ISSUER}", audiences: [a], introspection: {{client_id: g, client_secret: s}}}}'
+    loaded = config(tmp_path, routes=ROUTES, issuers=asking)
+    with pytest.raises(CannotJudge, match="opaque token"):
+        evidence.real_token(loaded, "opaque", None)
+    with pytest.raises(Refused) as refused:
+        await proved(evidence.real_token(config(tmp_path, routes=ROUTES), "opaque", None))
+    assert refused.value.reason is Reason.TOKEN_MALFORMED
+
+
+async def test_where_any_audience_will_do_a_made_up_token_has_one(tmp_path: Path) -> None:
+    loaded = config(tmp_path, routes=ROUTES, issuers=TWO)
+    token = evidence.assumed_token(loaded, None, {"sub": "a"}, "partner", NOW)
+    assert token.verifier is not None
+    assert (await token.verifier.verify("", NOW)).audiences

@@ -4,28 +4,28 @@ Needs node and npm. Without them it is skipped with a message, unless GATEWAY_RE
 """
 
 import base64
+import contextlib
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import ssl
 import subprocess
 import sys
-import time
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 import httpx2
 import pytest
-from joserfc import jwt
-from joserfc.jwk import ECKey
 
+from gateway.testing.dpop import Holder
 from gateway.testing.process import running
 from gateway.testing.serve import in_thread
 from gateway.testing.tls import server_context
 from gateway.testing.upstream import Upstream, echo
+from tests.absent import absent
 from tests.flows.gateway_process import Served, prepared, serving
 
 HERE = Path(__file__).with_name("oidc_provider")
@@ -33,7 +33,10 @@ CALLBACK = "http://127.0.0.1/callback"
 BACKEND = "spiffe://cluster.local/ns/default/sa/inventory"
 REST = """\
 issuers:
-  certified: {{issuer: "{issuer}", audiences: [api-service]}}
+  certified:
+    issuer: "{issuer}"
+    audiences: [api-service]
+    introspection: {{client_id: service, client_secret: secret, cache: 0s}}
 upstreams:
   inventory: {{endpoints: ["{backend}"], tls: {{server_identity: "{identity}"}}}}
 routes:
@@ -47,39 +50,35 @@ routes:
 """
 
 
-def absent(why: str) -> None:
-    if os.environ.get("GATEWAY_REQUIRE_NODE") == "1":
-        pytest.fail(f"{why}, and GATEWAY_REQUIRE_NODE=1")
-    pytest.skip(f"{why}: the flow over the certified provider was not run")
-
-
 @pytest.fixture(scope="module")
 def modules() -> Path:
     """The provider's node modules, fetched once into the virtual environment by its lock file."""
     if shutil.which("node") is None or shutil.which("npm") is None:
-        absent("node and npm are not installed")
-    lock = (HERE / "package-lock.json").read_bytes()
-    cache = Path(sys.prefix) / "node" / hashlib.sha256(lock).hexdigest()[:16]
-    if not (cache / "done").exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, cache)
-        fetched = subprocess.run(
-            ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=cache, capture_output=True, text=True
-        )
+        absent("NODE", "node and npm are not installed")
+    # Modules are looked up beside the script: so both lie in one folder, named by what it holds.
+    content = b"".join((HERE / name).read_bytes() for name in ("package-lock.json", "server.mjs"))
+    cache = Path(sys.prefix) / "node" / hashlib.sha256(content).hexdigest()[:16]
+    if not cache.exists():
+        cache.parent.mkdir(exist_ok=True)
+        made = Path(tempfile.mkdtemp(dir=cache.parent))  # whole or not at all, also for two who fetch at once
+        for name in ("package.json", "package-lock.json", "server.mjs"):
+            shutil.copy(HERE / name, made)
+        fetch = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+        fetched = subprocess.run(fetch, cwd=made, capture_output=True, text=True)
+        with contextlib.suppress(OSError):  # the other was quicker
+            if not fetched.returncode:
+                made.rename(cache)
+        shutil.rmtree(made, ignore_errors=True)
         if fetched.returncode:
-            absent(f"npm cannot fetch oidc-provider ({(fetched.stderr.strip().splitlines() or ['no message'])[-1]})")
-        (cache / "done").touch()
+            last = (fetched.stderr.strip().splitlines() or ["no message"])[-1]
+            absent("NODE", f"npm cannot fetch oidc-provider ({last})")
     return cache
 
 
 @pytest.fixture(scope="module")
 def issuer(modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     folder = tmp_path_factory.mktemp("provider")
-    # Imports are looked up beside the file: so it has to lie beside the modules.
-    script = modules / f"server-{hashlib.sha256((HERE / 'server.mjs').read_bytes()).hexdigest()[:16]}.mjs"
-    shutil.copy(HERE / "server.mjs", script)
-    with running(["node", str(script)], folder / "log", cwd=modules) as process:
+    with running(["node", "server.mjs"], folder / "log", cwd=modules) as process:
 
         def url() -> str:
             return next((line for line in process.output.splitlines() if line.startswith("http://")), "")
@@ -100,9 +99,11 @@ def served(issuer: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[S
             yield gateway
 
 
-def ask(served: Served, token: str) -> httpx2.Response:
+def ask(served: Served, token: str, *, proof: str | None = None, scheme: str = "") -> httpx2.Response:
     context = ssl.create_default_context(cafile=served.folder / "certs" / "cluster-ca.pem")
-    headers = {"authorization": f"Bearer {token}"}
+    headers = {"authorization": f"{scheme or ('Bearer' if proof is None else 'DPoP')} {token}"}
+    if proof is not None:
+        headers["dpop"] = proof
     return httpx2.get(f"{served.url}/inventory/42", headers=headers, verify=context, trust_env=False)
 
 
@@ -171,13 +172,55 @@ def test_a_user_who_logged_in_with_pkce_gets_through_and_the_id_token_does_not(i
     assert refused.json()["reason"] in {"token_type", "token_audience"}
 
 
-def test_a_token_bound_to_a_key_is_no_bearer_token(issuer: str, served: Served) -> None:
-    key = ECKey.generate_key("P-256")
-    header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.as_dict(private=False)}
-    claims = {"htm": "POST", "htu": f"{issuer}/token", "iat": int(time.time()), "jti": secrets.token_urlsafe(8)}
-    bound = service_token(issuer, {"dpop": jwt.encode(header, claims, key)}, scope="inventory:read")
+def bound_token(issuer: str, holder: Holder) -> str:
+    bound = service_token(issuer, {"dpop": holder.proof("POST", f"{issuer}/token")}, scope="inventory:read")
     assert bound["token_type"] == "DPoP"
-    part = bound["access_token"].split(".")[1]
-    assert "jkt" in json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))["cnf"]
-    got = ask(served, bound["access_token"])
+    return bound["access_token"]
+
+
+def test_a_token_bound_to_a_key_is_no_bearer_token(issuer: str, served: Served) -> None:
+    got = ask(served, bound_token(issuer, Holder()))
     assert (got.status_code, got.json()["reason"]) == (401, "binding_missing")
+    assert got.headers["www-authenticate"].startswith('DPoP realm="gateway", error="invalid_token", algs="ES256 ')
+
+
+def test_J35_who_holds_the_key_gets_through_once_with_each_proof(issuer: str, served: Served) -> None:
+    holder = Holder()
+    token, url = bound_token(issuer, holder), f"{served.url}/inventory/42"
+    proof = holder.proof("GET", url, token)
+    got = ask(served, token, proof=proof)
+    assert got.status_code == 200, got.text
+    assert got.json()["headers"]["x-user"] == "service"
+    assert not {"authorization", "dpop"} & got.json()["headers"].keys()
+    for text, reason in (
+        (proof, "dpop_invalid"),
+        (holder.proof("GET", f"{served.url}/inventory/43", token), "dpop_invalid"),
+        (Holder().proof("GET", url, token), "binding_mismatch"),
+        (None, "binding_missing"),
+    ):
+        refused = ask(served, token, proof=text, scheme="DPoP")
+        assert (refused.status_code, refused.json()["reason"]) == (401, reason)
+        assert refused.headers["www-authenticate"].startswith("DPoP ")
+    assert ask(served, token, proof=holder.proof("GET", url, token)).status_code == 200
+
+
+def test_an_opaque_token_is_asked_about_until_it_is_revoked(issuer: str, served: Served) -> None:
+    token = service_token(issuer, scope="inventory:read", resource="urn:opaque")["access_token"]
+    assert "." not in token
+    got = ask(served, token)
+    assert got.status_code == 200, got.text
+    form = {"token": token}
+    assert httpx2.post(f"{issuer}/token/revocation", data=form, auth=("service", "secret"), trust_env=False).is_success
+    refused = ask(served, token)
+    assert (refused.status_code, refused.json()["reason"]) == (401, "token_revoked")
+    assert refused.headers["www-authenticate"] == 'Bearer realm="gateway", error="invalid_token"'
+
+
+def test_J35_an_opaque_token_is_held_to_its_key_too(issuer: str, served: Served) -> None:
+    holder = Holder()
+    proof = holder.proof("POST", f"{issuer}/token")
+    bound = service_token(issuer, {"dpop": proof}, scope="inventory:read", resource="urn:opaque")["access_token"]
+    url = f"{served.url}/inventory/42"
+    assert ask(served, bound, proof=holder.proof("GET", url, bound)).status_code == 200
+    assert ask(served, bound).json()["reason"] == "binding_missing"
+    assert ask(served, bound, proof=Holder().proof("GET", url, bound)).json()["reason"] == "binding_mismatch"

@@ -1,5 +1,9 @@
 """The trace knows nothing until a stage has spoken."""
 
+from gateway.model.principal import Principal
+from gateway.model.reason import Effect, Reason
+from gateway.model.refused import Refused
+from gateway.model.shadow import Shadow
 from gateway.model.trace import Stage, Trace
 from tests.stages.ratelimit.requests import request
 
@@ -31,3 +35,18 @@ def test_the_stages_stand_in_the_order_of_the_contract() -> None:
         "record",
         "forward",
     ]
+
+
+def test_shadows_are_told_in_the_order_of_the_stages() -> None:
+    ctx = request()
+    trace = Trace(ctx.connection, ctx.head, request_id="r", time=1.0, began=2.0)
+    issuer, rule = Shadow("issuer", "trial", Effect.ALLOW, None), Shadow("rule", "r[0]", Effect.DENY, None)
+    found = [list(trace.shadows)]
+    trace.refused = Refused(Reason.CREDENTIALS_MISSING, shadows=(issuer,))
+    found.append(list(trace.shadows))  # refused before there was a principal
+    trace.principal = Principal(None, None, ctx.client_ip, (issuer,))
+    trace.refused = Refused(Reason.NO_RULE_ALLOWS, shadows=(rule,))
+    found.append(list(trace.shadows))
+    trace.refused = Refused(Reason.RATE_LIMITED)
+    found.append(list(trace.shadows))
+    assert found == [[], [issuer], [issuer, rule], [issuer]]

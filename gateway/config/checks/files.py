@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path as FilePath
 
 from gateway.config.checks.report import Report
-from gateway.config.schema import Config, ListenerTls
+from gateway.config.schema import Config, Introspection, ListenerTls
 from gateway.config.schema.scalars import why
 from gateway.config.tree import Path
 from gateway.kernel.patterns.hosts import parse_route_host
@@ -54,6 +54,8 @@ def check(config: Config, report: Report, now: float) -> None:
         if issuer.jwks.file is not None:
             _key_set(report, ("issuers", name, "jwks"), issuer.jwks.file)
         _bundle(report, ("issuers", name, "ca"), issuer.ca)
+        if issuer.introspection is not None:
+            _client(report, ("issuers", name, "introspection"), issuer.introspection)
     for name, upstream in config.upstreams.items():
         _bundle(report, ("upstreams", name, "tls", "ca"), upstream.tls.ca)
     if config.audit.signing_key is not None and _readable(report, ("audit", "signing_key"), config.audit.signing_key):
@@ -151,6 +153,26 @@ def _fits(report: Report, path: Path, certificate: FilePath, key: FilePath) -> N
         report.error((*path, "certificate"), f"{certificate}: {error}")
         return
     _judged(report, (*path, "key"), lambda: check_key_pair(certificate, key))
+
+
+def _client(report: Report, path: Path, asked: Introspection) -> None:
+    """The key of assertions, or the certificate and its key."""
+    certificate, key = asked.client_certificate, asked.client_key
+    readable = [key is None or _readable(report, (*path, "client_key"), key)]
+    readable.append(certificate is None or _readable(report, (*path, "client_certificate"), certificate))
+    if not all(readable) or key is None:
+        return
+    if asked.method == "private_key_jwt":
+        from gateway.kernel.signing_key import read_signing_key
+
+        try:
+            read_signing_key(key.read_bytes())
+        except ValueError as error:
+            report.error((*path, "client_key"), f"{key} {error}")
+    elif certificate is not None:
+        from gateway.kernel.x509.keypair import check_key_pair
+
+        _judged(report, (*path, "client_certificate"), lambda: check_key_pair(certificate, key))
 
 
 def _authority(report: Report, path: Path, name: str, bundle: FilePath, crl: FilePath | None) -> None:

@@ -5,8 +5,16 @@ An issuer that is the beginning of another would let one tenant of a provider sp
 
 from gateway.config.checks.report import Report
 from gateway.config.checks.urls import judge_secure_url
-from gateway.config.schema import Config, Issuer
+from gateway.config.schema import Config, Introspection, Issuer
 from gateway.config.tree import Path
+
+_GIVEN = ("client_secret", "client_key", "client_certificate")
+_NEEDED = {
+    "client_secret_basic": ("client_secret",),
+    "client_secret_post": ("client_secret",),
+    "private_key_jwt": ("client_key",),
+    "tls_client_auth": ("client_certificate", "client_key"),
+}
 
 
 def check(config: Config, report: Report) -> None:
@@ -18,10 +26,32 @@ def check(config: Config, report: Report) -> None:
             _distinct(report, (*path, "issuer"), issuer.issuer, other, known.issuer)
         seen.append((name, issuer))
         _urls(report, path, issuer)
+        if issuer.introspection is not None:
+            _introspection(config, report, (*path, "introspection"), issuer.introspection)
         if len(set(issuer.audiences)) > 1 and "*" in issuer.audiences:
             report.error(
                 (*path, "audiences"), '"*" says any audience: the others mean nothing', "write one or the other"
             )
+
+
+def _introspection(config: Config, report: Report, path: Path, asked: Introspection) -> None:
+    first = next(name for name, issuer in config.issuers.items() if issuer.introspection is not None)
+    if first != path[1]:
+        report.error_at_key(
+            path, f"the issuer {first} has introspection already", "an opaque token does not say whose it is"
+        )
+    if asked.url is not None:
+        report.one((*path, "url"), asked.url, judge_secure_url)
+    method = asked.method
+    if report.lost(asked.where, *_GIVEN, "auth_method"):
+        return
+    for key in _NEEDED[method]:
+        if getattr(asked, key) is None:
+            hint = "or client_key, or client_certificate and client_key" if key == "client_secret" else ""
+            report.error(path, f"{method} needs {key}", hint)
+    for key in _GIVEN:
+        if getattr(asked, key) is not None and key not in _NEEDED[method]:
+            report.error_at_key((*path, key), f"{key} means nothing to {method}", "remove it, or write auth_method")
 
 
 def _distinct(report: Report, path: Path, url: str, other: str, known: str) -> None:

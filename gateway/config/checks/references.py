@@ -29,8 +29,10 @@ def check(config: Config, report: Report) -> None:
 
 def _route(config: Config, report: Report, index: int, route: Route) -> None:
     base: Path = ("routes", index)
-    if route.upstream is not None:
-        _known(report, (*base, "upstream"), route.upstream, "upstreams", config.upstreams)
+    for position, part in enumerate(route.upstream or ()):
+        _known(report, (*base, "upstream", position, "upstream"), part.upstream, "upstreams", config.upstreams)
+    if route.mirror is not None:
+        _known(report, (*base, "mirror", "upstream"), route.mirror.upstream, "upstreams", config.upstreams)
     _all(report, (*base, "rate_limits"), route.rate_limits, "rate_limits", config.rate_limits)
     _all(report, (*base, "match", "listeners"), route.match.listeners, "listeners", config.listeners)
     named: list[tuple[str, Path]] = []

@@ -48,6 +48,10 @@ class Report:
         """True when every part of the path is written in the file."""
         return tree.real(self._root, path) == path
 
+    def value(self, path: tree.Path) -> object:
+        """What stands there, as it was read."""
+        return tree.value(self._root, path)
+
     def place(self, path: tree.Path) -> Place:
         """Where the value stands."""
         return tree.place(self._root, path)

@@ -28,6 +28,7 @@ def check(config: Config, report: Report) -> None:
         _action(report, path, route)
         _access(report, path, route)
         _rewrite(report, path, route)
+        _spread(report, path, route)
         if route.cors is not None:
             _cors(report, (*path, "cors"), route.cors)
         _forward(report, (*path, "forward"), route.forward)
@@ -102,6 +103,21 @@ def _rewrite(report: Report, path: Path, route: Route) -> None:
                 )
     if rewrite.host is not None:
         report.one((*base, "host"), rewrite.host, _judge_authority)
+
+
+def _spread(report: Report, path: Path, route: Route) -> None:
+    """Several upstreams, and a mirror."""
+    seen: set[str] = set()
+    for index, part in enumerate(route.upstream or ()):
+        if part.upstream in seen:
+            report.error(
+                (*path, "upstream", index, "upstream"), f"{part.upstream!r} stands twice", "add up the weights"
+            )
+        seen.add(part.upstream)
+    if route.upstream is not None and not any(part.weight for part in route.upstream):
+        report.error((*path, "upstream"), "every weight is 0: no request would go anywhere")
+    if route.mirror is not None and route.upstream is None and not report.lost(route.where, *_ACTIONS):
+        report.error_at_key((*path, "mirror"), "only requests to an upstream are mirrored")
 
 
 def _judge_authority(text: str) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
+from gateway.config.checks.expressions import judge_expression
 from gateway.config.checks.report import Report
 from gateway.config.schema import Condition, Config, Operation, Rule, Source
 from gateway.config.tree import Path
 from gateway.stages.authorize.clauses import compile_condition, compile_operation, compile_source
+from gateway.stages.authorize.expressions import compile_expression
 
 
 class _CompileKey(Protocol):
@@ -38,7 +40,10 @@ def _rules(report: Report, base: Path, rules: Sequence[Rule], *, deny: bool) -> 
         for position, operation in enumerate(rule.to):
             _operation(report, (*path, "to", position), operation, deny=deny)
         for position, condition in enumerate(rule.when):
-            _condition(report, (*path, "when", position), condition, deny=deny)
+            if isinstance(condition, str):
+                judge_expression(report, (*path, "when", position), condition, compile_expression)
+            else:
+                _condition(report, (*path, "when", position), condition, deny=deny)
 
 
 def _source(report: Report, path: Path, source: Source, *, deny: bool) -> None:

@@ -50,6 +50,12 @@ def _process(config: Config, report: Report) -> None:
         report.warn_at_key(
             path, f"memory:// with {config.workers} workers: each counts alone, its share of every rate", "use redis://"
         )
+        if any(issuer.binding.dpop != "off" for issuer in config.issuers.values()):
+            report.warn_at_key(
+                path,
+                f"memory:// with {config.workers} workers: a DPoP proof can be used once in each of them",
+                "use redis://",
+            )
     if config.audit.signing_key is None and not report.lost(config.audit.where, "signing_key"):
         report.warn_at_key(
             ("audit",) if report.stands(("audit",)) else (),
@@ -74,9 +80,10 @@ def _trust(config: Config, report: Report) -> None:
             report.warn(
                 ("issuers", name, "audiences"), "a token for any audience is accepted, also for another service"
             )
-        if issuer.binding.mtls == "off":
-            path: Path = ("issuers", name, "binding", "mtls")
-            report.warn(path, "binding is off: a stolen token that is bound to a certificate works without it")
+        for way, to in (("dpop", "a key"), ("mtls", "a certificate")):
+            if getattr(issuer.binding, way) == "off":
+                path: Path = ("issuers", name, "binding", way)
+                report.warn(path, f"binding is off: a stolen token that is bound to {to} works without it")
     if config.trust_domains or config.client_authorities:
         return
     for name, listener in config.listeners.items():

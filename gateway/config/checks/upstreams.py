@@ -2,7 +2,7 @@
 
 from gateway.config.checks.report import Report
 from gateway.config.checks.urls import judge_host, judge_url
-from gateway.config.schema import Config, Upstream
+from gateway.config.schema import Balance, Config, Upstream
 from gateway.config.tree import Path
 
 
@@ -12,6 +12,28 @@ def check(config: Config, report: Report) -> None:
         path: Path = ("upstreams", name)
         _endpoints(report, path, upstream)
         _verified(config, report, path, upstream)
+        _balance(report, (*path, "balance"), upstream.balance)
+        if upstream.health_check is not None:
+            report.one((*path, "health_check", "path"), upstream.health_check.path, _judge_target)
+
+
+def _balance(report: Report, path: Path, balance: Balance) -> None:
+    if balance.policy != "consistent_hash":
+        if balance.key is not None:
+            report.error_at_key((*path, "key"), f"{balance.policy} goes by no key", "write policy: consistent_hash")
+        return
+    if balance.key is None:
+        if not report.lost(balance.where, "key"):
+            report.error(path, "consistent_hash goes by a key", "add key: header:NAME, claim:NAME or client_ip")
+        return
+    from gateway.upstreams.hash_key import hash_key
+
+    report.one((*path, "key"), balance.key, hash_key)
+
+
+def _judge_target(text: str) -> None:
+    if not text.startswith("/") or not text.isascii() or not text.isprintable() or " " in text or "#" in text:
+        raise ValueError(f"{text!r} is no path: write one that begins with /, percent-encoded where it is not plain")
 
 
 def _endpoints(report: Report, path: Path, upstream: Upstream) -> None:

@@ -8,7 +8,7 @@ from gateway.config.document import NOWHERE
 from gateway.config.schema.audit import Audit, Segment
 from gateway.config.schema.base import Named, Node
 from gateway.config.schema.config import Config, Log
-from gateway.config.schema.issuers import Binding, Issuer, Jwks
+from gateway.config.schema.issuers import Binding, Introspection, Issuer, Jwks
 from gateway.config.schema.limits import RateLimit
 from gateway.config.schema.listeners import Admin, CertificateFiles, Listener, ListenerLimits, ListenerTls, PathRules
 from gateway.config.schema.routes import (
@@ -16,17 +16,31 @@ from gateway.config.schema.routes import (
     Forward,
     HeaderEdit,
     Match,
+    Mirror,
     Redirect,
     Requires,
     Respond,
     Rewrite,
     Route,
+    WeightedUpstream,
 )
 from gateway.config.schema.rules import Condition, Operation, Policy, Rule, Source
 from gateway.config.schema.scalars import UNLIMITED
 from gateway.config.schema.trust import ClientAuthority, Identity, TrustDomain
-from gateway.config.schema.units import Address, Rate
-from gateway.config.schema.upstreams import Connections, Endpoint, Timeouts, Upstream, UpstreamTls
+from gateway.config.schema.units import Address, Percent, Rate
+from gateway.config.schema.upstreams import (
+    Balance,
+    CircuitBreaker,
+    Connections,
+    Dns,
+    Endpoint,
+    HealthCheck,
+    OutlierDetection,
+    Retries,
+    Timeouts,
+    Upstream,
+    UpstreamTls,
+)
 from gateway.kernel.patterns.blocks import Network
 
 __all__ = [
@@ -35,17 +49,22 @@ __all__ = [
     "Address",
     "Admin",
     "Audit",
+    "Balance",
     "Binding",
     "CertificateFiles",
+    "CircuitBreaker",
     "ClientAuthority",
     "Condition",
     "Config",
     "Connections",
     "Cors",
+    "Dns",
     "Endpoint",
     "Forward",
     "HeaderEdit",
+    "HealthCheck",
     "Identity",
+    "Introspection",
     "Issuer",
     "Jwks",
     "Listener",
@@ -53,17 +72,21 @@ __all__ = [
     "ListenerTls",
     "Log",
     "Match",
+    "Mirror",
     "Named",
     "Network",
     "Node",
     "Operation",
+    "OutlierDetection",
     "PathRules",
+    "Percent",
     "Policy",
     "Rate",
     "RateLimit",
     "Redirect",
     "Requires",
     "Respond",
+    "Retries",
     "Rewrite",
     "Route",
     "Rule",
@@ -73,4 +96,5 @@ __all__ = [
     "TrustDomain",
     "Upstream",
     "UpstreamTls",
+    "WeightedUpstream",
 ]

@@ -49,6 +49,10 @@ class Node(BaseModel):
         """True where the key under which a mapping stands is its name."""
         return False
 
+    def short(self) -> str | None:
+        """The text that a file may write instead of the whole mapping; None when there is none."""
+        return None
+
     def replace(self, **values: object) -> Self:
         """A copy with other values, which are taken as they are."""
         return self.model_copy(update=values)

@@ -10,7 +10,20 @@ from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.schema.base import Node
 from gateway.config.schema.rules import Rule, name_rules
-from gateway.config.schema.scalars import AnyText, BodySize, Boolean, Duration, Integer, Method, Name, NonEmpty, Some
+from gateway.config.schema.scalars import (
+    AnyText,
+    BodySize,
+    Boolean,
+    Duration,
+    Integer,
+    Method,
+    Name,
+    NonEmpty,
+    OneOrSome,
+    PercentText,
+    Some,
+)
+from gateway.config.schema.units import Percent
 
 
 def _by_lower_case(fields: dict[str, str]) -> dict[str, str]:
@@ -31,6 +44,28 @@ class Match(Node):
     methods: Some[Method] = ()
     headers: Annotated[dict[NonEmpty, NonEmpty], AfterValidator(_by_lower_case)] = Field(default_factory=dict)
     """Value patterns by field name (lower case); all must match."""
+
+
+class WeightedUpstream(Node):
+    """A part of a route's requests."""
+
+    upstream: Name
+    weight: Annotated[Integer, Field(ge=0, le=1000000)] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, data: Any) -> Any:
+        return {"upstream": data} if isinstance(data, str) else data
+
+    def short(self) -> str | None:
+        return self.upstream if self.weight == 1 else None
+
+
+class Mirror(Node):
+    """Copies of some requests to another upstream, whose answers nobody sees."""
+
+    upstream: Name
+    percent: PercentText = Percent(100)
 
 
 class Rewrite(Node):
@@ -101,7 +136,8 @@ class Route(Node):
 
     name: Name
     match: Match
-    upstream: Name | None = None
+    upstream: OneOrSome[WeightedUpstream] | None = None
+    """One name, or several with weights."""
     respond: Respond | None = None
     redirect: Redirect | None = None
     public: Boolean = False
@@ -114,6 +150,7 @@ class Route(Node):
     allow: Some[Rule] = ()
     forward: Forward = Field(default_factory=Forward)
     cors: Cors | None = None
+    mirror: Mirror | None = None
     timeout: Annotated[Duration, Field(gt=0)] | None = None
     """Total, to the end of the answer."""
     max_body: BodySize | None = None

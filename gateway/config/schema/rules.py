@@ -6,7 +6,7 @@ An empty tuple means that the file does not ask; a list in the file is never emp
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from gateway.config.document import Block
 from gateway.config.schema.base import Node
@@ -60,6 +60,15 @@ class Condition(Node):
     not_values: Some[NonEmpty] = ()
 
 
+def _shape(value: object) -> str:
+    return "condition" if isinstance(value, dict | Condition) else "expression"
+
+
+When: TypeAlias = Annotated[
+    Annotated[NonEmpty, Tag("expression")] | Annotated[Condition, Tag("condition")], Discriminator(_shape)
+]
+
+
 class Rule(Node):
     """`from` AND `to` AND all of `when`."""
 
@@ -69,7 +78,8 @@ class Rule(Node):
     """shadow: judged, counted and recorded; never decides."""
     from_: OneOrSome[Source] = Field(default=(), validation_alias="from", serialization_alias="from")
     to: OneOrSome[Operation] = ()
-    when: Some[Condition] = ()
+    when: Some[When] = ()
+    """CEL strings, or attributes with the values that they must or must not have."""
 
 
 def name_rules(data: Any, key: str, prefix: str) -> Any:

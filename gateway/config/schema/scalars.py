@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from gateway.config.document import Number, Text
 from gateway.config.schema import units
-from gateway.config.schema.units import Address, Rate
+from gateway.config.schema.units import Address, Percent, Rate
 from gateway.kernel.patterns.blocks import Network, parse_block
 from gateway.model.methods import KNOWN_METHODS, NOT_IN_ANY
 
@@ -175,6 +175,9 @@ def _parsed(parse: Any) -> BeforeValidator:
     )
 
 
+_PERCENT_SCHEMA = {"type": "string", "pattern": "^[0-9]{1,3}%$", "examples": ["10%"]}
+
+PercentText: TypeAlias = Annotated[Percent, _parsed(units.percent), WithJsonSchema(_PERCENT_SCHEMA)]
 RateText: TypeAlias = Annotated[Rate, _parsed(units.rate), WithJsonSchema(_STRING_SCHEMA)]
 ListenAddress: TypeAlias = Annotated[Address, _parsed(units.address), WithJsonSchema(_STRING_SCHEMA)]
 AdminAddress: TypeAlias = Annotated[Address, _parsed(units.admin_address), WithJsonSchema(_STRING_SCHEMA)]

@@ -13,6 +13,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB|TiB)", re.ASCII)
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _RATE = re.compile(r"\s*([0-9]+)\s*(?:/|\s*per\s*)\s*([0-9]+)?\s*([a-z]+)\s*", re.IGNORECASE | re.ASCII)
+_PERCENT = re.compile(r"(\d{1,3})%", re.ASCII)
 _PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "month": 2592000, "year": 31104000}
 
 
@@ -30,6 +31,24 @@ def size(text: str) -> int:
     if found is None:
         raise ValueError(f"{text!r} is not a size: write one number and one unit, like 64KiB, 10MiB or 512B")
     return int(found[1]) * _BYTES[found[2]]
+
+
+@dataclass(frozen=True, slots=True)
+class Percent:
+    """A part of a hundred."""
+
+    value: int
+
+    def __str__(self) -> str:
+        return f"{self.value}%"
+
+
+def percent(text: str) -> Percent:
+    """`0%` to `100%`."""
+    found = _PERCENT.fullmatch(text)
+    if found is None or int(found[1]) > 100:
+        raise ValueError(f"{text!r} is not a part: write a whole number and %, like 10% or 100%")
+    return Percent(int(found[1]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ Every wait has a bound.
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.schema.base import Named, Node
-from gateway.config.schema.scalars import Boolean, Duration, FilePath, Integer, NonEmpty, Some
+from gateway.config.schema.scalars import Boolean, Duration, FilePath, Integer, NonEmpty, PercentText, Some
+from gateway.config.schema.units import Percent
 
 _PORTS = {"https": 443, "http": 80}
+RETRY_CONDITIONS = ("connect_failure", "refused_stream", "reset")
 
 
 class Endpoint(Node):
@@ -75,12 +77,90 @@ class Timeouts(Node):
     """No byte in either direction."""
 
 
+def _condition(text: str) -> str:
+    if text in RETRY_CONDITIONS or (text.isascii() and text.isdigit() and 400 <= int(text) <= 599):
+        return text
+    raise ValueError(f'{text!r} is nothing to retry on: write {", ".join(RETRY_CONDITIONS)} or a status like "503"')
+
+
+class Balance(Node):
+    """Which endpoint takes a request: the policy alone, or with its key."""
+
+    policy: Literal["round_robin", "least_request", "random", "consistent_hash"] = "round_robin"
+    key: NonEmpty | None = None
+    """Of consistent_hash: `header:NAME`, `claim:NAME` or `client_ip`; requests without it go anywhere."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, data: Any) -> Any:
+        return {"policy": data} if isinstance(data, str) else data
+
+    def short(self) -> str | None:
+        return self.policy if self.key is None else None
+
+
+class Retries(Node):
+    """Sending a request again, only where that is safe."""
+
+    attempts: Annotated[Integer, Field(ge=1, le=10)] = 1
+    """Besides the first."""
+    on: Some[Annotated[NonEmpty, AfterValidator(_condition)]] = ("connect_failure", "refused_stream", "503")
+    """connect_failure, refused_stream, reset, or statuses (in quotes)."""
+    budget: PercentText = Percent(20)
+    """Of the requests at work that may be retries; three may always."""
+    per_try: Annotated[Duration, Field(gt=0)] | None = None
+    """To the head of the answer; default: as long as `timeouts` lets it."""
+
+
+class HealthCheck(Node):
+    """A GET that healthy endpoints answer with 2xx."""
+
+    path: NonEmpty
+    interval: Annotated[Duration, Field(gt=0)] = 5.0
+    timeout: Annotated[Duration, Field(gt=0)] = 1.0
+    healthy: Annotated[Integer, Field(ge=1)] = 2
+    """Good answers in a row that make an endpoint healthy again."""
+    unhealthy: Annotated[Integer, Field(ge=1)] = 3
+    """Bad ones in a row that make it unhealthy."""
+
+
+class OutlierDetection(Node):
+    """Leaving out an endpoint that fails request after request."""
+
+    consecutive_errors: Annotated[Integer, Field(ge=1)] = 5
+    """Answers 5xx and requests without an answer, in a row."""
+    ejection: Annotated[Duration, Field(gt=0)] = 30.0
+    """How long, times the ejections in a row; five minutes at most."""
+    max_ejected: PercentText = Percent(50)
+    """Of the endpoints."""
+
+
+class CircuitBreaker(Node):
+    """Bounds, in each worker, beyond which requests are refused with 503."""
+
+    max_pending: Annotated[Integer, Field(ge=1)] = 1024
+    """Requests that wait for a connection."""
+    max_requests: Annotated[Integer, Field(ge=1)] = 1024
+    """Requests at work."""
+
+
+class Dns(Node):
+    """Looking names up again; each address counts as an endpoint."""
+
+    refresh: Annotated[Duration, Field(gt=0)] = 30.0
+
+
 class Upstream(Named):
     """One backend, served by its endpoints."""
 
     endpoints: Some[Endpoint]
     tls: UpstreamTls = Field(default_factory=UpstreamTls)
     protocol: Literal["auto", "http1"] = "auto"
-    balance: Literal["round_robin", "least_request"] = "round_robin"
+    balance: Balance = Field(default_factory=Balance)
     connections: Connections = Field(default_factory=Connections)
     timeouts: Timeouts = Field(default_factory=Timeouts)
+    retries: Retries | None = None
+    health_check: HealthCheck | None = None
+    outlier_detection: OutlierDetection | None = None
+    circuit_breaker: CircuitBreaker | None = None
+    dns: Dns | None = None

@@ -4,14 +4,17 @@ from gateway.config.schema import Config, Cors
 from gateway.stages.answer.challenge import Challenges
 from gateway.stages.answer.cors import Cors as CorsFields
 from gateway.stages.answer.stage import Answer
-
-_PROOF_ALGORITHMS = ("ES256", "EdDSA", "RS256", "PS256")  # of DPoP proofs (RFC 9449 section 7.1, `algs`)
+from gateway.stages.authenticate.bindings.dpop import PROOF_ALGORITHMS
 
 
 def build_answer(config: Config) -> Answer:
     """The answer stage of `config`."""
-    dpop = bool(config.issuers)  # each takes bound tokens: `binding.dpop` is `optional`
-    challenges = Challenges(tokens=bool(config.issuers), dpop_algorithms=_PROOF_ALGORITHMS if dpop else ())
+    modes = {issuer.binding.dpop for issuer in config.issuers.values()}
+    challenges = Challenges(
+        tokens=bool(config.issuers),
+        dpop_algorithms=PROOF_ALGORITHMS if modes - {"off"} else (),
+        dpop_only=modes == {"required"},
+    )
     return Answer([_cors(route.cors) if route.cors is not None else None for route in config.routes], challenges)
 
 

@@ -9,13 +9,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gateway.config.schema import ClientAuthority, Config, Issuer, Route, TrustDomain
+from gateway.control.build.proofs import build_proofs
+from gateway.control.feeds.introspection import IntrospectionClient, IntrospectionSettings
 from gateway.control.feeds.jwks import JwksFeed, JwksSettings, OnRefresh
 from gateway.control.feeds.jwks_file import FileKeys
 from gateway.control.feeds.trust import AuthorityFiles, TrustFeed, TrustSettings
+from gateway.kernel.cells import GaugeFamily, Metrics
+from gateway.kernel.store import RedisStore
 from gateway.stages.authenticate import Authenticate, RouteCredentials
+from gateway.stages.authenticate.assumed import NothingUsed
 from gateway.stages.authenticate.authenticators.certificate import CertificateAuthenticator
+from gateway.stages.authenticate.authenticators.introspection import IntrospectingVerifier, Introspector
 from gateway.stages.authenticate.authenticators.jwt import JwtVerifier
 from gateway.stages.authenticate.bindings import dpop, mtls
+from gateway.stages.authenticate.bindings.dpop import Proofs
+from gateway.stages.authenticate.bindings.replays import MemoryReplays
+from gateway.stages.authenticate.counters import Counters
 from gateway.stages.authenticate.evidence import CertificateJudge, TokenVerifier
 from gateway.stages.authenticate.issuer import KeySource, TrustedIssuer
 
@@ -23,19 +32,26 @@ _ANY = "*"
 
 
 class CredentialSources:
-    """Everything long-lived that authentication stands on: a key feed an issuer, one trust feed with its verdicts.
+    """Everything long-lived that authentication stands on: key feeds, a trust feed with its verdicts, used proofs.
 
     Made for a config by `credential_sources`; `start` it when its snapshot is swapped in, and `close` the one before,
     telling it which to keep.
     """
 
     def __init__(
-        self, keys: Mapping[str, JwksFeed | FileKeys], trust: TrustFeed, certificates: CertificateAuthenticator
+        self,
+        keys: Mapping[str, JwksFeed | FileKeys],
+        trust: TrustFeed,
+        certificates: CertificateAuthenticator,
+        replays: MemoryReplays,
+        introspection: Mapping[str, IntrospectionClient],
     ) -> None:
-        """`keys`: by the issuer's name in the file."""
+        """`keys`, `introspection`: by the issuer's name in the file."""
         self.keys = keys
         self.trust = trust
         self.certificates = certificates
+        self.replays = replays
+        self.introspection = introspection
 
     def start(self) -> None:
         """Begin to refresh, on the running loop. Feeds that run already run on."""
@@ -50,6 +66,13 @@ class CredentialSources:
             for task in late:
                 task.cancel()
 
+    def observe(self, ages: GaugeFamily) -> None:
+        """Tell the age of every issuer's fetched keys as `jwks_age_seconds`, and no longer of issuers that are gone."""
+        fetched = {name: feed for name, feed in self.keys.items() if isinstance(feed, JwksFeed)}
+        ages.keep({(name,) for name in fetched})
+        for name, feed in fetched.items():
+            ages.labels(name).ask(feed.unconfirmed)
+
     def reload(self) -> None:
         """Look at every file now, for a SIGHUP under an unchanged config."""
         self.trust.reload()
@@ -63,6 +86,9 @@ class CredentialSources:
         for feed in self.feeds():
             if not any(feed is other for other in kept):
                 await feed.close()
+        for name, client in self.introspection.items():
+            if keep is None or keep.introspection.get(name) is not client:
+                await client.close()
 
     def feeds(self) -> list[JwksFeed | FileKeys | TrustFeed]:
         """Every feed of these sources."""
@@ -93,18 +119,63 @@ def credential_sources(
     for name, issuer in config.issuers.items():
         before = previous.keys.get(name) if previous is not None else None
         keys[name] = _keys(issuer, config.state_dir, before, clock, on_refresh)
-    return CredentialSources(keys, trust, certificates)
+    replays = previous.replays if previous is not None else MemoryReplays()
+    return CredentialSources(keys, trust, certificates, replays, _introspection(config, previous))
 
 
-def build_authenticate(config: Config, sources: CredentialSources) -> Authenticate:
-    """The stage that serves `config`."""
-    tokens = JwtVerifier(build_issuers(config, sources.keys).values()) if config.issuers else None
-    return authenticate_with(config, tokens, sources.certificates)
+def build_authenticate(
+    config: Config, sources: CredentialSources, store: RedisStore | None, metrics: Metrics
+) -> Authenticate:
+    """The stage that serves `config`; `store`: where all replicas remember used proofs, None: in this process."""
+    tokens = _tokens(config, sources) if config.issuers else None
+    proofs = build_proofs(config, sources.replays, store)
+    return _stage(config, tokens, sources.certificates, proofs, metrics)
 
 
 def authenticate_with(config: Config, tokens: TokenVerifier | None, certificates: CertificateJudge) -> Authenticate:
     """The stage of `config` over other evidence, for `explain` and `test`."""
-    return Authenticate(tokens, certificates, [_route(route) for route in config.routes])
+    return _stage(config, tokens, certificates, Proofs(NothingUsed()), Metrics())
+
+
+def _tokens(config: Config, sources: CredentialSources) -> TokenVerifier:
+    issuers = build_issuers(config, sources.keys)
+    jwts = JwtVerifier(issuers.values())
+    for name, client in sources.introspection.items():  # one at most
+        asked = config.issuers[name].introspection
+        if asked is not None:
+            introspector = Introspector(issuers[name], client, cache=asked.cache, all_tokens=asked.all)
+            return IntrospectingVerifier(jwts, introspector)
+    return jwts
+
+
+def _introspection(config: Config, previous: CredentialSources | None) -> dict[str, IntrospectionClient]:
+    """The clients that ask issuers about tokens: those of `previous` whose settings are equal, and fresh ones."""
+    clients: dict[str, IntrospectionClient] = {}
+    for name, issuer in config.issuers.items():
+        asked = issuer.introspection
+        if asked is None:
+            continue
+        settings = IntrospectionSettings(
+            issuer.issuer,
+            asked.url,
+            issuer.ca,
+            asked.client_id,
+            asked.method,
+            asked.client_secret.get_secret_value() if asked.client_secret is not None else None,
+            asked.client_key,
+            asked.client_key_id,
+            asked.client_certificate,
+        )
+        before = previous.introspection.get(name) if previous is not None else None
+        clients[name] = before if before is not None and before.settings == settings else IntrospectionClient(settings)
+    return clients
+
+
+def _stage(
+    config: Config, tokens: TokenVerifier | None, certificates: CertificateJudge, proofs: Proofs, metrics: Metrics
+) -> Authenticate:
+    routes = [_route(route) for route in config.routes]
+    return Authenticate(tokens, certificates, routes, proofs, Counters(metrics.authentications))
 
 
 def build_issuers(config: Config, keys: Mapping[str, KeySource]) -> dict[str, TrustedIssuer]:
@@ -125,6 +196,10 @@ def _issuer(issuer: Issuer, keys: KeySource) -> TrustedIssuer:
         issuer.token_type == "at+jwt",
         {mtls.MEMBER: issuer.binding.mtls, dpop.MEMBER: issuer.binding.dpop},
         keys,
+        dpop_age=issuer.dpop_age,
+        dpop_nonce=issuer.dpop_nonce == "on",
+        shadow=issuer.mode == "shadow",
+        where=issuer.where,
     )
 
 

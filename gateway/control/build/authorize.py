@@ -6,6 +6,7 @@ A rule is compiled once, however many routes it stands over; routes under the sa
 from collections.abc import Mapping
 
 from gateway.config.schema import Config, Operation, Policy, Requires, Rule, Source
+from gateway.kernel.cells import Metrics
 from gateway.kernel.patterns.values import compile_values
 from gateway.model.noun import noun
 from gateway.stages.authorize import (
@@ -26,12 +27,13 @@ class Inputs:
 
     headers: frozenset[str]  # lower case
     claims: frozenset[tuple[str, ...]]  # the way to each, ("realm_access", "roles")
+    device: frozenset[str]  # facts by name
 
 
-def build_authorize(config: Config) -> Authorize:
-    """The authorize stage of `config`."""
+def build_authorize(config: Config, metrics: Metrics | None = None) -> Authorize:
+    """The authorize stage of `config`; `metrics` counts expressions that cannot be judged."""
     return Authorize(
-        _tables(config),
+        _tables(config, metrics),
         {index: frozenset(route.cors.origins) for index, route in enumerate(config.routes) if route.cors is not None},
         {index: route.cors.where for index, route in enumerate(config.routes) if route.cors is not None},
     )
@@ -42,12 +44,14 @@ def build_inputs(config: Config) -> Mapping[int, Inputs]:
     tables = _tables(config)
     found: dict[int, Inputs] = {}
     for (index, _), rules in tables.items():
-        so_far = found.get(index, Inputs(frozenset(), frozenset()))
+        so_far = found.get(index, Inputs(frozenset(), frozenset(), frozenset()))
         headers = so_far.headers.union(*(rule.headers for rule in rules.listed))
         claims = so_far.claims.union(*(rule.claims for rule in rules.listed))
+        device = so_far.device.union(*(rule.device for rule in rules.listed))
         requires = config.routes[index].requires or Requires()
         asked = {("scope",), ("scp",)} if requires.scopes else set()
-        found[index] = Inputs(headers, claims | asked | ({("aud",)} if requires.audiences else set()))
+        asked |= {("aud",)} if requires.audiences else set()
+        found[index] = Inputs(headers, claims | asked, device)
     return found
 
 
@@ -60,15 +64,21 @@ def rule_settings(rule: Rule, action: Action, *, shadow: bool) -> RuleSettings:
         rule.where,
         tuple(_keys(source) for source in rule.from_),
         tuple(_keys(operation) for operation in rule.to),
-        tuple(ConditionSettings(each.key, each.values, each.not_values) for each in rule.when),
+        tuple(
+            each if isinstance(each, str) else ConditionSettings(each.key, each.values, each.not_values)
+            for each in rule.when
+        ),
     )
 
 
-def _tables(config: Config) -> dict[tuple[int, str], RouteRules]:
+def _tables(config: Config, metrics: Metrics | None = None) -> dict[tuple[int, str], RouteRules]:
     delimited = {name: frozenset(issuer.space_delimited_claims) for name, issuer in config.issuers.items()}
 
     def compiled(rule: Rule, action: Action, *, shadow: bool = False) -> CompiledRule:
-        return compile_rule(rule_settings(rule, action, shadow=shadow), delimited)
+        settings = rule_settings(rule, action, shadow=shadow)
+        if metrics is None:
+            return compile_rule(settings, delimited)
+        return compile_rule(settings, delimited, metrics.expression_errors.labels(rule.name).inc)
 
     policies = [
         (

@@ -4,7 +4,7 @@ What any route sets is taken from clients on all routes, so the names are collec
 Where a field is named that is the gateway's own, building fails: two writers of one field are a hole.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.config.schema import Config, Forward, HeaderEdit, Route
@@ -15,11 +15,17 @@ from gateway.stages.forward.claims import FieldValue, compile_value, literal_or_
 from gateway.stages.forward.fields import AnswerFields, RequestFields, judge_set
 from gateway.stages.forward.head import RequestHead
 from gateway.stages.forward.local import redirect, respond
+from gateway.stages.forward.mirror import Mirror
 from gateway.stages.forward.proxy import Proxy
+from gateway.stages.forward.resilient import ResilientProxy
 from gateway.stages.forward.rewrite import Rewrite
+from gateway.stages.forward.split import Split
 from gateway.stages.forward.stage import Forward as ForwardStage
 from gateway.stages.forward.stage import Way
 from gateway.upstreams.cluster import Cluster
+from gateway.upstreams.hash_key import HashKey, hash_key
+
+_COPY = 15.0  # seconds that a mirrored request may take
 
 
 def build_forward(config: Config, clusters: Mapping[str, Cluster]) -> ForwardStage:
@@ -48,7 +54,7 @@ def _way(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: 
         raise ValueError(f"{route.where}: route {route.name}: {error}") from None
 
 
-def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: _Shared) -> Proxy:
+def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: _Shared) -> Way:
     if route.upstream is None:
         raise ValueError("it has neither upstream nor respond nor redirect")
     constant, claims = _set_by(route.forward, route.request_headers)
@@ -72,7 +78,27 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
         name: route.max_body if route.max_body is not None else listener.limits.body
         for name, listener in config.listeners.items()
     }
-    return Proxy(clusters[route.upstream], head, answer, timeout=route.timeout, max_body=limits)
+
+    def to(name: str) -> Proxy:
+        cluster = clusters[name]
+        kind = ResilientProxy if cluster.guarded else Proxy
+        return kind(cluster, head, answer, timeout=route.timeout, max_body=limits)
+
+    parts = [(to(part.upstream), part.weight) for part in route.upstream]
+    way: Way = parts[0][0] if len(parts) == 1 else Split(parts, _common_key([part.cluster for part, _ in parts]))
+    if route.mirror is None:
+        return way
+    shadow = Proxy(
+        clusters[route.mirror.upstream], head, answer, timeout=min(route.timeout or _COPY, _COPY), max_body=limits
+    )
+    return Mirror(way, shadow, route.mirror.percent.value)
+
+
+def _common_key(clusters: Sequence[Cluster]) -> HashKey | None:
+    """What all of them hash by."""
+    keys = {cluster.settings.hash_key for cluster in clusters}
+    key = keys.pop()
+    return None if keys or key is None else hash_key(key)
 
 
 def _set_by(forward: Forward, edit: HeaderEdit) -> tuple[RawHeaders, list[tuple[bytes, FieldValue]]]:

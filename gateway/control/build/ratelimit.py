@@ -58,6 +58,11 @@ class LimitStore:
         return self.address == _address(config) and self.workers == config.workers
 
     @property
+    def redis(self) -> RedisStore | None:
+        """The store behind it, for what else all replicas have to agree on; None for memory://."""
+        return self._redis
+
+    @property
     def trouble(self) -> str | None:
         """Why the store is down, for /readyz?verbose; None while it is up."""
         return self._redis.trouble if self._redis is not None and not self._redis.up else None
@@ -115,7 +120,7 @@ class _Maker:
         names = (*charged, *looked_at)
         parts = {part for name in names for part in self._limits[name].key}
         route_name = route.name if route is not None and "route" in parts else ""
-        upstream = route.upstream if route is not None and "upstream" in parts else None
+        upstream = route.upstream[0].upstream if route is not None and route.upstream and "upstream" in parts else None
         which = (tuple(charged), tuple(looked_at), route_name, upstream)
         gate = self._made.get(which)
         if gate is None:

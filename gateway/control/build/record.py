@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from gateway.config.schema import Audit, Config
+from gateway.control.build.authorize import Inputs as Named
 from gateway.control.build.authorize import build_inputs
 from gateway.kernel.cells import Metrics
 from gateway.model.json import JSON
@@ -104,9 +105,13 @@ def build_record(config: Config, keys: AuditKeys, log: AuditLog, metrics: Metric
     routes = []
     for index, route in enumerate(config.routes):
         facts = named.get(index)
-        inputs = Inputs(redaction) if facts is None else Inputs(redaction, headers=facts.headers, claims=facts.claims)
+        inputs = Inputs(redaction) if facts is None else _inputs(redaction, facts)
         routes.append(RecordedRoute(route.name, inputs))
     return Record(RecordSettings(config.digest, tuple(routes), audit.on_failure == "deny"), log, metrics)
+
+
+def _inputs(redaction: Redaction, named: Named) -> Inputs:
+    return Inputs(redaction, headers=named.headers, claims=named.claims, facts=named.device)
 
 
 def input_names(config: Config) -> JSON:

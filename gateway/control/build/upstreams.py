@@ -6,11 +6,12 @@ Invariant: building touches nothing that serves; `swap_in` does, when the new sn
 
 import ssl
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.config.schema import Config, Upstream
+from gateway.config.schema import CircuitBreaker, Config, HealthCheck, OutlierDetection, Retries, Upstream
 from gateway.kernel.cells import Counter, Metrics
 from gateway.kernel.x509.fault import CertificateFault
 from gateway.kernel.x509.leaf import read_leaf, spiffe_id
@@ -18,7 +19,16 @@ from gateway.kernel.x509.spiffe import parse_trust_domain
 from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.endpoint import RESULTS
 from gateway.upstreams.identity import TlsMaterial, UpstreamTls
-from gateway.upstreams.settings import ConnectionSettings, EndpointSettings, TimeoutSettings, UpstreamSettings
+from gateway.upstreams.settings import (
+    BreakerSettings,
+    ConnectionSettings,
+    EndpointSettings,
+    HealthSettings,
+    OutlierSettings,
+    RetrySettings,
+    TimeoutSettings,
+    UpstreamSettings,
+)
 
 _STATES = ("active", "idle", "connecting")
 
@@ -35,7 +45,7 @@ class Upstreams:
         self._rotations = dict(rotations)
 
     def swap_in(self, metrics: Metrics) -> None:
-        """Use changed certificates from the next connection on, and let the gauges speak of these clusters."""
+        """Use changed certificates from the next connection on; begin the clusters' checks, and their gauges."""
         for name, tls in self._rotations.items():
             self.clusters[name].rotate(tls)
         self._rotations.clear()
@@ -43,6 +53,23 @@ class Upstreams:
         for name, cluster in self.clusters.items():
             for state in _STATES:
                 metrics.upstream_connections.labels(name, state).ask(_gauge(cluster, state))
+            cluster.start()
+        self._tell(metrics)
+
+    def _tell(self, metrics: Metrics) -> None:
+        """Gauges of the endpoints whose health and ejections are watched."""
+        ejected, healthy = metrics.upstream_ejected, metrics.upstream_healthy
+        urls = [
+            (cluster, endpoint.url) for cluster in self.clusters.values() for endpoint in cluster.settings.endpoints
+        ]
+        judged = [(cluster, url) for cluster, url in urls if cluster.settings.outlier is not None]
+        checked = [(cluster, url) for cluster, url in urls if cluster.settings.health is not None]
+        ejected.keep({(cluster.name, url) for cluster, url in judged})
+        healthy.keep({(cluster.name, url) for cluster, url in checked})
+        for cluster, url in judged:
+            ejected.labels(cluster.name, url).ask(partial(_truth, cluster.ejected, url))
+        for cluster, url in checked:
+            healthy.labels(cluster.name, url).ask(partial(_truth, cluster.healthy, url))
 
     def close(self, keep: "Upstreams | None" = None) -> None:
         """Retire every cluster that is not also one of `keep`'s: what is at work there finishes."""
@@ -94,10 +121,40 @@ def _settings(upstream: Upstream) -> UpstreamSettings:
     return UpstreamSettings(
         upstream.name,
         tuple(EndpointSettings(e.url, e.host, e.port, e.tls, e.weight) for e in upstream.endpoints),
-        upstream.balance,
+        upstream.balance.policy,
         ConnectionSettings(connections.max, connections.max_age, connections.idle, connections.reuse),
         TimeoutSettings(timeouts.connect, timeouts.response, timeouts.idle),
+        hash_key=upstream.balance.key,
+        retries=_retries(upstream.retries) if upstream.retries is not None else None,
+        health=_health(upstream.health_check) if upstream.health_check is not None else None,
+        outlier=_outlier(upstream.outlier_detection) if upstream.outlier_detection is not None else None,
+        breaker=_breaker(upstream.circuit_breaker) if upstream.circuit_breaker is not None else None,
+        dns_refresh=upstream.dns.refresh if upstream.dns is not None else None,
     )
+
+
+def _retries(retries: Retries) -> RetrySettings:
+    return RetrySettings(
+        retries.attempts,
+        "connect_failure" in retries.on,
+        "refused_stream" in retries.on,
+        "reset" in retries.on,
+        frozenset(int(condition) for condition in retries.on if condition.isdigit()),
+        retries.budget.value,
+        retries.per_try,
+    )
+
+
+def _health(check: HealthCheck) -> HealthSettings:
+    return HealthSettings(check.path, check.interval, check.timeout, check.healthy, check.unhealthy)
+
+
+def _outlier(detection: OutlierDetection) -> OutlierSettings:
+    return OutlierSettings(detection.consecutive_errors, detection.ejection, detection.max_ejected.value)
+
+
+def _breaker(breaker: CircuitBreaker) -> BreakerSettings:
+    return BreakerSettings(breaker.max_pending, breaker.max_requests)
 
 
 def _tls(config: Config, upstream: Upstream) -> UpstreamTls | None:
@@ -125,6 +182,10 @@ def _tls(config: Config, upstream: Upstream) -> UpstreamTls | None:
 
 def _counters(metrics: Metrics, name: str, url: str) -> dict[str, Counter]:
     return {result: metrics.upstream_requests.labels(name, url, result) for result in RESULTS}
+
+
+def _truth(judge: Callable[[str], bool], url: str) -> float:
+    return float(judge(url))
 
 
 def _gauge(cluster: Cluster, state: str) -> Callable[[], float]:

@@ -1,4 +1,4 @@
-"""Where an issuer's keys are: OpenID Connect Discovery, then RFC 8414.
+"""Where an issuer's keys and endpoints are: OpenID Connect Discovery, then RFC 8414.
 
 Rule: a metadata document counts only if its `issuer` is ours, byte by byte (Discovery 4.3, RFC 8414 section 3.3).
 Invariant: only a missing document leads to the second address, never one that names another issuer.
@@ -12,24 +12,29 @@ from gateway.kernel.strict import NotStrict, parse_object
 
 async def discover_jwks_uri(issuer: str, fetcher: Fetcher) -> str:
     """The issuer's `jwks_uri`. Raises FetchError."""
+    return await discover_endpoint(issuer, "jwks_uri", fetcher)
+
+
+async def discover_endpoint(issuer: str, member: str, fetcher: Fetcher) -> str:
+    """The URL under `member` in the issuer's metadata. Raises FetchError."""
     try:
         document = await fetcher.get(issuer.rstrip("/") + "/.well-known/openid-configuration")
     except NotServedError:
         document = await fetcher.get(oauth_metadata_url(issuer))
-    return read_jwks_uri(issuer, document)
+    return read_endpoint(issuer, member, document)
 
 
-def read_jwks_uri(issuer: str, document: bytes) -> str:
-    """The `jwks_uri` of a metadata document that is `issuer`'s. Raises FetchError."""
+def read_endpoint(issuer: str, member: str, document: bytes) -> str:
+    """The URL under `member` of a metadata document that is `issuer`'s. Raises FetchError."""
     try:
         metadata = parse_object(document)
     except NotStrict as error:
         raise FetchError(f"the discovery document is {error}") from None
     if metadata.get("issuer") != issuer:
         raise FetchError("the discovery document names another issuer")
-    uri = metadata.get("jwks_uri")
+    uri = metadata.get(member)
     if not isinstance(uri, str):
-        raise FetchError("the discovery document has no jwks_uri")
+        raise FetchError(f"the discovery document has no {member}")
     check_url(uri)
     return uri
 

@@ -64,6 +64,7 @@ class JwksFeed:
         self._uri = settings.jwks_uri
         self._keys: KeySet | None = None
         self._digest = b""
+        self._began = clock()
         self._fetched = 0.0  # seconds since the epoch; 0 while nothing was
         self._unkept: bytes | None = None  # published, and not written down yet
         self._asked = -float("inf")  # the loop's clock, at the last fetch for a request
@@ -88,6 +89,10 @@ class JwksFeed:
     def age(self) -> float | None:
         """Seconds since the keys were fetched; None when they never were."""
         return max(0.0, self._clock() - self._fetched) if self._fetched else None
+
+    def unconfirmed(self) -> float:
+        """Seconds since the keys were fetched, or since they are wanted where they never were."""
+        return max(0.0, self._clock() - (self._fetched or self._began))
 
     def start(self) -> None:
         """Take up the last good keys, and begin to refresh."""

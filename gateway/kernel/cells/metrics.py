@@ -36,9 +36,12 @@ class Metrics:
         self.shadow_decisions = counter(
             "shadow_decisions_total", "What things in shadow mode would have done.", "route", "kind", "effect"
         )
+        self.expression_errors = counter(
+            "expression_errors_total", "Expressions of rules that could not be judged.", "rule"
+        )
         self.authentications = counter(
             "authentications_total", "Credentials judged.", "method", "result", "reason"
-        )  # method: certificate, jwt; result: ok, refused; reason: a Reason's code, "" when ok
+        )  # method: certificate, jwt, introspection; result: ok, refused, shadow_ok, shadow_refused; reason: "" when ok
         self.rate_limit_decisions = counter(
             "rate_limit_decisions_total", "Limits asked.", "limit", "result"
         )  # result: admitted, refused, shadow_refused, error
@@ -64,6 +67,9 @@ class Metrics:
         )  # state: active, idle
         self.upstream_ejected = gauge(
             "upstream_ejected", "1 while an endpoint is ejected.", "upstream", "endpoint", merge=Merge.MAX
+        )
+        self.upstream_healthy = gauge(
+            "upstream_healthy", "0 while an endpoint fails its health check.", "upstream", "endpoint", merge=Merge.MIN
         )
         # every worker reloads for one reload: the greatest count is the true one
         self.config_reloads = counter(

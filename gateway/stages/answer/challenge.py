@@ -28,31 +28,38 @@ _REALM = 'realm="gateway"'
 class Challenges:
     """The challenges that this gateway's settings make sense of."""
 
-    def __init__(self, *, tokens: bool, dpop_algorithms: tuple[str, ...] = ()) -> None:
-        """`tokens`: some issuer is configured; `dpop_algorithms`: of proofs, () where DPoP is off."""
+    def __init__(self, *, tokens: bool, dpop_algorithms: tuple[str, ...] = (), dpop_only: bool = False) -> None:
+        """`tokens`: some issuer is configured; `dpop_algorithms`: of proofs, () where DPoP is off.
+
+        `dpop_only`: every issuer requires a proof, so that a bearer token would never do.
+        """
         self._tokens = tokens
         self._dpop = " ".join(dpop_algorithms)
+        only = f'DPoP {_REALM}, algs="{self._dpop}"' if dpop_only and self._dpop else f"Bearer {_REALM}"
+        self._nothing_sent = only.encode("ascii")
 
-    def of(self, refused: Refused) -> bytes | None:
-        """The field's value; None where the refusal asks for no credential."""
-        reason = refused.reason
+    def of(self, refused: Refused, *, dpop: bool = False) -> bytes | None:
+        """The field's value; None where the refusal asks for no credential. `dpop`: it came under that scheme."""
+        reason, challenge = refused.reason, refused.challenge
+        algorithms = self._dpop if dpop or reason in _BINDING else ""
         if reason is Reason.SCOPE_MISSING:
-            return _bearer("insufficient_scope", refused.challenge)
+            return _token("insufficient_scope", challenge, algorithms)
         if reason.status != 401:
             return None
-        only_certificate = refused.challenge is not None and refused.challenge.certificate
+        only_certificate = challenge is not None and challenge.certificate
         if only_certificate or reason in _CERTIFICATE_REASONS or not self._tokens:
             return _CERTIFICATE
         if reason is Reason.CREDENTIALS_MISSING:
-            return f"Bearer {_REALM}".encode("ascii")
+            return self._nothing_sent
         if reason is Reason.STEP_UP_REQUIRED:
-            return _bearer("insufficient_user_authentication", refused.challenge)
-        if reason in _BINDING and self._dpop:
-            return f'DPoP {_REALM}, error="{_BINDING[reason]}", algs="{self._dpop}"'.encode("ascii")
-        return _bearer("invalid_token", None)
+            return _token("insufficient_user_authentication", challenge, algorithms)
+        if challenge is not None and challenge.nonce is not None:
+            return _token("use_dpop_nonce", None, algorithms)
+        return _token(_BINDING[reason] if algorithms and reason in _BINDING else "invalid_token", None, algorithms)
 
 
-def _bearer(error: str, challenge: Challenge | None) -> bytes:
+def _token(error: str, challenge: Challenge | None, algorithms: str) -> bytes:
+    """Under the DPoP scheme where `algorithms` says of which a proof may be, else Bearer."""
     parts = [_REALM, f'error="{error}"']
     if challenge is not None:
         if challenge.scopes:
@@ -61,7 +68,9 @@ def _bearer(error: str, challenge: Challenge | None) -> bytes:
             parts.append(f'acr_values="{_quotable(challenge.acr)}"')
         if challenge.max_age is not None:
             parts.append(f"max_age={challenge.max_age}")
-    return ("Bearer " + ", ".join(parts)).encode("ascii")
+    if algorithms:
+        parts.append(f'algs="{algorithms}"')
+    return (("DPoP " if algorithms else "Bearer ") + ", ".join(parts)).encode("ascii")
 
 
 def _quotable(values: tuple[str, ...]) -> str:

@@ -80,9 +80,11 @@ class Answer:
         if reason is Reason.CORS_REFUSED:
             fields = [field for field in fields if not field[0].startswith(b"access-control-")]
         fields.append((b"cache-control", b"no-store"))
-        challenge = self._challenges.of(refused)
+        challenge = self._challenges.of(refused, dpop=_is_dpop(trace.head))
         if challenge is not None:
             fields.append((b"www-authenticate", challenge))
+        if refused.challenge is not None and refused.challenge.nonce is not None:
+            fields.append((b"dpop-nonce", refused.challenge.nonce.encode("ascii")))
         wait = refused.retry_after
         if wait is None and reason.status in _RETRYABLE:
             wait = _RETRY_AFTER
@@ -95,6 +97,11 @@ class Answer:
 
 def _accept(head: RequestHead) -> str:
     return ",".join(value.decode("latin-1") for name, value in head.headers if name == b"accept")
+
+
+def _is_dpop(head: RequestHead) -> bool:
+    """True when a token came under the DPoP scheme (RFC 9449 section 7.1)."""
+    return any(name == b"authorization" and value[:5].lower() == b"dpop " for name, value in head.headers)
 
 
 def _is_grpc(head: RequestHead) -> bool:

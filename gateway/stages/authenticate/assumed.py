@@ -12,12 +12,10 @@ from gateway.model.json import Claims
 from gateway.model.principal import Workload
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.stages.authenticate.claims import check_expiry, check_type, judge_claims
-from gateway.stages.authenticate.evidence import VerifiedToken
+from gateway.stages.authenticate.claims import FOREVER, check_expiry, check_type, judge_claims
+from gateway.stages.authenticate.evidence import VerifiedToken, judged_for
 from gateway.stages.authenticate.issuer import TrustedIssuer
 from gateway.stages.authenticate.keys import KeySet
-
-FOREVER = 253402300799.0  # the last second of 9999 (RFC 5280 section 4.1.2.5): an assumed certificate does not end
 
 
 class AssumedToken:
@@ -28,13 +26,17 @@ class AssumedToken:
         self._issuer = issuer
         self._claims = claims
 
+    def method(self, token: str) -> str:
+        return "jwt"
+
     async def verify(self, token: str, now: float) -> VerifiedToken:
         """Raises Refused as for a token whose signature holds."""
         if self._claims.get("iss") != self._issuer.issuer:
             raise Refused(Reason.TOKEN_ISSUER, "iss is not that of the named issuer")
-        check_type(self._issuer, "at+jwt", self._claims)
-        check_expiry(self._issuer, self._claims, now)
-        return judge_claims(self._issuer, self._claims)
+        with judged_for(self._issuer):
+            check_type(self._issuer, "at+jwt", self._claims)
+            check_expiry(self._issuer, self._claims, now)
+            return judge_claims(self._issuer, self._claims)
 
 
 class AssumedCertificate:
@@ -77,6 +79,13 @@ class AssumedCertificate:
             name = self._id.removeprefix("dns:")
             return Workload(self._id, None, None, None, "", "", FOREVER, "", (name,))
         return spiffe_workload(parse_leaf_id(self._id), not_after=FOREVER)
+
+
+class NothingUsed:
+    """Proofs of a request that is judged and not served: none was used before, and none is after."""
+
+    async def first(self, name: bytes, life: float, now: float) -> bool:
+        return True
 
 
 class FixedKeys:

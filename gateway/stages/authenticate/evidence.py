@@ -4,17 +4,28 @@ Rule: `explain` and `test` fulfil them with evidence that is taken as verified; 
 Invariant: a `VerifiedToken` says who signed which claims, never that they suffice for a request.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Protocol, TypeAlias
 
 from gateway.model.json import JSON
 from gateway.model.noun import noun
 from gateway.model.principal import User, Workload
+from gateway.model.refused import Refused
 from gateway.stages.authenticate.issuer import TrustedIssuer
 
-# A way to prove possession: judges the value of one member of `cnf` (RFC 7800 section 3.1) for a request's workload.
+
+@noun
+class Possession:
+    """What a request proves besides its token."""
+
+    workload: Workload | None  # by the certificate of its connection
+    key: str | None = None  # by a DPoP proof: the thumbprint (RFC 7638) of the key that signed it
+
+
+# Judges the value of one member of `cnf` (RFC 7800 section 3.1) by what a request proves.
 # Raises Refused(BINDING_MISSING | BINDING_MISMATCH).
-Confirm: TypeAlias = Callable[[JSON, Workload | None], None]
+Confirm: TypeAlias = Callable[[JSON, Possession], None]
 
 
 @noun
@@ -27,13 +38,38 @@ class VerifiedToken:
     begins: float  # seconds since the epoch: nbf and iat, less the clock skew
     ends: float  # seconds since the epoch: exp and the clock skew; no longer valid at this instant
     proofs: tuple[tuple[Confirm, JSON], ...]  # what the caller must prove besides, with the expected value
+    key_bound: bool  # `cnf` names a key of the client's, whether or not that must be proved
+
+
+class Shadowed(Exception):  # noqa: N818 - a verdict
+    """A token of an issuer in shadow does not hold: it counts as not sent, and why not is told."""
+
+    def __init__(self, issuer: TrustedIssuer, refused: Refused) -> None:
+        super().__init__(issuer.name)
+        self.issuer = issuer
+        self.refused = refused
+
+
+@contextmanager
+def judged_for(issuer: TrustedIssuer) -> Generator[None]:
+    """What is refused in here is refused for this issuer: raises Shadowed instead where that one is in shadow."""
+    try:
+        yield
+    except Refused as refused:
+        if issuer.shadow:
+            raise Shadowed(issuer, refused) from None
+        raise
 
 
 class TokenVerifier(Protocol):
     """Proves a bearer token."""
 
+    def method(self, token: str) -> str:
+        """How this token is proved, for the metrics: "jwt" or "introspection"."""
+        ...
+
     async def verify(self, token: str, now: float) -> VerifiedToken:
-        """Raises Refused: 401, or 503 KEYS_UNAVAILABLE."""
+        """Raises Refused: 401, or 503 KEYS_UNAVAILABLE or INTROSPECTION_UNAVAILABLE; Shadowed instead in shadow."""
         ...
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Literal, Protocol, TypeAlias
 
 from gateway.model.noun import noun
+from gateway.model.place import Place
 from gateway.stages.authenticate.keys import KeySet
 
 BindingMode: TypeAlias = Literal["off", "optional", "required"]
@@ -34,3 +35,7 @@ class TrustedIssuer:
     profile: bool  # True: only `at+jwt`, with all claims that RFC 9068 section 2.2 requires
     bindings: Mapping[str, BindingMode]  # by member of `cnf`
     keys: KeySource
+    dpop_age: float = 60.0  # seconds for which a DPoP proof is good
+    dpop_nonce: bool = False  # a DPoP proof has to hold a nonce of ours
+    shadow: bool = False  # its tokens are judged and count as not sent
+    where: Place | None = None  # in routes.yaml

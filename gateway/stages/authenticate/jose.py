@@ -25,6 +25,7 @@ class Unverified:
     claims: dict[str, JSON]
     signing_input: bytes
     signature: bytes
+    jwk: JSON  # a key that the header brings along: of no use but for a proof of possession (RFC 9449)
 
 
 def take_apart(token: str) -> Unverified:
@@ -45,11 +46,11 @@ def take_apart(token: str) -> Unverified:
         raise _malformed(str(error)) from None
     if not signature:
         raise Refused(Reason.TOKEN_SIGNATURE, "the signature is empty")
-    return Unverified(alg, kid, typ, claims, segments[0] + b"." + segments[1], signature)
+    return Unverified(alg, kid, typ, claims, segments[0] + b"." + segments[1], signature, header.get("jwk"))
 
 
 def _read_header(header: dict[str, JSON]) -> tuple[str, str | None, str | None]:
-    """alg, kid and typ. Parameters that would supply a key (jwk, jku, x5u, x5c) are not read at all."""
+    """alg, kid and typ. Parameters that would supply a key (jku, x5u, x5c) are not read at all."""
     alg, kid, typ = header.get("alg"), header.get("kid"), header.get("typ")
     if not isinstance(alg, str):
         raise _malformed("alg is not a string")

@@ -107,6 +107,14 @@ def parse_key_set(data: bytes) -> KeySet:
     return KeySet(by_choice, tuple(alarms))
 
 
+def read_proof_key(jwk: JSON, alg: str) -> VerificationKey | None:
+    """The public key that a proof of possession brings along, for `alg`; None where it is not one for that.
+
+    Raises ValueError for what is no public key, and for a private or symmetric one (RFC 9449 section 4.3).
+    """
+    return _read(jwk)[1].get(alg)
+
+
 def _read(jwk: JSON) -> tuple[str | None, dict[str, VerificationKey]]:
     """The key's name and what it verifies; nothing for keys that are simply for something else. Raises ValueError."""
     if not isinstance(jwk, Mapping):

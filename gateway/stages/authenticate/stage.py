@@ -4,18 +4,32 @@ Rule: a credential that is sent must be valid, on public routes too; when severa
 Invariant: nothing but a trusted certificate binds a token, and nothing of a token decides before it is verified.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gateway.model.noun import noun
 from gateway.model.principal import Principal, Workload
-from gateway.model.reason import Reason
+from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Challenge, Refused
 from gateway.model.request import RequestContext
 from gateway.model.route import Route
-from gateway.stages.authenticate.credentials import read_authorization
-from gateway.stages.authenticate.evidence import CertificateJudge, TokenVerifier, VerifiedToken
+from gateway.model.shadow import Shadow
+from gateway.stages.authenticate.bindings import dpop
+from gateway.stages.authenticate.bindings.dpop import Proofs
+from gateway.stages.authenticate.counters import Counters
+from gateway.stages.authenticate.credentials import Sent, read_authorization
+from gateway.stages.authenticate.evidence import CertificateJudge, Possession, Shadowed, TokenVerifier, VerifiedToken
+from gateway.stages.authenticate.issuer import TrustedIssuer
 
 _CERTIFICATE = Challenge(certificate=True)
+_OF_CERTIFICATES = frozenset(  # counted where the certificate is judged, or no verdict on what was sent
+    {
+        Reason.CERTIFICATE_REQUIRED,
+        Reason.CERTIFICATE_UNTRUSTED,
+        Reason.CERTIFICATE_EXPIRED,
+        Reason.CERTIFICATE_REVOKED,
+        Reason.SPIFFE_ID_INVALID,
+    }
+)
 
 
 @noun
@@ -32,64 +46,157 @@ class Authenticate:
     """Credentials into a principal. Holds nothing that lives longer than its snapshot."""
 
     def __init__(
-        self, tokens: TokenVerifier | None, certificates: CertificateJudge, routes: Sequence[RouteCredentials]
+        self,
+        tokens: TokenVerifier | None,
+        certificates: CertificateJudge,
+        routes: Sequence[RouteCredentials],
+        proofs: Proofs,
+        counters: Counters,
     ) -> None:
         """`tokens`: None where no issuer is configured; `routes`: by `Route.index`."""
         self._tokens = tokens
         self._certificates = certificates
         self._routes = tuple(routes)
+        self._proofs = proofs
+        self._counters = counters
         self._challenge = _CERTIFICATE if tokens is None else None
 
     async def __call__(self, ctx: RequestContext, route: Route) -> Principal:
-        """Raises Refused: 400 BAD_REQUEST, 401, or 503 KEYS_UNAVAILABLE."""
+        """Raises Refused: 400 BAD_REQUEST, 401, or 503 KEYS_, INTROSPECTION_ or STORE_UNAVAILABLE."""
         asked = self._routes[route.index]
         values = ctx.values.get("authorization")
         sent = read_authorization(values) if values is not None else None
         if asked.ignored:
             return Principal(None, None, ctx.client_ip)
-        now = ctx.time
-        tls = ctx.connection.tls
-        chain = tls.chain if tls is not None else ()
         if sent is None:
-            workload = self._judge(chain, asked, None, now) if chain else None
-            return self._without_token(ctx, asked, workload)
-        if self._tokens is None:
+            return self._without_token(ctx, asked, self._workload(ctx))
+        tokens = self._tokens
+        if tokens is None:
             raise Refused(Reason.TOKEN_ISSUER, "no issuer is configured", challenge=_CERTIFICATE)
-        token = await self._tokens.verify(sent.token, now)
-        if now >= token.ends:
-            raise Refused(Reason.TOKEN_EXPIRED, "exp has passed")
-        if now < token.begins:
-            raise Refused(Reason.TOKEN_NOT_YET_VALID, "nbf or iat lies in the future")
-        workload = self._judge(chain, asked, token, now) if chain else None
-        if workload is None and asked.certificate:
-            raise Refused(
-                Reason.CERTIFICATE_REQUIRED, "the route requires a client certificate", challenge=_CERTIFICATE
-            )
-        _check_audience(token, asked)
-        for confirm, expected in token.proofs:
-            confirm(expected, workload)
-        if sent.dpop:
-            raise Refused(Reason.BINDING_MISSING, "the DPoP scheme needs a proof, and none is accepted here")
+        method = tokens.method(sent.token)
+        try:
+            token = await tokens.verify(sent.token, ctx.time)
+        except Shadowed as shadowed:
+            return self._unsent(ctx, asked, self._workload(ctx), method, shadowed.issuer, shadowed.refused)
+        except Refused as refused:
+            self._counters.count(method, refused.reason)
+            raise
+        if token.issuer.shadow:
+            workload = self._workload(ctx)
+            found = await self._would_refuse(ctx, asked, sent, token, workload)
+            return self._unsent(ctx, asked, workload, method, token.issuer, found)
+        return await self._with_token(ctx, asked, sent, token, method)
+
+    async def _with_token(
+        self, ctx: RequestContext, asked: RouteCredentials, sent: Sent, token: VerifiedToken, method: str
+    ) -> Principal:
+        try:
+            _check_time(token, ctx.time)
+            workload = self._workload(ctx, lambda: _check_audience(token, asked))
+            if workload is None and asked.certificate:
+                raise Refused(
+                    Reason.CERTIFICATE_REQUIRED, "the route requires a client certificate", challenge=_CERTIFICATE
+                )
+            _check_audience(token, asked)
+            await self._check_possession(ctx, sent, token, workload)
+        except Refused as refused:
+            if refused.reason not in _OF_CERTIFICATES:
+                self._counters.count(method, refused.reason)
+            raise
+        self._counters.count(method, None)
         return Principal(workload, token.user, ctx.client_ip)
 
-    def _without_token(self, ctx: RequestContext, asked: RouteCredentials, workload: Workload | None) -> Principal:
+    async def _check_possession(
+        self, ctx: RequestContext, sent: Sent, token: VerifiedToken, workload: Workload | None
+    ) -> None:
+        """Whatever binds the token must be proved by this request. Raises Refused."""
+        issuer = token.issuer
+        if sent.dpop and not token.key_bound:
+            raise Refused(Reason.BINDING_MISSING, "a token that is not bound to a key came under the DPoP scheme")
+        proof = None
+        if sent.dpop and issuer.bindings[dpop.MEMBER] != "off":
+            proof = self._proofs.read(ctx, sent.token, issuer)
+        if token.proofs:
+            possession = Possession(workload, proof.key if proof is not None else None)
+            for confirm, expected in token.proofs:
+                confirm(expected, possession)
+        if proof is not None:
+            await self._proofs.spend(proof, issuer, ctx.time)
+
+    async def _would_refuse(
+        self,
+        ctx: RequestContext,
+        asked: RouteCredentials,
+        sent: Sent,
+        token: VerifiedToken,
+        workload: Workload | None,
+    ) -> Refused | None:
+        """What a token of an issuer in shadow would have been refused with."""
+        try:
+            _check_time(token, ctx.time)
+            _check_audience(token, asked)
+            await self._check_possession(ctx, sent, token, workload)
+        except Refused as refused:
+            return refused
+        return None
+
+    def _unsent(
+        self,
+        ctx: RequestContext,
+        asked: RouteCredentials,
+        workload: Workload | None,
+        method: str,
+        issuer: TrustedIssuer,
+        refused: Refused | None,
+    ) -> Principal:
+        """A token of an issuer in shadow was judged, and counts as not sent, whatever became of it."""
+        reason = refused.reason if refused is not None else None
+        self._counters.count(method, reason, shadow=True)
+        effect = reason.effect if reason is not None else Effect.ALLOW
+        return self._without_token(ctx, asked, workload, (Shadow("issuer", issuer.name, effect, issuer.where),))
+
+    def _without_token(
+        self,
+        ctx: RequestContext,
+        asked: RouteCredentials,
+        workload: Workload | None,
+        shadows: tuple[Shadow, ...] = (),
+    ) -> Principal:
         if workload is None and not asked.public:
             challenge = _CERTIFICATE if asked.certificate else self._challenge
-            raise Refused(Reason.CREDENTIALS_MISSING, "neither a certificate nor a token was sent", challenge=challenge)
+            detail = "neither a certificate nor a token was sent"
+            raise Refused(Reason.CREDENTIALS_MISSING, detail, challenge=challenge, shadows=shadows)
         if asked.audiences is not None:
-            raise Refused(Reason.CREDENTIALS_MISSING, "the route requires a token's audience, and none was sent")
-        return Principal(workload, None, ctx.client_ip)
+            detail = "the route requires a token's audience, and none was sent"
+            raise Refused(Reason.CREDENTIALS_MISSING, detail, shadows=shadows)
+        return Principal(workload, None, ctx.client_ip, shadows)
 
-    def _judge(
-        self, chain: tuple[bytes, ...], asked: RouteCredentials, token: VerifiedToken | None, now: float
-    ) -> Workload:
+    def _workload(self, ctx: RequestContext, before: Callable[[], None] | None = None) -> Workload | None:
+        """Whom the connection's certificate proves; None where none was sent. Raises Refused.
+
+        `before`: what is checked before a certificate is refused, for when several credentials fail, the token's
+        reason is answered.
+        """
+        tls = ctx.connection.tls
+        if tls is None or not tls.chain:
+            return None
         try:
-            return self._certificates.judge(chain, now)
+            workload = self._certificates.judge(tls.chain, ctx.time)
         except Refused as refused:
-            if token is not None:
-                _check_audience(token, asked)  # when several credentials fail, the token's reason is answered
+            self._counters.count("certificate", refused.reason)
+            if before is not None:
+                before()
             refused.challenge = refused.challenge or self._challenge
             raise
+        self._counters.count("certificate", None)
+        return workload
+
+
+def _check_time(token: VerifiedToken, now: float) -> None:
+    if now >= token.ends:
+        raise Refused(Reason.TOKEN_EXPIRED, "exp has passed")
+    if now < token.begins:
+        raise Refused(Reason.TOKEN_NOT_YET_VALID, "nbf or iat lies in the future")
 
 
 def _check_audience(token: VerifiedToken, asked: RouteCredentials) -> None:

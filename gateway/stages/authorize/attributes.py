@@ -13,6 +13,7 @@ from gateway.kernel.patterns.paths import compile_paths
 from gateway.kernel.patterns.values import Match, compile_values
 from gateway.model.json import JSON
 from gateway.model.noun import noun
+from gateway.model.principal import User
 from gateway.stages.authorize.facts import Facts
 
 Read: TypeAlias = Callable[[Facts], tuple[str, ...] | None]
@@ -84,13 +85,21 @@ def sni(facts: Facts) -> tuple[str, ...] | None:
 _PSEUDO: dict[str, Read] = {"host": host, ":authority": host, ":method": method, ":path": path}
 
 
+def header_name(name: str) -> str:
+    """A field's name, or a pseudo-field's that is judged, in lower case. Raises ValueError."""
+    name = name.lower()
+    if name not in _PSEUDO and (
+        not name or name.startswith(":") or not name.isascii() or not name.isprintable() or " " in name
+    ):
+        raise ValueError(f'"{name}" is no header name')
+    return name
+
+
 def header(name: str) -> Attribute:
     """Every value of a field. `host` and the pseudo-fields are read as they are judged, not as they were sent (H7)."""
-    name = name.lower()
+    name = header_name(name)
     if name in _PSEUDO:
         return Attribute(_PSEUDO[name], compile_hosts if _PSEUDO[name] is host else compile_values)
-    if not name or name.startswith(":") or not name.isascii() or not name.isprintable() or " " in name:
-        raise ValueError(f'"{name}" is no header name')
     return Attribute(lambda facts: facts.ctx.values.get(name), compile_values, repeats=True, single=False)
 
 
@@ -126,6 +135,15 @@ def strings(value: JSON) -> tuple[str, ...]:
     if isinstance(value, Sequence):
         return tuple(each for each in value if isinstance(each, str))
     return ()
+
+
+def scopes(user: User) -> frozenset[str]:
+    """The exact words of `scope`, and of `scp` as some issuers write it (RFC 6749 section 3.3, J28)."""
+    granted: set[str] = set()
+    for name in ("scope", "scp"):
+        for text in strings(user.claims.get(name)):
+            granted.update(text.split(" "))
+    return frozenset(granted)
 
 
 def compile_principals(patterns: Sequence[str]) -> Match:

@@ -16,7 +16,7 @@ from gateway.model.refused import Challenge, Refused
 from gateway.model.request import RequestContext
 from gateway.model.route import Route
 from gateway.model.shadow import Shadow
-from gateway.stages.authorize.attributes import strings
+from gateway.stages.authorize.attributes import scopes
 from gateway.stages.authorize.facts import Facts
 from gateway.stages.authorize.judge import Judged, judge
 from gateway.stages.authorize.rules import Action, Rule
@@ -151,20 +151,8 @@ def _mark(rules: tuple[Rule, ...], facts: Facts) -> tuple[tuple[str, ...], tuple
 
 
 def _missing_scope(wanted: tuple[str, ...], principal: Principal) -> str | None:
-    granted = _scopes(principal)
+    granted = scopes(principal.user) if principal.user is not None else frozenset()
     return next((scope for scope in wanted if scope not in granted), None)
-
-
-def _scopes(principal: Principal) -> frozenset[str]:
-    """The exact words of `scope`, and of `scp` as some issuers write it (RFC 6749 section 3.3, J28)."""
-    if principal.user is None:
-        return frozenset()
-    claims = principal.user.claims
-    granted: set[str] = set()
-    for name in ("scope", "scp"):
-        for text in strings(claims.get(name)):
-            granted.update(text.split(" "))
-    return frozenset(granted)
 
 
 def _expires(principal: Principal) -> float | None:

@@ -13,6 +13,7 @@ from gateway.kernel.patterns.values import Match, only_prefixes
 from gateway.model.connection import IPAddress
 from gateway.model.noun import noun
 from gateway.stages.authorize.attributes import CONDITION, OPERATION, SOURCE, Attribute, Read, claim, header
+from gateway.stages.authorize.expressions import Expression, compile_expression, expression_test
 from gateway.stages.authorize.facts import Facts, Test
 
 SpaceDelimited: TypeAlias = Mapping[str, frozenset[str]]
@@ -27,6 +28,13 @@ class Clause:
     values: tuple[str, ...]  # as the file writes them
     test: Test
     seen: Read  # what the request has there; None: absent
+    expression: Expression | None = None  # where the clause is CEL
+
+
+def compile_cel(text: str, *, deny: bool, failed: Callable[[], None]) -> Clause:
+    """One CEL string of `when`; `failed` counts. Raises CelInvalid, a ValueError with its place in the text."""
+    expression = compile_expression(text)
+    return Clause("when", (text,), expression_test(expression, deny=deny, failed=failed), lambda _: None, expression)
 
 
 def compile_clause(key: str, attribute: Attribute, values: Sequence[str], *, negated: bool, deny: bool) -> Clause:

@@ -7,16 +7,19 @@ What many rules read is taken out once, here.
 from collections.abc import Callable
 from typing import TypeAlias
 
+from gateway.model.json import Claims
 from gateway.model.posture import Posture
 from gateway.model.principal import Principal
 from gateway.model.request import RequestContext
 from gateway.model.route import Route
 
+_NONE: Claims = {}
+
 
 class Facts:
     """The product of the stages before. Never changes."""
 
-    __slots__ = ("ctx", "method", "path", "posture", "principal", "request_principal", "route")
+    __slots__ = ("claims", "ctx", "method", "path", "posture", "principal", "request_principal", "route")
 
     def __init__(self, ctx: RequestContext, route: Route, principal: Principal, posture: Posture | None) -> None:
         self.ctx = ctx
@@ -26,6 +29,7 @@ class Facts:
         self.method = ctx.judged_method
         self.path = ctx.path
         user = principal.user
+        self.claims: Claims = _NONE if user is None else user.claims
         # `iss/sub`; absent unless both are there and not empty (Z6)
         self.request_principal = (user.id,) if user is not None and user.issuer and user.subject else None
 

@@ -4,7 +4,7 @@ What serves and what explains share the same compiled clauses, so they cannot dr
 A rule that does not compile becomes a deny that names itself: invalid never means open.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -13,10 +13,12 @@ from gateway.model.place import Place
 from gateway.stages.authorize.clauses import (
     Clause,
     SpaceDelimited,
+    compile_cel,
     compile_condition,
     compile_operation,
     compile_source,
 )
+from gateway.stages.authorize.expressions import compile_expression, reads
 from gateway.stages.authorize.facts import Facts, Test
 
 
@@ -47,7 +49,7 @@ class RuleSettings:
     where: Place | None
     sources: tuple[Mapping[str, tuple[str, ...]], ...] = ()  # one of them must match; none: not asked
     operations: tuple[Mapping[str, tuple[str, ...]], ...] = ()
-    conditions: tuple[ConditionSettings, ...] = ()
+    conditions: tuple[ConditionSettings | str, ...] = ()  # a string is CEL
 
 
 @noun
@@ -63,21 +65,39 @@ class Rule:
     fault: str | None  # why it did not compile
     headers: frozenset[str]  # names that it reads, for the record of its inputs
     claims: frozenset[tuple[str, ...]]
+    device: frozenset[str]  # facts of the device
 
 
 class _CompileKey(Protocol):
     def __call__(self, key: str, values: Sequence[str], *, negated: bool, deny: bool, label: str) -> Clause: ...
 
 
-def compile_rule(settings: RuleSettings, space_delimited: SpaceDelimited) -> Rule:
-    """Never raises: see `Rule.fault`."""
+def _uncounted() -> None:
+    """Where nobody counts."""
+
+
+def compile_rule(
+    settings: RuleSettings, space_delimited: SpaceDelimited, failed: Callable[[], None] = _uncounted
+) -> Rule:
+    """Never raises: see `Rule.fault`. `failed` is called for each expression that could not be judged."""
     try:
-        groups = _groups(settings, space_delimited)
+        groups = _groups(settings, space_delimited, failed)
     except ValueError as error:
         action = settings.action if settings.action is Action.AUDIT else Action.DENY
         return Rule(
-            settings.name, action, settings.shadow, settings.where, _always, (), str(error), frozenset(), frozenset()
+            settings.name,
+            action,
+            settings.shadow,
+            settings.where,
+            _always,
+            (),
+            str(error),
+            frozenset(),
+            frozenset(),
+            frozenset(),
         )
+    conditions = [each for each in settings.conditions if not isinstance(each, str)]
+    read = [reads(compile_expression(each)) for each in settings.conditions if isinstance(each, str)]
     return Rule(
         settings.name,
         settings.action,
@@ -86,18 +106,24 @@ def compile_rule(settings: RuleSettings, space_delimited: SpaceDelimited) -> Rul
         _all_of([test for group in groups for test in _tests(group)]),
         groups,
         None,
-        frozenset(name.lower() for name in _named(settings.conditions, "request.headers[")),
-        frozenset(tuple(name.split("][")) for name in _named(settings.conditions, "request.auth.claims["))
-        | _standing_claims(settings.conditions),
+        frozenset(name.lower() for name in _named(conditions, "request.headers[")).union(
+            *(each.headers for each in read)
+        ),
+        frozenset(tuple(name.split("][")) for name in _named(conditions, "request.auth.claims[")).union(
+            _standing_claims(conditions), *(each.claims for each in read)
+        ),
+        frozenset[str]().union(*(each.facts for each in read)),
     )
 
 
 def check_rule(settings: RuleSettings) -> None:
     """Raises ValueError for what would not compile, with what to write instead."""
-    _groups(settings, {})
+    _groups(settings, {}, _uncounted)
 
 
-def _groups(settings: RuleSettings, space_delimited: SpaceDelimited) -> tuple[tuple[tuple[Clause, ...], ...], ...]:
+def _groups(
+    settings: RuleSettings, space_delimited: SpaceDelimited, failed: Callable[[], None]
+) -> tuple[tuple[tuple[Clause, ...], ...], ...]:
     deny = settings.action is not Action.ALLOW
     groups = []
     if settings.operations:
@@ -105,6 +131,9 @@ def _groups(settings: RuleSettings, space_delimited: SpaceDelimited) -> tuple[tu
     if settings.sources:
         groups.append(tuple(_mapping("from", each, compile_source, deny) for each in settings.sources))
     for condition in settings.conditions:
+        if isinstance(condition, str):
+            groups.append(((compile_cel(condition, deny=deny, failed=failed),),))
+            continue
         clauses = [
             compile_condition(condition.key, values, negated=negated, deny=deny, space_delimited=space_delimited)
             for values, negated in ((condition.values, False), (condition.not_values, True))

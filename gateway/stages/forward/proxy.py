@@ -22,7 +22,7 @@ from gateway.upstreams.connection import Connection
 from gateway.upstreams.endpoint import Endpoint
 from gateway.upstreams.lost import Lost
 
-_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 _NEVER = float("inf")
 
 
@@ -49,7 +49,7 @@ class Proxy:
         """Raises Refused while no head was sent."""
         head = self._head(permit, exchange)
         total = _NEVER if self._timeout is None else asyncio.get_running_loop().time() + self._timeout
-        transfer = _Transfer(self, exchange, self.cluster.pick(), total)
+        transfer = Transfer(self, exchange, self.cluster.pick(permit), total)
         try:
             await transfer.ask(head)
             await transfer.answer(answer_headers)
@@ -65,7 +65,7 @@ class Proxy:
         return transfer.outcome(None)
 
 
-class _Transfer:
+class Transfer:
     """One request and its answer."""
 
     __slots__ = ("_bytes_out", "_connection", "_exchange", "_proxy", "_status", "_total", "_upload", "endpoint")
@@ -106,7 +106,7 @@ class _Transfer:
     def _repeatable(self, lost: Lost, connection: Connection) -> bool:
         """A connection of the pool that was dying when it was used: RFC 9110 section 9.2.2 allows another try."""
         head = self._exchange.head
-        return connection.served > 1 and lost.untouched and not head.has_body and head.method in _IDEMPOTENT
+        return connection.served > 1 and lost.untouched and not head.has_body and head.method in IDEMPOTENT
 
     def _send(self, connection: Connection, head: bytes) -> None:
         self._connection = connection

@@ -21,11 +21,12 @@ def decision_members(trace: Trace, effect: str, reason: str | None, route: str, 
     ctx, principal, refused, permit = trace.ctx, trace.principal, trace.refused, trace.permit
     workload = principal.workload if principal is not None else None
     if refused is not None:
-        rule, shadows, audited = refused.rule, refused.shadows, refused.audited
+        rule, audited = refused.rule, refused.audited
     elif permit is not None:
-        rule, shadows, audited = permit.rule, permit.shadows, permit.audited
+        rule, audited = permit.rule, permit.audited
     else:
-        rule, shadows, audited = None, (), ()
+        rule, audited = None, ()
+    shadows = trace.shadows
     if ctx is not None:
         trace_id, method, host = quote(ctx.trace.trace_id), ctx.method, quote(ctx.host)
         client = _address(ctx.client_ip)

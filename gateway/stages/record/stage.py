@@ -87,8 +87,7 @@ class Record:
         )
         if not written and self._refuse_unrecorded:
             raise Refused(Reason.AUDIT_UNAVAILABLE, self._log.failure or "the record was not written", retry_after=1)
-        shadows = trace.permit.shadows if trace.permit is not None else ()
-        self._counters[index].decided(Effect.ALLOW.value, "", shadows)
+        self._counters[index].decided(Effect.ALLOW.value, "", trace.shadows)
 
     def outcome(self, trace: Trace, outcome: Outcome) -> None:
         """The end: the metrics of every request, and the record of one that was let through."""
@@ -103,7 +102,7 @@ class Record:
         reason = refused.reason
         effect = reason.effect
         index = trace.route.index if trace.route is not None else -1
-        self._counters[index].decided(effect.value, reason.code, refused.shadows)
+        self._counters[index].decided(effect.value, reason.code, trace.shadows)
         principal = trace.principal
         # who proved nothing may flood; a caller that proved who it is answers for each of its refusals
         bounded = principal is None or principal.anonymous or effect is Effect.LIMIT

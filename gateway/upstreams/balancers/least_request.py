@@ -5,21 +5,22 @@ Invariant: an endpoint without load is never passed over for a busier one of the
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
-from random import choices
 
 from gateway.upstreams.balancer import Candidate
+from gateway.upstreams.balancers.weighted_random import WeightedRandom
 
 
 class LeastRequest:
     """Two are drawn, the less loaded takes the request."""
 
-    def __init__(self, candidates: Sequence[Candidate]) -> None:
+    def __init__(self, candidates: Sequence[Candidate], usable: Sequence[int]) -> None:
         self._candidates = candidates
-        self._indexes = range(len(candidates))
-        self._bounds = list(accumulate(candidate.weight for candidate in candidates))
+        self._draw = WeightedRandom(candidates, usable)
 
-    def __call__(self) -> int:
-        first, second = choices(self._indexes, cum_weights=self._bounds, k=2)  # noqa: S311 - no secret hangs on it
+    def __call__(self, key: int | None = None) -> int:
+        draw = self._draw
+        first, second = draw(), draw()
+        if first == second:
+            return first
         a, b = self._candidates[first], self._candidates[second]
         return second if (b.load + 1) * a.weight < (a.load + 1) * b.weight else first

@@ -14,15 +14,15 @@ from gateway.upstreams.balancer import Candidate
 class RoundRobin:
     """The endpoints in a fixed, fair order."""
 
-    def __init__(self, candidates: Sequence[Candidate]) -> None:
-        shared = gcd(*(candidate.weight for candidate in candidates))
-        self._next = cycle(_spread([candidate.weight // shared for candidate in candidates])).__next__
+    def __init__(self, candidates: Sequence[Candidate], usable: Sequence[int]) -> None:
+        shared = gcd(*(candidates[index].weight for index in usable))
+        self._next = cycle(_spread({index: candidates[index].weight // shared for index in usable})).__next__
 
-    def __call__(self) -> int:
+    def __call__(self, key: int | None = None) -> int:
         return self._next()
 
 
-def _spread(weights: list[int]) -> list[int]:
+def _spread(weights: dict[int, int]) -> list[int]:
     """One cycle of turns: those of each endpoint stand at even distances."""
-    turns = [((turn + 0.5) / weight, index) for index, weight in enumerate(weights) for turn in range(weight)]
+    turns = [((turn + 0.5) / weight, index) for index, weight in weights.items() for turn in range(weight)]
     return [index for _, index in sorted(turns)]

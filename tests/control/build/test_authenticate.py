@@ -10,11 +10,14 @@ from gateway.config.load import load
 from gateway.config.schema import Config
 from gateway.control.build.authenticate import build_authenticate, credential_sources
 from gateway.control.feeds.feed import FeedError
+from gateway.kernel.cells import Metrics
 from gateway.model.reason import Reason
 from gateway.model.route import Route
 from gateway.testing.ca import Authority
+from gateway.testing.dpop import Holder
 from gateway.testing.issuer import Issuer
 from gateway.testing.wait import until
+from tests.control.feeds.introspecting import introspection
 from tests.control.feeds.provider import provider
 from tests.stages.authenticate.asking import ROUTE, reason, request
 
@@ -64,7 +67,7 @@ def numbered(index: int) -> Route:
 
 async def test_the_files_settings_reach_the_stage(tmp_path: Path) -> None:
     held = config(tmp_path, more=trusting(tmp_path))
-    stage = build_authenticate(held, credential_sources(held, None, clock=time.time))
+    stage = build_authenticate(held, credential_sources(held, None, clock=time.time), None, Metrics())
     now = time.time()
     web = CLUSTER.issue(uri="spiffe://cluster.local/a").ders
     partner = PARTNERS.issue(dns=["a.partner.example"]).ders
@@ -81,7 +84,7 @@ async def test_without_issuers_no_token_is_taken(tmp_path: Path) -> None:
     begin, _, rest = text.partition("issuers:")
     (tmp_path / "routes.yaml").write_text(begin + rest[rest.index("audit:") :].replace(", audiences: [inventory]", ""))
     held = load(tmp_path / "routes.yaml")
-    stage = build_authenticate(held, credential_sources(held, None, clock=time.time))
+    stage = build_authenticate(held, credential_sources(held, None, clock=time.time), None, Metrics())
     assert await reason(stage, request(f"Bearer {ISSUER.token()}", now=time.time())) is Reason.TOKEN_ISSUER
 
 
@@ -108,7 +111,7 @@ async def test_a_reload_closes_what_changed_and_nothing_else(tmp_path: Path) -> 
         assert new.keys["corp"] is feed
         assert new.trust is not old.trust
         asked = held.asked["/jwks"]
-        stage = build_authenticate(second, new)
+        stage = build_authenticate(second, new, None, Metrics())
         token = held.issuer.token(headers={"kid": "new"})
         assert await reason(stage, request(f"Bearer {token}", now=time.time())) is Reason.TOKEN_KEY_UNKNOWN
         assert held.asked["/jwks"] == asked + 1
@@ -118,7 +121,7 @@ async def test_a_reload_closes_what_changed_and_nothing_else(tmp_path: Path) -> 
 async def test_a_signal_reads_unchanged_settings_files_again(tmp_path: Path) -> None:
     held = config(tmp_path, more=trusting(tmp_path))
     sources = credential_sources(held, None, clock=time.time)
-    stage = build_authenticate(held, sources)
+    stage = build_authenticate(held, sources, None, Metrics())
     web = CLUSTER.issue(uri="spiffe://cluster.local/a")
     ctx = request(chain=web.ders, now=time.time())
     assert await reason(stage, ctx) is None
@@ -136,3 +139,83 @@ def test_a_file_that_goes_between_check_and_build_is_one_line(tmp_path: Path) ->
     with pytest.raises(FeedError, match=r"cluster\.pem: cannot be read"):
         credential_sources(held, None, clock=time.time)
     assert ROUTE.index == 0
+
+
+async def test_the_age_of_fetched_keys_is_told_as_long_as_their_issuer_is_in_the_file(tmp_path: Path) -> None:
+    ages = Metrics().jwks_age
+    fetched = config(tmp_path, keys="")
+    sources = credential_sources(fetched, None, clock=lambda: 1000.0)
+    sources.observe(ages)
+    assert ages.rows() == [(("corp",), 0.0)]
+    from_a_file = config(tmp_path)
+    credential_sources(from_a_file, sources, clock=lambda: 1000.0).observe(ages)
+    assert ages.rows() == []
+
+
+async def test_used_proofs_and_modes_of_an_issuer_outlive_a_reload(tmp_path: Path) -> None:
+    now = time.time()
+    holder = Holder()
+    token = ISSUER.token(cnf={"jkt": holder.thumbprint})
+    ctx = request(
+        f"DPoP {token}", now=now, headers={"dpop": (holder.proof("GET", "https://api.example.com/api", token),)}
+    )
+    held = config(tmp_path)
+    sources = credential_sources(held, None, clock=time.time)
+    assert await reason(build_authenticate(held, sources, None, Metrics()), ctx) is None
+    again = credential_sources(held, sources, clock=time.time)
+    assert await reason(build_authenticate(held, again, None, Metrics()), ctx) is Reason.DPOP_INVALID
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("", None),
+        (", dpop_age: 10s", Reason.DPOP_INVALID),
+        (", dpop_nonce: on", Reason.DPOP_INVALID),
+        (", binding: {dpop: off}", None),
+        (", mode: shadow", Reason.CREDENTIALS_MISSING),
+    ],
+)
+async def test_what_an_issuers_entry_says_of_proofs_reaches_the_stage(
+    tmp_path: Path, written: str, expected: Reason | None
+) -> None:
+    now = time.time()
+    holder = Holder()
+    token = ISSUER.token(cnf={"jkt": holder.thumbprint})
+    proof = holder.proof("GET", "https://api.example.com/api", token, iat=now - 30)
+    held = config(tmp_path, keys=f", jwks: jwks.json{written}")
+    stage = build_authenticate(held, credential_sources(held, None, clock=time.time), None, Metrics())
+    assert await reason(stage, request(f"DPoP {token}", now=now, headers={"dpop": (proof,)})) is expected
+
+
+async def test_opaque_tokens_are_asked_about_and_the_client_outlives_a_reload(tmp_path: Path) -> None:
+    async with introspection() as endpoint:
+        endpoint.answers["opaque"] = {"active": True, "sub": "alice", "aud": "api-service"}
+        asking = f', jwks: jwks.json, introspection: {{url: "{endpoint.url}/i", client_id: g, client_secret: s{{}}}}'
+        first = config(tmp_path, issuer=endpoint.url, keys=asking.format(""))
+        sources = credential_sources(first, None, clock=time.time)
+        served = build_authenticate(first, sources, None, Metrics())
+        ctx = request("Bearer opaque", now=time.time())
+        assert await reason(served, ctx) is None
+        assert endpoint.asked[0].basic == ("g", "s")
+        jwt = Issuer(endpoint.url)
+        jwt.keys = ISSUER.keys
+        assert await reason(served, request(f"Bearer {jwt.token('bob')}", now=time.time())) is None
+        assert len(endpoint.asked) == 1
+
+        second = config(tmp_path, issuer=endpoint.url, keys=asking.format(", all: true, cache: 0s"))
+        again = credential_sources(second, sources, clock=time.time)
+        assert again.introspection["corp"] is sources.introspection["corp"]
+        await sources.close(keep=again)
+        served = build_authenticate(second, again, None, Metrics())
+        assert await reason(served, ctx) is None
+        assert await reason(served, request(f"Bearer {jwt.token('bob')}", now=time.time())) is Reason.TOKEN_REVOKED
+
+        third = config(tmp_path, issuer=endpoint.url, keys=asking.format(", auth_method: client_secret_post"))
+        changed = credential_sources(third, again, clock=time.time)
+        assert changed.introspection["corp"] is not again.introspection["corp"]
+        await again.close(keep=changed)
+        served = build_authenticate(third, changed, None, Metrics())
+        assert await reason(served, ctx) is None
+        assert endpoint.asked[-1].form["client_secret"] == "s"
+        await changed.close()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.control.feeds.discovery import oauth_metadata_url, read_jwks_uri
+from gateway.control.feeds.discovery import oauth_metadata_url, read_endpoint
 from gateway.control.feeds.fetch import FetchError
 
 
@@ -35,9 +35,9 @@ def test_rfc_8414_puts_the_well_known_part_between_host_and_path(issuer: str, ur
 )
 def test_a_document_that_is_not_the_issuers_is_refused(document: bytes) -> None:
     with pytest.raises(FetchError):
-        read_jwks_uri("https://a.example", document)
+        read_endpoint("https://a.example", "jwks_uri", document)
 
 
 def test_the_issuers_own_document_says_where_its_keys_are() -> None:
     document = {"issuer": "https://a.example", "jwks_uri": "https://keys.example/k", "more": [1]}
-    assert read_jwks_uri("https://a.example", json.dumps(document).encode()) == "https://keys.example/k"
+    assert read_endpoint("https://a.example", "jwks_uri", json.dumps(document).encode()) == "https://keys.example/k"

@@ -303,3 +303,18 @@ async def test_a_client_that_goes_does_not_end_the_fetch_of_others() -> None:
         held.hold.set()
         assert await asyncio.wait_for(stays, 5) is None
         assert gone.cancelled()
+
+
+async def test_how_long_keys_are_unconfirmed_is_told_also_where_there_never_were_any() -> None:
+    clock = Clock(1000.0)
+    async with provider() as held:
+        held.page("/jwks", b"", 503)
+        never = JwksFeed(settings(held.url), clock=clock)
+        clock.advance(7)
+        assert (never.age(), never.unconfirmed()) == (None, 7.0)
+        held.publish()
+        never.start()
+        await until(lambda: never.current, what="keys")
+        clock.advance(3)
+        assert never.age() == never.unconfirmed() == 3.0
+        await never.close()

@@ -6,6 +6,7 @@ import Provider from "oidc-provider";
 
 // A resource for each algorithm: the client chooses how its token is signed by the resource that it asks for.
 const ALGORITHM = { "urn:es256": "ES256", "urn:rs256": "RS256" };
+const OPAQUE = "urn:opaque";
 const CALLBACK = "http://127.0.0.1/callback";
 
 async function key(alg) {
@@ -33,6 +34,8 @@ const provider = new Provider(issuer, {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: true },
     dPoP: { enabled: true },
+    introspection: { enabled: true },
+    revocation: { enabled: true },
     resourceIndicators: {
       enabled: true,
       defaultResource: () => "urn:es256",
@@ -40,8 +43,9 @@ const provider = new Provider(issuer, {
       getResourceServerInfo: (_, resource) => ({
         scope: "inventory:read",
         audience: "api-service",
-        accessTokenFormat: "jwt",
-        jwt: { sign: { alg: ALGORITHM[resource] } },
+        ...(resource === OPAQUE
+          ? { accessTokenFormat: "opaque" }
+          : { accessTokenFormat: "jwt", jwt: { sign: { alg: ALGORITHM[resource] } } }),
       }),
     },
   },

@@ -10,6 +10,7 @@ from gateway.kernel.store import Call, RedisAddress, RedisStore, Script, StoreUn
 from gateway.testing.ca import Authority
 from gateway.testing.process import free_port
 from gateway.testing.wait import until
+from tests.absent import absent
 from tests.kernel.store.conftest import scripted
 from tests.redis_server import RedisServer, redis_server, with_tls
 
@@ -61,7 +62,7 @@ async def test_R12_a_user_limited_to_our_prefix_and_a_few_commands_is_enough(tmp
 async def test_R12_the_servers_certificate_is_verified_and_ours_is_shown(tmp_path: Path) -> None:
     binary = with_tls()
     if binary is None:
-        pytest.skip("no redis-server with TLS on this machine")
+        absent("REDIS_TLS", "no redis-server with TLS on this machine")
     ca, port = Authority("redis"), free_port()
     ours = ca.issue(common_name="gateway").write(tmp_path, "gateway")
     theirs = ca.issue(ips=["127.0.0.1"]).write(tmp_path, "server")

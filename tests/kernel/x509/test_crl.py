@@ -26,7 +26,7 @@ def test_a_file_may_hold_several_lists_with_text_between() -> None:
 
 def test_M17_the_newest_list_of_an_issuer_decides() -> None:
     leaf = ROOT.issue(uri="spiffe://a/b")
-    earlier = datetime.now(UTC) - HOUR
+    earlier = datetime.now(UTC) - 2 * HOUR
     old, new = ROOT.crl([leaf], last_update=earlier), ROOT.crl(number=2)
     Revocations(parse_lists(old + new)).check(leaf.cert, ROOT.certificate, NOW)
     with pytest.raises(CertificateFault):

@@ -132,6 +132,11 @@ async def test_what_would_help_an_attacker_looks_alike(reasons: list[Reason], ru
             'DPoP realm="gateway", error="invalid_dpop_proof", algs="ES256 EdDSA"',
             id="J34-bad-proof",
         ),
+        pytest.param(
+            Refused(Reason.BINDING_MISMATCH),
+            'DPoP realm="gateway", error="invalid_token", algs="ES256 EdDSA"',
+            id="J35-another-key",
+        ),
         pytest.param(Refused(Reason.CERTIFICATE_REQUIRED), "TLS-Client-Certificate", id="M25-certificate-required"),
         pytest.param(Refused(Reason.CERTIFICATE_REVOKED), "TLS-Client-Certificate", id="M25-certificate-revoked"),
         pytest.param(
@@ -155,6 +160,35 @@ async def test_without_issuers_only_a_certificate_would_do() -> None:
     answer = Answer([None], Challenges(tokens=False))
     got = await refuse(Refused(Reason.CREDENTIALS_MISSING), answer=answer)
     assert got.value("www-authenticate") == "TLS-Client-Certificate"
+
+
+@pytest.mark.parametrize(
+    ("refused", "challenge"),
+    [
+        (Refused(Reason.TOKEN_EXPIRED), 'DPoP realm="gateway", error="invalid_token", algs="ES256 EdDSA"'),
+        (
+            Refused(Reason.SCOPE_MISSING, challenge=Challenge(scopes=("a",))),
+            'DPoP realm="gateway", error="insufficient_scope", scope="a", algs="ES256 EdDSA"',
+        ),
+        (Refused(Reason.CERTIFICATE_REQUIRED), "TLS-Client-Certificate"),
+    ],
+)
+async def test_J33_a_token_under_the_dpop_scheme_is_challenged_under_it(refused: Refused, challenge: str) -> None:
+    got = await refuse(refused, head(headers=[("authorization", "dPoP t"), ("dpop", "p")]))
+    assert got.value("www-authenticate") == challenge
+
+
+async def test_J35_a_nonce_is_asked_for_and_given() -> None:
+    got = await refuse(Refused(Reason.DPOP_INVALID, challenge=Challenge(nonce="n-1")))
+    assert (got.status, got.value("dpop-nonce")) == (401, "n-1")
+    assert got.value("www-authenticate") == 'DPoP realm="gateway", error="use_dpop_nonce", algs="ES256 EdDSA"'
+    assert (await refuse(Refused(Reason.DPOP_INVALID))).value("dpop-nonce") is None
+
+
+async def test_where_every_issuer_requires_a_proof_no_bearer_token_is_asked_for() -> None:
+    answer = Answer([None], Challenges(tokens=True, dpop_algorithms=("ES256",), dpop_only=True))
+    got = await refuse(Refused(Reason.CREDENTIALS_MISSING), answer=answer)
+    assert got.value("www-authenticate") == 'DPoP realm="gateway", algs="ES256"'
 
 
 async def test_without_dpop_a_bound_token_is_just_invalid() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
+from gateway.kernel.cells import Metrics
 from gateway.kernel.x509.trust import Trust, make_authority
 from gateway.model.connection import Connection, TlsFacts
 from gateway.model.principal import Principal
@@ -14,6 +15,9 @@ from gateway.model.route import Route
 from gateway.stages.authenticate import Authenticate, RouteCredentials
 from gateway.stages.authenticate.authenticators.certificate import CertificateAuthenticator
 from gateway.stages.authenticate.authenticators.jwt import JwtVerifier
+from gateway.stages.authenticate.bindings.dpop import Proofs
+from gateway.stages.authenticate.bindings.replays import MemoryReplays
+from gateway.stages.authenticate.counters import Counters
 from gateway.stages.authenticate.evidence import CertificateJudge, TokenVerifier
 from gateway.stages.authenticate.issuer import KeySource, TrustedIssuer
 from gateway.stages.authenticate.keys import KeySet, parse_key_set
@@ -95,9 +99,13 @@ def stage(
     *,
     tokens: TokenVerifier | None = None,
     judge: CertificateJudge | None = None,
+    proofs: Proofs | None = None,
+    metrics: Metrics | None = None,
 ) -> Authenticate:
     verifier = tokens or (JwtVerifier(issuers) if issuers else None)
-    return Authenticate(verifier, judge or CertificateAuthenticator(Held(certificates)), [route])
+    certificate = judge or CertificateAuthenticator(Held(certificates))
+    counters = Counters((metrics or Metrics()).authentications)
+    return Authenticate(verifier, certificate, [route], proofs or Proofs(MemoryReplays()), counters)
 
 
 async def ask(stage: Authenticate, ctx: RequestContext) -> Principal | Refused:

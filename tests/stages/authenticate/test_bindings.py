@@ -7,6 +7,7 @@ import pytest
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.authenticate.bindings import CONFIRMATIONS, required_proofs
+from gateway.stages.authenticate.evidence import Possession
 
 
 def asked(cnf: Any, **modes: str) -> list[str]:
@@ -40,5 +41,5 @@ def test_what_must_be_proved(cnf: Any, modes: dict[str, str], expected: list[str
 def test_J34_no_way_to_prove_it_passes_without_a_certificate() -> None:
     for confirm in CONFIRMATIONS.values():
         with pytest.raises(Refused) as refused:
-            confirm("x", None)
+            confirm("x", Possession(None))
         assert refused.value.reason is Reason.BINDING_MISSING

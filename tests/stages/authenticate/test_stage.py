@@ -6,22 +6,26 @@ from typing import Any
 
 import pytest
 
+from gateway.kernel.cells import Metrics
 from gateway.model.principal import Principal
-from gateway.model.reason import Reason
+from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
 from gateway.stages.authenticate import RouteCredentials
 from gateway.testing.ca import Authority
+from gateway.testing.clock import Clock
+from gateway.testing.dpop import Holder
 from gateway.testing.issuer import Issuer
-from tests.stages.authenticate.asking import ROUTE, ask, reason, request, stage, trust, trusted
+from tests.stages.authenticate.asking import ROUTE, Held, ask, reason, request, stage, trust, trusted
 
 AUTHORITY = Authority("cluster.local")
 WEB = AUTHORITY.issue(uri="spiffe://cluster.local/ns/default/sa/web")
 EXPIRED = AUTHORITY.issue(
     uri="spiffe://cluster.local/ns/default/sa/web", not_after=datetime.now(UTC) - timedelta(hours=1)
 )
-ISSUER = Issuer(audience=["api-service", "inventory"], clock=lambda: NOW)
-TRUST = trust(AUTHORITY)
 NOW = time.time()
+ISSUER = Issuer(audience=["api-service", "inventory"], clock=lambda: NOW)
+OTHER = Issuer("https://trial.example", clock=lambda: NOW)
+TRUST = trust(AUTHORITY)
 
 
 def route(**changes: Any) -> RouteCredentials:
@@ -134,3 +138,104 @@ async def test_a_remembered_token_waits_for_nothing() -> None:
     running = judged(ctx, ROUTE).__await__()
     with pytest.raises(StopIteration):
         next(running)
+
+
+async def test_a_proof_that_is_remembered_here_waits_for_nothing() -> None:
+    holder = Holder(clock=Clock(NOW))
+    token = ISSUER.token(cnf={"jkt": holder.thumbprint})
+    proof = holder.proof("GET", "https://api.example.com/api", token)
+    running = stage([trusted(ISSUER)])(request(f"DPoP {token}", now=NOW, headers={"dpop": (proof,)}), ROUTE).__await__()
+    with pytest.raises(StopIteration):
+        next(running)
+
+
+SHADOW = trusted(ISSUER, shadow=True, name="trial")
+SHADOW_CASES = [
+    ("holds", "token+none", route(), Reason.CREDENTIALS_MISSING, Effect.ALLOW),
+    ("holds-beside-a-certificate", "token+cert", route(), None, Effect.ALLOW),
+    ("does-not-hold-beside-a-certificate", "late+cert", route(), None, Effect.CHALLENGE),
+    ("holds-on-a-public-route", "token+none", PUBLIC, None, Effect.ALLOW),
+    ("expired", "late+none", route(), Reason.CREDENTIALS_MISSING, Effect.CHALLENGE),
+    ("expired-on-a-public-route", "late+none", PUBLIC, None, Effect.CHALLENGE),
+    ("another-audience", "other+cert", route(), None, Effect.CHALLENGE),
+    ("the-routes-audience", "token+cert", INVENTORY, Reason.CREDENTIALS_MISSING, Effect.ALLOW),
+    ("beside-a-bad-certificate", "token+expired", route(), Reason.CERTIFICATE_EXPIRED, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "rules", "expected", "would"), [pytest.param(*case[1:], id=f"shadow-{case[0]}") for case in SHADOW_CASES]
+)
+async def test_a_token_under_an_issuer_in_shadow_counts_as_not_sent(
+    kind: str, rules: RouteCredentials, expected: Reason | None, would: Effect | None
+) -> None:
+    answer = await ask(stage([SHADOW], TRUST, rules), sent(kind))
+    assert (answer.reason if isinstance(answer, Refused) else None) is expected
+    assert [(s.kind, s.name, s.effect) for s in answer.shadows] == ([("issuer", "trial", would)] if would else [])
+    if isinstance(answer, Principal):
+        assert answer.user is None
+    elif expected is Reason.CREDENTIALS_MISSING:
+        assert not answer.failed_credential
+
+
+@pytest.mark.parametrize(
+    ("make", "would"),
+    [
+        pytest.param(lambda: ISSUER.token(sign=lambda _: bytes(64)), Effect.CHALLENGE, id="forged"),
+        pytest.param(lambda: ISSUER.token(headers={"alg": "RS512"}), Effect.CHALLENGE, id="another-algorithm"),
+        pytest.param(lambda: ISSUER.token(cnf={"jkt": "x"}), Effect.CHALLENGE, id="bound-and-no-proof"),
+        pytest.param(lambda: ISSUER.token(headers={"kid": "new"}), Effect.CHALLENGE, id="unknown-key"),
+    ],
+)
+async def test_what_is_wrong_with_it_is_found_and_decides_nothing(make: Any, would: Effect) -> None:
+    answer = await ask(stage([SHADOW], TRUST), request(f"Bearer {make()}", WEB.ders, now=NOW))
+    assert isinstance(answer, Principal)
+    assert [shadow.effect for shadow in answer.shadows] == [would]
+
+
+async def test_keys_that_cannot_be_had_are_no_outage_in_shadow() -> None:
+    entry = trusted(ISSUER, shadow=True, keys=Held(None))
+    answer = await ask(stage([entry], TRUST), request(bearer(), WEB.ders, now=NOW))
+    assert isinstance(answer, Principal)
+    assert [shadow.effect for shadow in answer.shadows] == [Effect.ERROR]
+
+
+async def test_beside_an_issuer_in_shadow_the_others_are_enforced() -> None:
+    other = Issuer("https://other.example", clock=lambda: NOW)
+    judged = stage([SHADOW, trusted(other)], TRUST)
+    answer = await ask(judged, request(f"Bearer {other.token()}", now=NOW))
+    assert isinstance(answer, Principal)
+    assert answer.user is not None
+    assert answer.shadows == ()
+    assert await reason(judged, request(f"Bearer {other.token(exp=1)}", now=NOW)) is Reason.TOKEN_EXPIRED
+    assert await reason(judged, request("Bearer nonsense", now=NOW)) is Reason.TOKEN_MALFORMED
+
+
+async def test_each_credential_that_is_judged_is_counted_once() -> None:
+    metrics = Metrics()
+    judged = stage([trusted(ISSUER), trusted(OTHER, shadow=True)], TRUST, metrics=metrics)
+    for ctx in (
+        sent("none+none"),
+        sent("token+none"),
+        sent("token+cert"),
+        sent("none+cert"),
+        sent("late+cert"),
+        sent("other+expired"),
+        sent("none+expired"),
+        request("Bearer x", now=NOW),
+        request(f"DPoP {ISSUER.token()}", now=NOW),
+        request(f"Bearer {OTHER.token()}", now=NOW),
+        request(f"Bearer {OTHER.token(exp=1)}", now=NOW),
+    ):
+        await ask(judged, ctx)
+    assert dict(metrics.authentications.rows()) == {
+        ("jwt", "ok", ""): 2.0,
+        ("certificate", "ok", ""): 2.0,
+        ("jwt", "refused", "token_expired"): 1.0,
+        ("jwt", "refused", "token_audience"): 1.0,
+        ("certificate", "refused", "certificate_expired"): 2.0,
+        ("jwt", "refused", "token_malformed"): 1.0,
+        ("jwt", "refused", "binding_missing"): 1.0,
+        ("jwt", "shadow_ok", ""): 1.0,
+        ("jwt", "shadow_refused", "token_expired"): 1.0,
+    }

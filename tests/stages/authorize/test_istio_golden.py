@@ -108,7 +108,7 @@ def _inside(address: Any, block: dict[str, Any]) -> bool:
     return address in ip_network(f"{block['addressPrefix']}/{block['prefixLen']}")
 
 
-def _requests(policies: list[dict[str, Any]], count: int) -> list[Facts]:
+def requests_over(policies: list[dict[str, Any]], count: int) -> list[Facts]:
     """Requests over the very values that the policies name, and some others."""
     named: dict[str, list[str]] = {}
     for rule in itertools.chain.from_iterable(policy["spec"].get("rules", []) for policy in policies):
@@ -161,7 +161,7 @@ def test_Z3_our_rules_mean_what_envoys_mean(source: str, outs: list[str]) -> Non
         rules = yaml.safe_load((folder / f"{out}.yaml").read_text())["typedConfig"]["rules"]
         theirs[rules.get("action") == "DENY"] += rules["policies"].values()
     matched = 0
-    for facts in _requests(policies, 400):
+    for facts in requests_over(policies, 400):
         for deny, groups in theirs.items():
             said = any(rule.matches(facts) for rule in ours if (rule.action is Action.DENY) is deny)
             expected = any(

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+from gateway.kernel.cells import Metrics
 from gateway.model.outcome import Outcome
 from gateway.model.permit import Permit
+from gateway.model.principal import Principal
 from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
 from gateway.model.shadow import Shadow
@@ -92,3 +94,29 @@ def test_a_refusal_names_its_rule(tmp_path: Path) -> None:
     )
     assert (members["effect"], members["reason"], members["rule"]) == ("deny", "denied_by_rule", "no-legacy")
     assert members["audited"] == ["watch"]
+
+
+def test_what_an_issuer_in_shadow_would_have_done_is_told_before_what_rules_would(tmp_path: Path) -> None:
+    metrics = Metrics()
+    record = stage(open_log(tmp_path), metrics)
+    trace = allowed(record)
+    assert trace.permit is not None
+    trial, rule = Shadow("issuer", "trial", Effect.CHALLENGE, None), Shadow("rule", "tighter", Effect.DENY, None)
+    trace.principal = Principal(PRINCIPAL.workload, None, PRINCIPAL.client_ip, (trial,))
+    trace.permit = Permit(trace.permit.ctx, trace.permit.route, trace.principal, None, None, (), (rule,), None)
+    members = json.loads("{" + decision_members(trace, "allow", None, '"inventory"', "null", '"c"')[1:] + "}")
+    assert members["shadow"] == [
+        {"kind": "issuer", "name": "trial", "effect": "challenge"},
+        {"kind": "rule", "name": "tighter", "effect": "deny"},
+    ]
+    assert members["user"] is None
+
+
+async def test_shadows_of_a_refused_request_are_counted_too(tmp_path: Path) -> None:
+    metrics = Metrics()
+    record = stage(open_log(tmp_path), metrics)
+    trace = refused(record, Reason.CREDENTIALS_MISSING)
+    trial = Shadow("issuer", "trial", Effect.ALLOW, None)
+    trace.refused = Refused(Reason.CREDENTIALS_MISSING, shadows=(trial,))
+    await record.decision(trace)
+    assert metrics.shadow_decisions.rows() == [(("inventory", "issuer", "allow"), 1.0)]

@@ -10,7 +10,7 @@ from hashlib import sha256
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.authenticate.claims import check_expiry, check_type, judge_claims
-from gateway.stages.authenticate.evidence import VerifiedToken
+from gateway.stages.authenticate.evidence import VerifiedToken, judged_for
 from gateway.stages.authenticate.issuer import TrustedIssuer
 from gateway.stages.authenticate.jose import Unverified, take_apart
 from gateway.stages.authenticate.keys import KeySet, VerificationKey
@@ -39,6 +39,9 @@ class JwtVerifier:
         self._capacity = capacity
         self._entries: dict[bytes, _Entry] = {}
 
+    def method(self, token: str) -> str:
+        return "jwt"
+
     async def verify(self, token: str, now: float) -> VerifiedToken:
         """Raises Refused: 401 TOKEN_*, or 503 KEYS_UNAVAILABLE. Waits only while keys are asked for again."""
         digest = sha256(token.encode()).digest()
@@ -47,12 +50,8 @@ class JwtVerifier:
             return entry.token
         unverified = take_apart(token)
         issuer = self._issuer(unverified)
-        check_type(issuer, unverified.typ, unverified.claims)
-        check_expiry(issuer, unverified.claims, now)
-        keys, key = await _choose(issuer, unverified)
-        if not key.verifies(unverified.signing_input, unverified.signature):
-            raise Refused(Reason.TOKEN_SIGNATURE, f"the signature is not by the key of {issuer.name} that it names")
-        verified = judge_claims(issuer, unverified.claims)
+        with judged_for(issuer):
+            verified, keys = await _prove(issuer, unverified, now)
         self._remember(digest, _Entry(verified, keys, min(verified.ends, now + _REMEMBERED)))
         return verified
 
@@ -63,8 +62,6 @@ class JwtVerifier:
         issuer = self._issuers.get(iss) if iss is not None else None
         if issuer is None:
             raise Refused(Reason.TOKEN_ISSUER, "iss is missing or none of the configured issuers")
-        if unverified.alg not in issuer.algorithms:
-            raise Refused(Reason.TOKEN_ALGORITHM, f"the algorithm is not one that {issuer.name} may use")
         return issuer
 
     def _remember(self, digest: bytes, entry: _Entry) -> None:
@@ -73,6 +70,18 @@ class JwtVerifier:
         if len(entries) >= self._capacity:
             del entries[next(iter(entries))]  # the oldest, which would be the next to end
         entries[digest] = entry
+
+
+async def _prove(issuer: TrustedIssuer, unverified: Unverified, now: float) -> tuple[VerifiedToken, KeySet]:
+    """Its claims, and the keys that proved them. Raises Refused."""
+    if unverified.alg not in issuer.algorithms:
+        raise Refused(Reason.TOKEN_ALGORITHM, f"the algorithm is not one that {issuer.name} may use")
+    check_type(issuer, unverified.typ, unverified.claims)
+    check_expiry(issuer, unverified.claims, now)
+    keys, key = await _choose(issuer, unverified)
+    if not key.verifies(unverified.signing_input, unverified.signature):
+        raise Refused(Reason.TOKEN_SIGNATURE, f"the signature is not by the key of {issuer.name} that it names")
+    return judge_claims(issuer, unverified.claims), keys
 
 
 async def _choose(issuer: TrustedIssuer, unverified: Unverified) -> tuple[KeySet, VerificationKey]:

@@ -7,11 +7,10 @@ Invariant: a token that is bound in a way nobody here can check is refused, neve
 from collections.abc import Mapping
 
 from gateway.model.json import JSON
-from gateway.model.principal import Workload
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.authenticate.bindings import dpop, mtls
-from gateway.stages.authenticate.evidence import Confirm
+from gateway.stages.authenticate.evidence import Confirm, Possession
 from gateway.stages.authenticate.issuer import BindingMode
 
 CONFIRMATIONS: Mapping[str, Confirm] = {
@@ -35,5 +34,5 @@ def required_proofs(
     return tuple(proofs)
 
 
-def _unknown(_expected: JSON, _workload: Workload | None) -> None:
+def _unknown(_expected: JSON, _possession: Possession) -> None:
     raise Refused(Reason.BINDING_MISSING, "the token is bound in a way that is not known here")

@@ -1,0 +1,1 @@
+"""routes.yaml as an Envoy bootstrap, a module for each part of it."""

@@ -1,0 +1,113 @@
+"""Rate limits as local token buckets, a filter for each limit that some listener or route names.
+
+What Envoy has no bucket for is said; a limit that cannot be counted by its key is left out.
+Source: Envoy v3 API, extensions.filters.http.local_ratelimit.v3; config.route.v3 RateLimit.
+"""
+
+from gateway.config.schema import Config, Listener, RateLimit, Route
+from gateway.convert.envoy.protos import CLAIMS, Message, seconds, typed
+from gateway.convert.report import Report
+
+_LOCAL = "extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
+_MANY = {"max_tokens": 4294967295, "tokens_per_fill": 4294967295, "fill_interval": "1s"}
+
+
+class Limits:
+    """Writes the limits of a file."""
+
+    def __init__(self, config: Config, report: Report) -> None:
+        self._config = config
+        self._report = report
+        self._lost: set[str] = set()
+        for limit in config.rate_limits.values():
+            self._judge(limit)
+
+    def filters(self, listener: Listener, *, by_caller: bool) -> list[Message]:
+        """The filters before the authentication of a caller, or (`by_caller`) those after it."""
+        found: list[Message] = []
+        for name, limit in self._config.rate_limits.items():
+            if name in self._lost or limit.by_address is by_caller:
+                continue
+            used = name in listener.rate_limits
+            config = self._bucket(limit, None) if used else typed(_LOCAL, stat_prefix=_stat(name))
+            found.append({"name": _filter(name), "typed_config": config})
+        return found
+
+    def per_route(self, route: Route) -> dict[str, object]:
+        """The `typed_per_filter_config` of a route."""
+        return {
+            _filter(name): self._bucket(self._config.rate_limits[name], route)
+            for name in route.rate_limits
+            if name not in self._lost
+        }
+
+    def _judge(self, limit: RateLimit) -> None:
+        path = f"rate_limits.{limit.name}"
+        if "workload" in limit.key:
+            self._lost.add(limit.name)
+            self._report.lose(limit.where, "", path, "Envoy's local limit cannot count by workload: it is left out")
+            return
+        if "principal" in limit.key:
+            why = "Envoy counts by the token's iss and sub: callers without a token share one bucket"
+            self._report.lose(limit.where, "", f"{path}.key", why)
+        if limit.algorithm != "token_bucket":
+            self._report.note(f"{path}: {limit.algorithm} becomes a token bucket, which lets short bursts through")
+        self._report.note(
+            "rate limits: each Envoy process counts for itself, without the store; IPv6 callers by whole address"
+        )
+
+    def _bucket(self, limit: RateLimit, route: Route | None) -> Message:
+        rate = limit.rate
+        bucket: Message = {
+            "max_tokens": limit.burst or rate.count,
+            "tokens_per_fill": rate.count,
+            "fill_interval": seconds(float(rate.period)),
+        }
+        always = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+        message = typed(_LOCAL, stat_prefix=_stat(limit.name), filter_enabled=always, filter_enforced=always)
+        message |= {"status": {"code": "TooManyRequests"}, "enable_x_ratelimit_headers": "DRAFT_VERSION_03"}
+        entries: list[Message] = []
+        actions: list[Message] = []
+        for key, action in (pair for part in limit.key for pair in _actions(part, route)):
+            entries.append({"key": key})
+            actions.append(action)
+        if not entries:
+            return {**message, "token_bucket": bucket}
+        return {
+            **message,
+            "token_bucket": dict(_MANY),
+            "always_consume_default_token_bucket": False,
+            "descriptors": [{"entries": entries, "token_bucket": bucket}],
+            "rate_limits": [{"actions": actions}],
+        }
+
+
+def _actions(part: str, route: Route | None) -> list[tuple[str, Message]]:
+    """Descriptor keys and the actions that fill them, for one part of a key."""
+    if part == "client_ip":
+        return [("remote_address", {"remote_address": {}})]
+    if part == "principal":
+        return [_claim("iss"), _claim("sub")]
+    if part == "issuer":
+        return [_claim("iss")]
+    kind, _, name = part.partition(":")
+    if kind == "claim":
+        return [_claim(name)]
+    if kind == "header":
+        return [(name, {"request_headers": {"header_name": name, "descriptor_key": name, "skip_if_absent": True}})]
+    value = (route.name if part == "route" else str(route.upstream)) if route is not None else "none"
+    return [(part, {"generic_key": {"descriptor_key": part, "descriptor_value": value}})]
+
+
+def _claim(name: str) -> tuple[str, Message]:
+    path = [{"key": CLAIMS[1]}, {"key": name}]
+    key = {"key": CLAIMS[0], "path": path}
+    return name, {"metadata": {"descriptor_key": name, "metadata_key": key, "default_value": "none"}}
+
+
+def _filter(name: str) -> str:
+    return f"gateway.limit.{name}"
+
+
+def _stat(name: str) -> str:
+    return f"limit.{name}"

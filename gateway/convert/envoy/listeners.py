@@ -1,0 +1,182 @@
+"""Listeners: sockets, TLS with client certificates, and the HTTP connection manager with its filters in our order.
+
+A client certificate is verified by the bundle of its own trust domain.
+Source: Envoy v3 API, config.listener.v3, http_connection_manager.v3, tls_spiffe_validator_config.
+"""
+
+from pathlib import Path
+
+from gateway.config.schema import Config, Listener, ListenerTls
+from gateway.convert.envoy.limits import Limits
+from gateway.convert.envoy.protos import Message, address, extension, file_source, seconds, typed
+from gateway.convert.envoy.routes import Routes, cors_filter, router, to_https
+from gateway.convert.envoy.rules import filters as rule_filters
+from gateway.convert.envoy.tokens import Tokens
+from gateway.convert.report import Report
+
+_TLS = "extensions.transport_sockets.tls.v3"
+_HCM = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_VERSIONS = {"1.2": "TLSv1_2", "1.3": "TLSv1_3"}
+_LOG = {
+    "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%6fZ)%", "request_id": "%REQ(X-REQUEST-ID)%", "route": "%ROUTE_NAME%",
+    "method": "%REQ(:METHOD)%", "host": "%REQ(:AUTHORITY)%", "path": "%PATH(NQ)%", "status": "%RESPONSE_CODE%",
+    "details": "%RESPONSE_CODE_DETAILS%", "workload": "%DOWNSTREAM_PEER_URI_SAN%",
+    "client_ip": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "upstream": "%UPSTREAM_CLUSTER%",
+    "duration_ms": "%DURATION%", "bytes_in": "%BYTES_RECEIVED%", "bytes_out": "%BYTES_SENT%",
+}  # fmt: skip
+
+
+class Listeners:
+    """Writes the listeners of a file."""
+
+    def __init__(self, config: Config, routes: Routes, tokens: Tokens, limits: Limits, report: Report) -> None:
+        self._config = config
+        self._routes = routes
+        self._tokens = tokens
+        self._limits = limits
+        self._report = report
+
+    def listener(self, listener: Listener) -> Message:
+        """One of them."""
+        manager = self._manager(listener)
+        network: list[Message] = [
+            extension(
+                "envoy.filters.network.connection_limit",
+                "extensions.filters.network.connection_limit.v3.ConnectionLimit",
+                stat_prefix=listener.name,
+                max_connections=listener.limits.connections,
+            ),
+            {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager},
+        ]
+        chain: Message = {"filters": network}
+        message: Message = {
+            "name": listener.name,
+            "address": address(_host(listener.address.host), listener.address.port),
+            "filter_chains": [chain],
+        }
+        if listener.tls is not None:
+            chain["transport_socket"] = self._tls(listener, listener.tls)
+            chain["transport_socket_connect_timeout"] = seconds(listener.limits.header_timeout)
+            message["listener_filters"] = [
+                extension(
+                    "envoy.filters.listener.tls_inspector",
+                    "extensions.filters.listener.tls_inspector.v3.TlsInspector",
+                )
+            ]
+        return message
+
+    def _manager(self, listener: Listener) -> Message:
+        limits = listener.limits
+        fields: Message = {
+            "stat_prefix": listener.name,
+            "codec_type": "AUTO",
+            "server_name": "gateway",
+            "server_header_transformation": "PASS_THROUGH",
+            "access_log": [
+                extension(
+                    "envoy.access_loggers.stdout",
+                    "extensions.access_loggers.stream.v3.StdoutAccessLog",
+                    log_format={"json_format": dict(_LOG)},
+                )
+            ],
+            "common_http_protocol_options": {
+                "idle_timeout": seconds(limits.idle_timeout),
+                "max_headers_count": limits.headers,
+                "headers_with_underscores_action": "DROP_HEADER",
+            },
+            "max_request_headers_kb": -(-limits.header_bytes // 1024),
+            "request_headers_timeout": seconds(limits.header_timeout),
+            "stream_idle_timeout": "0s",
+            "normalize_path": True,
+            "merge_slashes": listener.paths.double_slash == "merge",
+            "path_with_escaped_slashes_action": (
+                "REJECT_REQUEST" if listener.paths.encoded_slash == "reject" else "KEEP_UNCHANGED"
+            ),
+            "strip_any_host_port": True,
+            "strip_trailing_host_dot": True,
+            "forward_client_cert_details": "SANITIZE_SET",
+            "set_current_client_cert_details": {"uri": True, "dns": True},
+            "generate_request_id": True,
+            "http_filters": self._filters(listener),
+        }
+        if listener.redirect is not None:
+            fields["http_filters"] = [router()]
+            fields["route_config"] = to_https(listener)
+        else:
+            fields["route_config"] = self._routes.configuration(listener)
+            fields["http_filters"] = self._filters(listener)  # once the routes have said what they want of a token
+        return typed(_HCM, **fields, **_client_address(listener))
+
+    def _filters(self, listener: Listener) -> list[Message]:
+        return [
+            cors_filter(),
+            *self._limits.filters(listener, by_caller=False),
+            *self._tokens.filters(),
+            *self._limits.filters(listener, by_caller=True),
+            *rule_filters(),
+            router(),
+        ]
+
+    def _tls(self, listener: Listener, tls: ListenerTls) -> Message:
+        pairs = [
+            {"certificate_chain": file_source(pair.certificate), "private_key": file_source(pair.key)}
+            for pair in tls.pairs
+        ]
+        common: Message = {
+            "tls_params": {"tls_minimum_protocol_version": _VERSIONS[tls.min_version]},
+            "tls_certificates": pairs,
+            "alpn_protocols": list(listener.protocols),
+        }
+        context: Message = {"common_tls_context": common}
+        if tls.client_certificate in ("optional", "required"):
+            common["validation_context"] = self._validation(listener)
+            context["require_client_certificate"] = tls.client_certificate == "required"
+        return extension("envoy.transport_sockets.tls", f"{_TLS}.DownstreamTlsContext", **context)
+
+    def _validation(self, listener: Listener) -> Message:
+        """By SPIFFE trust domain where there are some; DNS names of other authorities only where there are none."""
+        bundles: list[tuple[str, object]] = [(name, held.bundle) for name, held in self._config.trust_domains.items()]
+        domains = [
+            {"name": name, "trust_bundle": file_source(bundle)} for name, bundle in bundles if isinstance(bundle, Path)
+        ]
+        if domains:
+            validator = extension(
+                "envoy.tls.cert_validator.spiffe", f"{_TLS}.SPIFFECertValidatorConfig", trust_domains=domains
+            )
+            return {"custom_validator_config": validator}
+        authorities = list(self._config.client_authorities.values())
+        found: Message = {}
+        for authority in authorities[:1]:
+            found["trusted_ca"] = file_source(authority.bundle)
+            found["match_typed_subject_alt_names"] = [
+                {"san_type": "DNS", "matcher": {"suffix": name[1:]} if name.startswith("*") else {"exact": name}}
+                for name in authority.names
+            ]
+            if authority.crl is not None:
+                found["crl"] = file_source(authority.crl)
+        return found
+
+
+def _client_address(listener: Listener) -> Message:
+    """Who the client is: the peer, or what trusted proxies say."""
+    if not listener.trusted_proxies:
+        return {"use_remote_address": True, "skip_xff_append": False}
+    ranges = [
+        {"address_prefix": str(network.network_address), "prefix_len": network.prefixlen}
+        for network in listener.trusted_proxies
+    ]
+    return {
+        "use_remote_address": False,
+        "original_ip_detection_extensions": [
+            extension(
+                "envoy.http.original_ip_detection.xff",
+                "extensions.http.original_ip_detection.xff.v3.XffConfig",
+                xff_trusted_cidrs={"cidrs": ranges},
+                skip_xff_append=False,
+            )
+        ],
+    }
+
+
+def _host(host: str) -> str:
+    return "127.0.0.1" if host == "localhost" else host

@@ -1,0 +1,1 @@
+"""Istio's security and traffic resources, a module for each kind."""

@@ -1,0 +1,245 @@
+"""A route to an upstream with retries, outlier detection or a circuit breaker.
+
+Rule: a request goes out again only when nothing of it left the gateway, or when it is idempotent and its body can be
+replayed (RFC 9110 section 9.2.2); retries stay within their budget, wait a jittered while, and obey Retry-After.
+Invariant: the client gets one answer: what may still be retried has sent it nothing.
+"""
+
+import asyncio
+
+from gateway.model.exchange import ClientGone, Exchange
+from gateway.model.outcome import Outcome
+from gateway.model.permit import Permit
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
+from gateway.model.request import RawHeaders
+from gateway.stages.forward.backoff import backoff, retry_after
+from gateway.stages.forward.kept import KeptBody, small
+from gateway.stages.forward.proxy import IDEMPOTENT, Proxy, Transfer
+from gateway.upstreams.connection import Connection
+from gateway.upstreams.endpoint import Endpoint
+from gateway.upstreams.lost import Lost
+
+_NEVER = float("inf")
+_PATIENCE = 5.0  # seconds of a Retry-After that are waited for; a longer one is passed on to the client
+_BACKENDS_FAULT = frozenset(
+    {
+        Reason.UPSTREAM_CONNECT,
+        Reason.UPSTREAM_IDENTITY,
+        Reason.UPSTREAM_PROTOCOL,
+        Reason.UPSTREAM_TIMEOUT,
+        Reason.UPSTREAM_RESET,
+    }
+)
+_NO_CONNECTION = frozenset({Reason.UPSTREAM_CONNECT, Reason.UPSTREAM_IDENTITY, Reason.UPSTREAM_TIMEOUT})
+
+
+class ResilientProxy(Proxy):
+    """Forwards the requests of one route."""
+
+    async def __call__(self, permit: Permit, exchange: Exchange, answer_headers: RawHeaders) -> Outcome:
+        """Raises Refused while no head was sent."""
+        head = self._head(permit, exchange)
+        total = _NEVER if self._timeout is None else asyncio.get_running_loop().time() + self._timeout
+        load = self.cluster.load
+        try:
+            load.enter()
+        except Refused as refused:
+            refused.upstream = self.cluster.name
+            raise
+        request = _Request(self, permit, exchange, head, total)
+        try:
+            return await request.run(answer_headers)
+        finally:
+            load.leave()
+            if request.retrying:
+                load.retried()
+
+
+class _Request:
+    """One request, tried once or more."""
+
+    def __init__(self, proxy: Proxy, permit: Permit, exchange: Exchange, head: bytes, total: float) -> None:
+        self.retrying = False  # it holds a place among the retries
+        self._tries = 0
+        self._proxy = proxy
+        self._cluster = proxy.cluster
+        self._retries = proxy.cluster.settings.retries
+        self._permit = permit
+        self._head = head
+        self._total = total  # loop time
+        self._idempotent = exchange.head.method in IDEMPOTENT
+        keeps = self._retries is not None and self._idempotent and exchange.head.has_body and small(exchange.head)
+        self._kept = KeptBody(exchange) if keeps else None
+        self._exchange: Exchange = self._kept or exchange
+        self._tried: list[Endpoint] = []
+
+    async def run(self, ours: RawHeaders) -> Outcome:
+        """Try until there is an answer to pass on. Raises Refused while no head was sent."""
+        loop, per_try = asyncio.get_running_loop(), self._retries.per_try if self._retries is not None else None
+        while True:
+            until = _NEVER if per_try is None else loop.time() + per_try
+            attempt = _Try(self._proxy, self._exchange, self._next(), self._total, until)
+            try:
+                await attempt.ask(self._head)
+                pause = self._unwanted(attempt)
+                if pause is None:
+                    await attempt.answer(ours)
+                    self._report(attempt, None)
+                    return attempt.outcome(None)
+                self._report(attempt, None)
+                attempt.endpoint.count(None)  # it did answer
+            except ClientGone:
+                return attempt.outcome(Reason.CLIENT_GONE)
+            except Refused as refused:
+                self._report(attempt, refused.reason)
+                if self._exchange.started:
+                    self._exchange.abort()
+                    return attempt.outcome(refused.reason)
+                failure = attempt.refusal(refused)
+                pause = self._pause() if self._failed(attempt, refused) else None
+                if pause is None:
+                    raise failure from None
+            finally:
+                attempt.give_back()
+            try:
+                await self._wait(pause)
+            except ClientGone:
+                return Outcome(0, self._cluster.name, attempt.endpoint.url, attempt.bytes_in, 0, Reason.CLIENT_GONE)
+
+    def _next(self) -> Endpoint:
+        """Another endpoint than those tried, where there is one."""
+        endpoint = (
+            self._cluster.pick_other(self._permit, self._tried) if self._tried else self._cluster.pick(self._permit)
+        )
+        self._tries += 1
+        self._tried.append(endpoint)
+        if self._kept is not None:
+            self._kept.rewind()
+        return endpoint
+
+    def _unwanted(self, attempt: "_Try") -> float | None:
+        """How long to wait before the answer is asked for again; None when it goes to the client."""
+        retries = self._retries
+        if retries is None or attempt.status not in retries.statuses or not self._repeatable(attempt):
+            return None
+        asked = retry_after(attempt.fields, self._permit.ctx.time)
+        return None if asked > _PATIENCE else self._pause(asked)
+
+    def _failed(self, attempt: "_Try", refused: Refused) -> bool:
+        """Whether a try without an answer may be followed by another."""
+        retries, reason = self._retries, refused.reason
+        if retries is None:
+            return False
+        if not attempt.sent:
+            return retries.connect_failure and reason in _NO_CONNECTION
+        if not self._repeatable(attempt):
+            return False
+        if attempt.late:
+            return True
+        if reason is Reason.UPSTREAM_CONNECT:
+            return retries.connect_failure
+        if isinstance(refused, Lost):
+            return retries.reset or (retries.refused_stream and refused.untouched and attempt.reused)
+        return False
+
+    def _repeatable(self, attempt: "_Try") -> bool:
+        return self._idempotent and (not self._exchange.head.has_body or (self._kept is not None and attempt.uploaded))
+
+    def _pause(self, at_least: float = 0.0) -> float | None:
+        """Seconds before another try; None when no more are allowed, or the route's time would run out."""
+        retries, load = self._retries, self._cluster.load
+        if retries is None or self._tries > retries.attempts:
+            return None
+        pause = max(at_least, backoff(self._tries))
+        if asyncio.get_running_loop().time() + pause >= self._total:
+            return None
+        self.retrying = self.retrying or load.retry()
+        return pause if self.retrying else None
+
+    async def _wait(self, seconds: float) -> None:
+        """Raises ClientGone."""
+        loop = asyncio.get_running_loop()
+        over: asyncio.Future[None] = loop.create_future()
+        timer = loop.call_later(seconds, _settle, over, None)
+        self._exchange.on_gone(lambda: _settle(over, ClientGone()))
+        try:
+            await over
+        finally:
+            timer.cancel()
+            self._exchange.on_gone(None)
+
+    def _report(self, attempt: "_Try", failed: Reason | None) -> None:
+        """Tell the outlier detection; what was the client's fault says nothing of the endpoint."""
+        if failed is None:
+            self._cluster.report(attempt.endpoint, ok=attempt.status < 500)
+        elif failed in _BACKENDS_FAULT:
+            self._cluster.report(attempt.endpoint, ok=False)
+
+
+class _Try(Transfer):
+    """One try, with a time of its own to the head of the answer."""
+
+    __slots__ = ("_until", "fields", "late", "reused", "sent", "status")
+
+    def __init__(self, proxy: Proxy, exchange: Exchange, endpoint: Endpoint, total: float, until: float) -> None:
+        """`until`: loop time."""
+        super().__init__(proxy, exchange, endpoint, total)
+        self._until = until
+        self.status = 0  # of the answer
+        self.fields: RawHeaders = []  # of the answer
+        self.sent = False  # something of the request may have left the gateway
+        self.reused = False  # on a connection that had carried another request
+        self.late = False  # the try's own time ran out
+
+    @property
+    def uploaded(self) -> bool:
+        """The whole body was read and handed over."""
+        return self._upload is None or self._upload.done
+
+    @property
+    def bytes_in(self) -> int:
+        """Of the request's body."""
+        return self._upload.bytes_in if self._upload is not None else 0
+
+    async def ask(self, head: bytes) -> None:
+        timer = None
+        if self._until != _NEVER:
+            timer = asyncio.get_running_loop().call_at(self._until, self._give_up)
+        try:
+            await super().ask(head)
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if self._connection is not None:
+            answer = self._connection.answer
+            self.status, self.fields = answer.status, answer.headers
+
+    async def _connect(self, *, fresh: bool) -> Connection:
+        cluster = self._proxy.cluster
+        cluster.load.wait(cluster.connections("waiting"))
+        total = self._total
+        self._total = min(total, self._until)
+        try:
+            return await super()._connect(fresh=fresh)
+        finally:
+            self._total = total
+
+    def _send(self, connection: Connection, head: bytes) -> None:
+        self.sent = True
+        self.reused = connection.served > 0
+        super()._send(connection, head)
+
+    def _give_up(self) -> None:
+        self.late = True
+        if self._connection is not None:
+            self._connection.fail(Refused(Reason.UPSTREAM_TIMEOUT, "the try took too long"))
+
+
+def _settle(over: "asyncio.Future[None]", failure: Exception | None) -> None:
+    if over.done():
+        return
+    if failure is None:
+        over.set_result(None)
+    else:
+        over.set_exception(failure)

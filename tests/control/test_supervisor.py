@@ -1,0 +1,115 @@
+"""The parent of the workers, with children that only pretend to be workers."""
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.testing.process import Process, running
+from gateway.testing.wait import wait_for
+
+# A supervisor over two children; each does what the file of its name says.
+SCRIPT = """
+import logging, os, signal, sys, time
+from pathlib import Path
+from gateway.control.supervisor import Child, Supervisor
+
+logging.basicConfig(format="%(message)s")
+here = Path(sys.argv[1])
+
+def child(name):
+    def start(lifeline):
+        with (here / "began").open("a") as file:
+            file.write(f"{name} {os.getpid()}\\n")
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, lambda number, frame: note(name, number))
+        while not os.get_inheritable(lifeline):
+            order = (here / name).read_text()
+            if order:
+                (here / name).write_text("")
+                if order == "raise":
+                    raise RuntimeError("on purpose")
+                return int(order)
+            time.sleep(0.01)
+    return start
+
+def note(name, number):
+    print(name, signal.Signals(number).name, flush=True)
+    if number == signal.SIGTERM:
+        os._exit(0)
+
+closed = lambda: print("closed", flush=True)
+code = Supervisor([Child("a", child("a")), Child("b", child("b"))], closed, lambda: print("reload", flush=True)).run()
+print("end", code, flush=True)
+sys.exit(code)
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    for name in ("a", "b", "began"):
+        (tmp_path / name).write_text("")
+    return tmp_path
+
+
+def supervised(here: Path):  # type: ignore[no-untyped-def] # a context manager
+    env = {"PYTHONPATH": ":".join(sys.path)}
+    return running([sys.executable, str(here / "script.py"), str(here)], here / "log", env=env)
+
+
+def began(here: Path) -> list[str]:
+    """Which children began, in order."""
+    return [line.split()[0] for line in (here / "began").read_text().splitlines()]
+
+
+def started(process: Process, here: Path) -> None:
+    process.wait_for(lambda: len(began(here)) == 2, what="both children")
+
+
+def test_signals_are_forwarded_and_the_parent_reloads_too(here: Path) -> None:
+    with supervised(here) as process:
+        started(process, here)
+        process.signal(signal.SIGHUP)
+        wait_for(lambda: {"a SIGHUP", "b SIGHUP", "reload"} <= set(process.output.splitlines()))
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 0
+        lines = process.output.splitlines()
+        assert lines.index("closed") < min(lines.index("a SIGTERM"), lines.index("b SIGTERM"))
+        assert lines[-1] == "end 0"
+
+
+@pytest.mark.parametrize("how", ["1", "raise"])
+def test_a_child_that_dies_is_started_again_later_each_time(here: Path, how: str) -> None:
+    with supervised(here) as process:
+        started(process, here)
+        for times in (1, 2):
+            (here / "a").write_text(how)
+            process.wait_for(lambda times=times: began(here).count("a") == times + 1, what="another start")
+        assert began(here).count("b") == 1
+        assert "a ended with 1: starting it again in 0.1 s" in process.output
+        assert "a ended with 1: starting it again in 0.2 s" in process.output
+
+
+def test_a_child_that_ends_cleanly_was_told_to_drain_and_so_is_the_whole(here: Path) -> None:
+    with supervised(here) as process:
+        started(process, here)
+        (here / "a").write_text("0")
+        assert process.wait() == 0
+        assert "b SIGTERM" in process.output
+
+
+def test_a_child_that_cannot_be_started_ends_the_whole(here: Path) -> None:
+    with supervised(here) as process:
+        started(process, here)
+        (here / "b").write_text("2")
+        assert process.wait() == 2
+        assert "a SIGTERM" in process.output
+
+
+def test_an_interrupt_says_130(here: Path) -> None:
+    with supervised(here) as process:
+        started(process, here)
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130

@@ -1,0 +1,73 @@
+"""Several listeners in one process, and the end of it."""
+
+import asyncio
+
+import pytest
+
+from gateway.app import GatewayApp
+from gateway.model.exchange import Exchange
+from gateway.server.protocol import HttpProtocol
+from gateway.server.server import Server
+from gateway.testing.wait import until
+from tests.serving import Gateway, Spec, connected, exchange_once, get, serving
+
+
+def test_H8_the_protocol_class_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    monkeypatch.setenv("WEB_CONCURRENCY", "8")
+    config = Server(GatewayApp(Gateway().current), []).config
+    config.load()
+    assert config.http_protocol_class is HttpProtocol
+    assert config.ws_protocol_class is None
+    assert isinstance(config.loaded_app, GatewayApp)  # and no proxy-headers middleware around it
+    assert (config.workers, config.access_log, config.encoded_headers) == (1, False, [])
+
+
+async def test_every_listener_is_told_from_the_others() -> None:
+    async with serving(Spec("one"), Spec("two")) as gateway:
+        for name in ("two", "one"):
+            assert (await exchange_once(gateway.ports[name], get())).status == 200
+        assert [trace.connection.listener for trace in gateway.traces] == ["two", "one"]
+        assert gateway.traces[0].connection.local_port == gateway.ports["two"]
+
+
+async def test_who_waits_to_be_accepted_when_the_drain_begins_is_answered() -> None:
+    async with serving() as gateway:
+        loop, server = asyncio.get_running_loop(), gateway.server
+        assert server is not None
+        acceptor = server._acceptors[0]
+        loop.remove_reader(acceptor._socket.fileno())  # the kernel accepts; we do not look
+        async with connected(gateway.ports["edge"]) as client:
+            await client.send(get())
+            server.stop()
+            answer = await client.answer()
+            assert (answer.status, answer.header(b"connection")) == (200, b"close")
+        with pytest.raises(ConnectionRefusedError):
+            await exchange_once(gateway.ports["edge"], get())
+
+
+async def test_what_does_not_end_is_cut_off_at_the_deadline() -> None:
+    async def never(exchange: Exchange) -> None:
+        await asyncio.Event().wait()
+
+    async with serving(handler=never, drain_seconds=0.2) as gateway:
+        async with connected(gateway.ports["edge"]) as client:
+            await client.send(get())
+            await until(lambda: gateway.traces)
+            assert gateway.server is not None
+            gateway.server.stop()
+            assert await client.closed()
+        await until(lambda: gateway.outcomes)  # recorded, although it was cut off
+
+
+async def test_a_second_stop_does_not_wait() -> None:
+    async def never(exchange: Exchange) -> None:
+        await asyncio.Event().wait()
+
+    async with serving(handler=never, drain_seconds=60) as gateway, connected(gateway.ports["edge"]) as client:
+        await client.send(get())
+        await until(lambda: gateway.traces)
+        assert gateway.server is not None
+        gateway.server.stop()
+        gateway.server.stop()
+        assert await client.closed()

@@ -1,0 +1,52 @@
+"""Contexts out of files: whole or not at all, and a line that says what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.server.settings import CertificateFiles, TlsSettings
+from gateway.server.tls import Contexts, TlsUnusable
+from gateway.testing.ca import Authority
+
+ROOT = Authority("cluster.local")
+
+
+def entry(directory: Path, *names: str) -> CertificateFiles:
+    files = ROOT.issue(dns=names).write(directory, names[0].replace("*", "any"))
+    return CertificateFiles(files.certificate, files.key, names)
+
+
+def test_the_entry_is_chosen_exact_before_wildcard_else_the_first(tmp_path: Path) -> None:
+    files = (entry(tmp_path, "a.example"), entry(tmp_path, "*.example"), entry(tmp_path, "b.example", "a.example"))
+    contexts = Contexts(TlsSettings(files))
+    chosen = {
+        name: contexts.entry(name)
+        for name in ("a.example", "b.example", "c.example", "x.c.example", "example", "other", "")
+    }
+    assert chosen == {
+        "a.example": 0, "b.example": 2, "c.example": 1, "x.c.example": 0, "example": 0, "other": 0, "": 0,
+    }  # fmt: skip
+
+
+def test_a_file_that_is_absent_or_no_certificate_is_named(tmp_path: Path) -> None:
+    good = entry(tmp_path, "a.example")
+    broken = tmp_path / "broken.pem"
+    broken.write_text("-----BEGIN CERTIFICATE-----\nhalf")
+    for files, text in (
+        (CertificateFiles(tmp_path / "absent.pem", good.key), "absent.pem: No such file"),
+        (CertificateFiles(good.certificate, tmp_path / "absent.key"), "absent.key: No such file"),
+        (CertificateFiles(broken, good.key), "broken.pem"),
+        (CertificateFiles(good.certificate, entry(tmp_path, "b.example").key), "not the key of"),
+    ):
+        with pytest.raises(TlsUnusable, match=text) as refused:
+            Contexts(TlsSettings((good, files)))
+        assert "\n" not in str(refused.value)
+
+
+def test_roots_that_are_no_certificates_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TlsUnusable, match="authorities"):
+        Contexts(TlsSettings((entry(tmp_path, "a.example"),), "required", (b"no certificate",)))
+
+
+def test_roots_may_repeat(tmp_path: Path) -> None:
+    Contexts(TlsSettings((entry(tmp_path, "a.example"),), "required", (ROOT.der, ROOT.der)))
