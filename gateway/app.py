@@ -80,10 +80,11 @@ class GatewayApp(Starlette):
 class AsgiExchange:
     """The pipeline's `Exchange` over ASGI messages."""
 
-    __slots__ = ("_read_all", "_receive", "_send", "_wire", "connection", "head", "started")
+    __slots__ = ("_read_all", "_receive", "_send", "abort", "connection", "head", "on_gone", "started")
 
     def __init__(self, wire: Wire, receive: Receive, send: Send) -> None:
-        self._wire = wire
+        self.abort = wire.abort
+        self.on_gone = wire.on_gone
         self._receive = receive
         self._send = send
         self.connection = wire.connection
@@ -118,12 +119,6 @@ class AsgiExchange:
             await self._send({"type": "http.response.body", "body": data, "more_body": not end})
         except OSError as gone:
             raise ClientGone from gone
-
-    def abort(self) -> None:
-        self._wire.abort()
-
-    def on_gone(self, callback: Callable[[], None] | None) -> None:
-        self._wire.on_gone(callback)
 
 
 class AnyServer:

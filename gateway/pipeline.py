@@ -17,12 +17,16 @@ from gateway.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
+# By their names: to look one up in its enum takes as long as a call.
+ACCEPT, ROUTE, ADDRESS_LIMIT, AUTHENTICATE, POSTURE, CALLER_LIMIT, AUTHORIZE, RECORD, FORWARD = Stage
+_GONE = Outcome(0, None, None, 0, 0, Reason.CLIENT_GONE)
+
 
 async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     """All that can refuse a request. Nothing reaches an upstream before this returns. Raises Refused."""
-    trace.step(Stage.ROUTE)
+    trace.step(ROUTE)
     route = trace.route = gw.route(ctx)  # first: every later setting hangs on it
-    trace.step(Stage.ADDRESS_LIMIT)
+    trace.step(ADDRESS_LIMIT)
     trace.limits = await gw.ratelimit.by_address(
         ctx, route
     )  # also where no route was found: a flood of 404s is a flood
@@ -31,33 +35,33 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     if ctx.preflight is not None:
         return gw.authorize.preflight(ctx, route)  # browsers send no credentials with it
     gw.accept.body(ctx, route)
-    trace.step(Stage.AUTHENTICATE)
+    trace.step(AUTHENTICATE)
     try:
         principal = trace.principal = await gw.authenticate(ctx, route)
     except Refused as refused:
         if refused.failed_credential:
             await gw.ratelimit.failed_credential(ctx, route)  # to the address, never to whom the credential names
         raise
-    trace.step(Stage.POSTURE)
+    trace.step(POSTURE)
     posture = trace.posture = await gw.posture(ctx, route, principal)
-    trace.step(Stage.CALLER_LIMIT)
+    trace.step(CALLER_LIMIT)
     trace.limits = trace.limits + await gw.ratelimit.by_caller(ctx, route, principal)
-    trace.step(Stage.AUTHORIZE)
+    trace.step(AUTHORIZE)
     return gw.authorize(ctx, route, principal, posture)  # pure: same facts, same answer
 
 
 async def handle(exchange: Exchange, gw: Snapshot) -> None:
     """One request from its head to its outcome. Never raises: what fails is answered 500 and recorded."""
     trace = gw.record.begin(exchange)
-    outcome = Outcome(0, None, None, 0, 0, Reason.CLIENT_GONE)
+    outcome = _GONE
     try:
         try:
             trace.ctx = gw.accept(trace)
             trace.request_id = trace.ctx.request_id
             trace.permit = await decide(trace.ctx, gw, trace)
-            trace.step(Stage.RECORD)
+            trace.step(RECORD)
             await gw.record.decision(trace)  # no line, no backend
-            trace.step(Stage.FORWARD)
+            trace.step(FORWARD)
             outcome = await gw.forward(trace.permit, exchange, gw.answer.headers(trace))
         except Refused as refused:
             outcome = await _refuse(exchange, gw, trace, refused)
@@ -75,7 +79,7 @@ async def handle(exchange: Exchange, gw: Snapshot) -> None:
 async def _refuse(exchange: Exchange, gw: Snapshot, trace: Trace, refused: Refused) -> Outcome:
     """Record and answer a refusal. One that comes after the permit (a dead backend) is an outcome, not a decision."""
     trace.refused = refused
-    if trace.stage is not Stage.FORWARD:
+    if trace.stage is not FORWARD:
         try:
             await gw.record.decision(trace)
         except Refused as unrecorded:

@@ -80,7 +80,7 @@ def world(directory: Path, core: int | None) -> Generator[World]:
     """Make it all; `core` is where backend and Redis run."""
     certificates = directory / "certificates"
     certificates.mkdir(parents=True)
-    issuer = _certificates(certificates)
+    issuer = certificates_of(certificates)
     tokens = [issuer.token(f"caller-{number}", lifetime=LIFETIME) for number in range(CALLERS)]
     (port, counts), place = free_ports(2), directory / "backend"
     place.mkdir()
@@ -92,7 +92,7 @@ def world(directory: Path, core: int | None) -> Generator[World]:
             yield World(directory, certificates, port, counts, redis, tokens)
 
 
-def _certificates(certificates: Path) -> Issuer:
+def certificates_of(certificates: Path) -> Issuer:
     ca = Authority("bench.local")
     ca.write(certificates, "ca")
     ca.issue(dns=["localhost", "api.bench.example"], ips=["127.0.0.1"]).write(certificates, "edge")

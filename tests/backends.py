@@ -12,6 +12,7 @@ from gateway.stages.forward.claims import FieldValue
 from gateway.stages.forward.fields import AnswerFields, RequestFields
 from gateway.stages.forward.head import RequestHead
 from gateway.stages.forward.proxy import Proxy
+from gateway.stages.forward.resilient import ResilientProxy
 from gateway.stages.forward.rewrite import Rewrite
 from gateway.stages.forward.stage import Forward
 from gateway.testing.ca import Authority
@@ -20,7 +21,16 @@ from gateway.testing.upstream import Script, Upstream
 from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.endpoint import RESULTS
 from gateway.upstreams.identity import TlsMaterial, UpstreamTls
-from gateway.upstreams.settings import ConnectionSettings, EndpointSettings, TimeoutSettings, UpstreamSettings
+from gateway.upstreams.settings import (
+    BreakerSettings,
+    ConnectionSettings,
+    EndpointSettings,
+    HealthSettings,
+    OutlierSettings,
+    RetrySettings,
+    TimeoutSettings,
+    UpstreamSettings,
+)
 from tests.exchange import Recorder, context, head, permit
 
 BACKEND_ID = "spiffe://cluster.local/ns/default/sa/inventory"
@@ -67,6 +77,13 @@ def cluster(
     connections: ConnectionSettings | None = None,
     timeouts: TimeoutSettings | None = None,
     balance: str = "round_robin",
+    hash_key: str | None = None,
+    retries: RetrySettings | None = None,
+    health: HealthSettings | None = None,
+    outlier: OutlierSettings | None = None,
+    breaker: BreakerSettings | None = None,
+    dns_refresh: float | None = None,
+    name: str = "inventory",
 ) -> Cluster:
     """An upstream to these endpoints, `https://HOST:PORT` or http."""
     endpoints = []
@@ -75,11 +92,17 @@ def cluster(
         host, _, port = rest.rpartition(":")
         endpoints.append(EndpointSettings(url, host, int(port), scheme == "https"))
     settings = UpstreamSettings(
-        "inventory",
+        name,
         tuple(endpoints),
         balance,
         connections or ConnectionSettings(),
         timeouts or TimeoutSettings(connect=2.0, response=5.0, idle=5.0),
+        hash_key,
+        retries,
+        health,
+        outlier,
+        breaker,
+        dns_refresh,
     )
     counted = counts if counts is not None else Counts()
     made = UpstreamTls(tls, [e.host for e in endpoints if e.tls]) if tls is not None else None
@@ -106,7 +129,8 @@ def forward(
         constant=list(constant),
         claims=list(claims),
     )
-    return Forward([Proxy(to, head, answer or AnswerFields(), timeout=timeout, max_body={"edge": max_body})])
+    kind = ResilientProxy if to.guarded else Proxy
+    return Forward([kind(to, head, answer or AnswerFields(), timeout=timeout, max_body={"edge": max_body})])
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "config/faults.py": "tests/config/test_errors.py",
     "config/json_schema.py": "tests/cli/test_schema.py",
     "convert/": "tests/convert/test_imports.py",
+    "convert/envoy/": "tests/convert/envoy/test_bootstrap.py",
     "convert/istio/": "tests/convert/istio/test_authorization.py",
     "config/tree.py": "tests/config/test_unbuilt.py",
     "stages/answer/documents.py": "tests/stages/answer/test_stage.py",

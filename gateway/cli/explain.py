@@ -10,6 +10,7 @@ import json
 import time
 from ipaddress import ip_address
 from pathlib import Path
+from typing import overload
 
 from gateway.cli import explanation
 from gateway.cli.output import CannotTell, print_json
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     client.add_argument("--client-cert", metavar="FILE", help="a real client certificate (PEM), really judged")
     parser.add_argument("--ip", metavar="ADDRESS", default=str(NOBODY), help="the TCP peer (default: %(default)s)")
     parser.add_argument("--header", metavar="K:V", action="append", default=[], help="may be repeated")
-    parser.add_argument("--posture", metavar="JSON", help=argparse.SUPPRESS)
+    parser.add_argument("--posture", metavar="JSON", help="facts about the device, taken as known")
     parser.add_argument("--listener", metavar="NAME", help="default: the one on the URL's port, else the first")
     parser.add_argument("--now", metavar="TIME", help="RFC 3339, or seconds since 1970; default: the clock")
 
@@ -53,8 +54,6 @@ def run(args: argparse.Namespace) -> int:
     """Explain one request. Raises CannotTell, ConfigInvalid, ConfigUnreadable."""
     if args.record is None and (args.method is None or args.url is None):
         raise CannotTell("METHOD and URL are wanted, or --record ID (see `gateway explain --help`)")
-    if args.posture is not None:
-        raise CannotTell("posture is not built yet: remove --posture")
     now = _time(args.now)
     config = load(Path(args.config))
     try:
@@ -90,7 +89,7 @@ async def _explain(args: argparse.Namespace, config: Config, now: float) -> expl
     if token.sent is not None:
         headers.append(("authorization", f"Bearer {token.sent}"))
     head = make_head(args.method, url, headers)
-    verdict = await offline.judge(connection, head, now, token, certificate)
+    verdict = await offline.judge(connection, head, now, token, certificate, _object("--posture", args.posture))
     return explanation.Report(verdict, offline, listener, args.method, args.url, _notes(listener, certificate))
 
 
@@ -106,7 +105,7 @@ def _token(
 ) -> TokenEvidence:
     jwks = Path(args.jwks) if args.jwks is not None else None
     if args.claims is not None:
-        return evidence.assumed_token(config, route, _claims(args.claims), args.issuer, now)
+        return evidence.assumed_token(config, route, _object("--claims", args.claims), args.issuer, now)
     if args.token is not None:
         return evidence.real_token(config, args.token, jwks)
     return evidence.sent_token(config, headers, jwks)
@@ -120,14 +119,20 @@ def _certificate(args: argparse.Namespace, config: Config, now: float) -> Certif
     return evidence.no_certificate(config)
 
 
-def _claims(text: str) -> dict[str, JSON]:
+@overload
+def _object(option: str, text: str) -> dict[str, JSON]: ...
+@overload
+def _object(option: str, text: None) -> None: ...
+def _object(option: str, text: str | None) -> dict[str, JSON] | None:
+    if text is None:
+        return None
     try:
-        claims = json.loads(text)
+        held = json.loads(text)
     except ValueError as error:
-        raise CannotTell(f"--claims is no JSON: {error}") from None
-    if not isinstance(claims, dict):
-        raise CannotTell('--claims is one JSON object, like \'{"sub": "alice"}\'')
-    return claims
+        raise CannotTell(f"{option} is no JSON: {error}") from None
+    if not isinstance(held, dict):
+        raise CannotTell(f'{option} is one JSON object, like \'{{"name": "value"}}\'')
+    return held
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -48,7 +48,7 @@ class Report:
                     detail += _shadowed(self.verdict)
                 rows.append((stage, "refused", detail))
                 reached = False
-            elif stage is Stage.POSTURE or not self._takes_part(stage):
+            elif not self._takes_part(stage):
                 rows.append((stage, "ok", "nothing is asked"))
             else:
                 rows.append((stage, "ok", self._detail(stage)))
@@ -72,6 +72,8 @@ class Report:
     def _takes_part(self, stage: Stage) -> bool:
         ctx = self.verdict.trace.ctx
         preflight = ctx is not None and ctx.preflight is not None
+        if stage is Stage.POSTURE and self.verdict.trace.posture is None:
+            return False
         return not (preflight and stage in (Stage.AUTHENTICATE, Stage.POSTURE, Stage.CALLER_LIMIT))
 
     def _detail(self, stage: Stage) -> str:
@@ -88,6 +90,8 @@ class Report:
                 return self._limits(by_address=stage is Stage.ADDRESS_LIMIT)
             case Stage.AUTHENTICATE:
                 return _who(verdict) + _shadowed(verdict)
+            case Stage.POSTURE:
+                return _device(verdict)
         if ctx.preflight is not None:
             return f"preflight from {ctx.preflight.origin} for {ctx.preflight.method}"
         return f"{verdict.rule} allows" if verdict.rule is not None else "the route is public"
@@ -174,6 +178,13 @@ def _show_rule(judged: Judged, *, decided: bool) -> None:
     print(f"  {mark} {action:<14} {rule.name}  {place(rule.where) or ''}".rstrip())
     for line in judged.missing or (judged.why,):
         print(f"           {paint(line, 'dim')}")
+
+
+def _device(verdict: Verdict) -> str:
+    posture = verdict.trace.posture
+    if posture is None:
+        return ""
+    return f"device {posture.device or 'unknown'}{' (in shadow it would be refused)' if posture.shadows else ''}"
 
 
 def _who(verdict: Verdict) -> str:

@@ -17,7 +17,8 @@ from gateway.config import faults, tree, unbuilt
 from gateway.config.checks import judge
 from gateway.config.checks.report import Report
 from gateway.config.defaults import complete
-from gateway.config.document import BROKEN, Block, Document
+from gateway.config.document import Block, Document
+from gateway.config.plain import BROKEN
 from gateway.config.problem import ConfigInvalid, ConfigUnreadable, Problem
 from gateway.config.schema import Config, Node
 from gateway.config.tree import Gone

@@ -12,11 +12,14 @@ from gateway.config.schema import Config, Route
 from gateway.control.build.accept import build_accept
 from gateway.control.build.authenticate import authenticate_with
 from gateway.control.build.authorize import build_authorize
+from gateway.control.build.posture import offline_posture
 from gateway.control.build.route import build_routes
-from gateway.control.evidence import CertificateEvidence, TokenEvidence
+from gateway.control.evidence import CannotJudge, CertificateEvidence, TokenEvidence
+from gateway.control.feeds.feed import FeedError
 from gateway.control.made_up import Url, make_head
 from gateway.model.connection import Connection
 from gateway.model.exchange import Exchange
+from gateway.model.json import Claims
 from gateway.model.limit import LimitStatus
 from gateway.model.outcome import Outcome
 from gateway.model.permit import Permit
@@ -31,7 +34,6 @@ from gateway.model.trace import Stage, Trace
 from gateway.pipeline import decide
 from gateway.snapshot import Snapshot
 from gateway.stages.authorize import Action, Judged, Rule
-from gateway.stages.posture.stage import NoPosture
 
 DECIDING = tuple(stage for stage in Stage if stage not in (Stage.RECORD, Stage.FORWARD))
 
@@ -133,10 +135,14 @@ class Offline:
         now: float,
         token: TokenEvidence,
         certificate: CertificateEvidence,
+        device: Claims | None = None,
     ) -> Verdict:
-        """Decide as serving would; then judge the rules, whether they were reached or not."""
+        """Decide as serving would; then judge the rules, whether they were reached or not.
+
+        `device`: facts about the caller's device, taken as known. Raises CannotJudge.
+        """
         trace = Trace(connection, head, request_id="offline", time=now, began=0.0)
-        snapshot = self._snapshot(token, certificate)
+        snapshot = self._snapshot(token, certificate, device)
         closed = handshake(self.config, connection, certificate, now)
         try:
             trace.ctx = snapshot.accept(trace)
@@ -153,7 +159,7 @@ class Offline:
         if ctx is not None and route is not None and route.refusal is None:
             principal = principal or Principal(certificate.presented, token.presented, ctx.client_ip)
             if ctx.preflight is None:
-                judged = self._authorize.judge(ctx, route, principal, trace.posture)
+                judged = self._authorize.judge(ctx, route, principal, trace.device)
         return self._verdict(trace, principal, tuple(judged), at_handshake=closed is not None)
 
     def _verdict(
@@ -180,15 +186,19 @@ class Offline:
             return route.respond.status
         return route.redirect.status if route.redirect is not None else None
 
-    def _snapshot(self, token: TokenEvidence, certificate: CertificateEvidence) -> Snapshot:
+    def _snapshot(self, token: TokenEvidence, certificate: CertificateEvidence, device: Claims | None) -> Snapshot:
         unserved = Unserved()
+        try:
+            posture = offline_posture(self.config, device)
+        except FeedError as error:
+            raise CannotJudge(str(error)) from None
         return Snapshot(
             digest=self.config.digest,
             accept=self._accept,
             route=self._routes,
             ratelimit=NeverCounted(),
             authenticate=authenticate_with(self.config, token.verifier, certificate.judge),
-            posture=NoPosture(),
+            posture=posture,
             authorize=self._authorize,
             record=unserved,
             answer=unserved,

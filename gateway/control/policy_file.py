@@ -12,8 +12,9 @@ from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gateway.config.document import Block, Items, Number
+from gateway.config.document import Block, Items
 from gateway.config.load import load_other
+from gateway.config.plain import Number
 from gateway.config.schema.base import Node
 from gateway.config.schema.scalars import AnyText, FilePath, Integer, Name, NonEmpty, Some
 from gateway.control.made_up import parse_time
@@ -144,7 +145,7 @@ class PolicyTest(Node):
     client: NonEmpty | None = None
     """The id of a client certificate, taken as verified."""
     posture: Object | None = None
-    """What is known of the device; asked for by nothing that this build has."""
+    """Facts about the device, taken as known."""
     ip: Annotated[IPAddress, BeforeValidator(_address)] | None = None
     """The TCP peer."""
     now: Annotated[float, BeforeValidator(_time)] | None = None

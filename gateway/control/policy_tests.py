@@ -167,4 +167,5 @@ async def _judge(offline: Offline, test: PolicyTest) -> Verdict:
         token = evidence.assumed_token(config, route, test.token.claims, test.token.issuer, now)
     if token.sent is not None:
         headers.append(("authorization", f"Bearer {token.sent}"))
-    return await offline.judge(connection, make_head(test.request.method, url, headers), now, token, certificate)
+    head = make_head(test.request.method, url, headers)
+    return await offline.judge(connection, head, now, token, certificate, test.posture)

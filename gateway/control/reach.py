@@ -141,6 +141,8 @@ class _Reach:
             return needed
         if (requires.audiences or requires.scopes) and not self._config.issuers:
             return None
+        if requires.posture is not None:
+            needed.append(f"the device must meet the posture {requires.posture}")
         if requires.audiences:
             needed.append(f"a token for the audience {' or '.join(requires.audiences)} must be sent")
         return needed + [f"the token must have the scope {scope}" for scope in requires.scopes]

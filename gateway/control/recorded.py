@@ -8,6 +8,7 @@ from functools import cache
 
 from gateway.config.schema import Config, Listener
 from gateway.control.build.authorize import build_inputs
+from gateway.control.build.posture import offline_posture
 from gateway.control.evidence import (
     CertificateEvidence,
     TokenEvidence,
@@ -17,13 +18,15 @@ from gateway.control.evidence import (
 )
 from gateway.control.made_up import make_tls
 from gateway.control.records import Decision, InputNames, readable
-from gateway.control.unsure import Need
+from gateway.control.unsure import Need, Undecidable
 from gateway.model.connection import Connection, TlsFacts
 from gateway.model.json import JSON
-from gateway.model.principal import User
+from gateway.model.posture import Posture
+from gateway.model.principal import Principal, User, Workload
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.model.request import RequestHead
+from gateway.model.request import RequestContext, RequestHead
+from gateway.model.route import Route
 from gateway.stages.authenticate.claims import FOREVER
 from gateway.stages.authenticate.evidence import VerifiedToken
 
@@ -101,6 +104,9 @@ class Recorded:
                 return self.decision.subject is None
             case "certificate":
                 return self.decision.workload is None
+            case "device":
+                held = self.decision.group("device")
+                return need.name in held and readable(held[need.name])
             case "peer":
                 return not listener.trusted_proxies
         return False
@@ -120,6 +126,47 @@ class Recorded:
             if self._names.claim(self.decision, label):
                 return True
         return False
+
+
+class RecordedDevice:
+    """The posture stage over the facts that a record shows, as fresh as they were then."""
+
+    recorded: Recorded
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._facts = {index: inputs.device for index, inputs in build_inputs(config).items()}
+
+    async def __call__(self, ctx: RequestContext, route: Route, principal: Principal) -> Posture | None:
+        """Raises Refused as serving does, and Undecidable where the record does not show every fact."""
+        requires = self._config.routes[route.index].requires
+        if requires is None or requires.posture is None:
+            return None
+        if self._config.posture[requires.posture].mode == "shadow":
+            return Posture("", {}, ctx.time)
+        held = self.recorded.decision.group("device")
+        for name in sorted(self._facts[route.index]):
+            if name not in held or not readable(held[name]):
+                raise Undecidable(f"the fact {name} about the device is not recorded")
+        return await offline_posture(self._config, held)(ctx, route, principal)
+
+
+class Who:
+    """Whoever the record names, proved as it was then."""
+
+    recorded: Recorded  # set for each record
+
+    def method(self, token: str) -> str:
+        return "jwt"
+
+    async def verify(self, token: str, now: float) -> VerifiedToken:
+        verifier = self.recorded.token.verifier
+        if verifier is None:
+            raise Refused(Reason.TOKEN_ISSUER, "no issuer is configured")
+        return await verifier.verify(token, now)
+
+    def judge(self, chain: tuple[bytes, ...], now: float) -> Workload:
+        return self.recorded.certificate.judge.judge(chain, now)
 
 
 class Sources:

@@ -101,6 +101,7 @@ class Reloader:
             if errors:
                 return errors, config
             parts = runtime.prepare(config)
+            parts.posture.reload()
             parts.sources.reload()  # files under an unchanged config, before contexts are made of what they hold
             contexts = await asyncio.to_thread(build_contexts, config, parts.sources.trust.current)
         except ConfigInvalid as invalid:

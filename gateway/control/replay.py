@@ -14,13 +14,13 @@ from gateway.control.build.authenticate import authenticate_with
 from gateway.control.build.authorize import build_authorize
 from gateway.control.build.route import build_routes
 from gateway.control.offline import NeverCounted, Unserved, handshake
-from gateway.control.recorded import Recorded, Sources
+from gateway.control.recorded import Recorded, RecordedDevice, Sources, Who
 from gateway.control.records import Decision, InputNames, decisions, input_names
 from gateway.control.unsure import Need, Undecidable, any_of, holds, needs_of
 from gateway.model.permit import Permit
 from gateway.model.place import Place
 from gateway.model.posture import Posture
-from gateway.model.principal import Principal, Workload
+from gateway.model.principal import Principal
 from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
@@ -28,10 +28,8 @@ from gateway.model.route import Route
 from gateway.model.trace import Trace
 from gateway.pipeline import decide
 from gateway.snapshot import Snapshot
-from gateway.stages.authenticate.evidence import VerifiedToken
 from gateway.stages.authorize import Action, Authorize, Facts, Rule
 from gateway.stages.authorize.attributes import scopes
-from gateway.stages.posture.stage import NoPosture
 
 _REMEMBERED = 65536  # answers
 
@@ -62,8 +60,9 @@ class Replay:
         self._serving = [listener for listener in config.listeners.values() if listener.redirect is None]
         self._accept = build_accept(config)
         self._routes = build_routes(config)
-        self._who = _Who()
+        self._who = Who()
         self._fixed = _Fixed()
+        self._device = RecordedDevice(config)
         self._authorize = _Unsure(config, build_authorize(config))
         self._chosen_by = {name for route in config.routes for name in route.match.headers}
         self._known: dict[object, Answer | str] = {}
@@ -74,7 +73,7 @@ class Replay:
             route=self._fixed,
             ratelimit=NeverCounted(),
             authenticate=authenticate_with(config, self._who if config.issuers else None, self._who),
-            posture=NoPosture(),
+            posture=self._device,
             authorize=self._authorize,
             record=unserved,
             answer=unserved,
@@ -163,6 +162,7 @@ class Replay:
             return settled
         self._fixed.route = route
         self._who.recorded = recorded
+        self._device.recorded = recorded
         self._authorize.recorded = recorded
         try:
             permit = await decide(ctx, self._snapshot, trace)
@@ -218,24 +218,6 @@ class _Fixed:
 
     def __call__(self, ctx: RequestContext) -> Route:
         return self.route
-
-
-class _Who:
-    """Whoever the record names, proved as it was then."""
-
-    recorded: Recorded
-
-    def method(self, token: str) -> str:
-        return "jwt"
-
-    async def verify(self, token: str, now: float) -> VerifiedToken:
-        verifier = self.recorded.token.verifier
-        if verifier is None:
-            raise Refused(Reason.TOKEN_ISSUER, "no issuer is configured")
-        return await verifier.verify(token, now)
-
-    def judge(self, chain: tuple[bytes, ...], now: float) -> Workload:
-        return self.recorded.certificate.judge.judge(chain, now)
 
 
 class _Unsure:

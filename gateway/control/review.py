@@ -276,7 +276,7 @@ def _plain(rule: Rule) -> Mapping[str, object]:
         plain["mode"] = rule.mode
     for key, parts in (("from", rule.from_), ("to", rule.to), ("when", rule.when)):
         written = [
-            part
+            str(part)  # CEL
             if isinstance(part, str)
             else {name: _value(value) for name, value in part if name != "where" and value not in ((), None)}
             for part in parts

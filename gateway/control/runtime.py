@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from gateway.config.schema import Config
 from gateway.control.build.authenticate import CredentialSources, credential_sources
+from gateway.control.build.posture import PostureSources, posture_sources
 from gateway.control.build.ratelimit import LimitStore
 from gateway.control.build.record import AuditKeys, log_settings, open_audit_log, read_audit_keys
 from gateway.control.build.snapshot import build_snapshot
@@ -38,6 +39,7 @@ class Parts:
     snapshot: Snapshot
     store: LimitStore
     sources: CredentialSources
+    posture: PostureSources
     upstreams: Upstreams
     audit: AuditLog
 
@@ -70,14 +72,15 @@ class Runtime:
                 clock=self._clock,
                 on_refresh=self._refreshed,
             )
+            posture = posture_sources(config, before.posture if before is not None else None)
             store = before.store if before is not None and before.store.serves(config) else None
             store = store or LimitStore.of(config, self.metrics)
             upstreams = build_upstreams(config, before.upstreams if before is not None else None, self.metrics)
             audit = self._audit(config, keys)
-            snapshot = build_snapshot(config, self.metrics, store, sources, upstreams.clusters, audit, keys)
+            snapshot = build_snapshot(config, self.metrics, store, sources, posture, upstreams.clusters, audit, keys)
         except (FeedError, AuditError, OSError, ssl.SSLError, ValueError) as error:
             raise Unusable(f"{config.path}: {error}") from error
-        return Parts(config, snapshot, store, sources, upstreams, audit)
+        return Parts(config, snapshot, store, sources, posture, upstreams, audit)
 
     async def adopt(self, parts: Parts) -> None:
         """Put `parts` to work. Requests that began under the old ones keep them to their end."""
@@ -86,6 +89,7 @@ class Runtime:
             parts.audit.start()
         if before is None or parts.store is not before.store:
             await parts.store.start()
+        parts.posture.start()
         parts.sources.start()
         await parts.sources.settle(_SETTLE_SECONDS)
         self._parts = parts
@@ -100,12 +104,14 @@ class Runtime:
             return
         self._parts.upstreams.abort()
         await self._parts.sources.close()
+        await self._parts.posture.close()
         await self._parts.store.close()
         await self._parts.audit.close()
 
     async def _let_go(self, before: Parts, now: Parts) -> None:
         before.upstreams.close(keep=now.upstreams)
         await before.sources.close(keep=now.sources)
+        await before.posture.close(keep=now.posture)
         if before.store is not now.store:
             await before.store.close()
 

@@ -91,7 +91,7 @@ def _read(variable: str, *names: str) -> Iterator[Need]:
         case "workload", *rest if not rest or rest[0] == "cert":
             yield Need("certificate", ".".join(rest[1:]))
         case "device", *rest:
-            yield Need("device", ".".join(rest))
+            yield Need("device", rest[0] if rest else "")
 
 
 def _claim(*path: str) -> Need:

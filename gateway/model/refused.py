@@ -3,6 +3,7 @@
 from gateway.model.limit import LimitStatus
 from gateway.model.noun import noun
 from gateway.model.place import Place
+from gateway.model.posture import Posture
 from gateway.model.reason import Reason
 from gateway.model.shadow import Shadow
 
@@ -47,6 +48,9 @@ class Refused(Exception):  # noqa: N818 - it is a verdict, not an error
         self.limits = limits  # what the caller has left, for the RateLimit fields of a 429
         self.shadows = shadows
         self.audited = audited  # AUDIT rules that matched before the refusal
+        self.posture: Posture | None = (
+            None  # set by posture, for the record: what was known of a device that is refused
+        )
         self.upstream: str | None = None  # set by forward, for the outcome's record: who failed
         self.endpoint: str | None = None
 

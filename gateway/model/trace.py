@@ -31,6 +31,9 @@ class Stage(StrEnum):
     FORWARD = "forward"
 
 
+_FIRST = Stage.ACCEPT  # looked up once
+
+
 class Trace:
     """What is known of one request so far; a member is None until its stage has spoken."""
 
@@ -59,7 +62,7 @@ class Trace:
         self.request_id = request_id  # ours, until `accept` believes a trusted proxy's
         self.time = time
         self.began = began
-        self.stage = Stage.ACCEPT
+        self.stage = _FIRST
         self.ctx: RequestContext | None = None
         self.route: Route | None = None
         self.limits: list[LimitStatus] = []
@@ -69,9 +72,18 @@ class Trace:
         self.refused: Refused | None = None
 
     @property
+    def device(self) -> Posture | None:
+        """What is known of the caller's device, also where it is refused for it."""
+        if self.posture is None and self.refused is not None:
+            return self.refused.posture
+        return self.posture
+
+    @property
     def shadows(self) -> tuple[Shadow, ...]:
         """What things in shadow would have done, in the order of the stages."""
         before = self.principal.shadows if self.principal is not None else ()
+        if self.posture is not None:
+            before += self.posture.shadows
         last = self.refused if self.refused is not None else self.permit
         return before + last.shadows if last is not None else before
 

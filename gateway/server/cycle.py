@@ -6,14 +6,13 @@ Invariant: an answer that ended short of what its head says is never ended clean
 
 import asyncio
 import http
-import logging
 import time
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import Message, Scope
 
 from gateway.app import EXTENSION
 from gateway.kernel.framing import Framing, names_token
@@ -25,14 +24,12 @@ from gateway.model.request import RawHeaders
 if TYPE_CHECKING:
     from gateway.server.protocol import HttpProtocol
 
-log = logging.getLogger(__name__)
-
 HIGH_WATER = 65536  # bytes of a body that are kept while nobody asks for them
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 _DISCONNECT: Message = {"type": "http.disconnect"}
 _OURS = frozenset((b"content-length", b"transfer-encoding", b"connection", b"date", b"keep-alive"))
-STATUS_LINES = {status: b"HTTP/1.1 %d \r\n" % status for status in range(200, 600)} | {
-    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in http.HTTPStatus
+STATUS_LINES = {status: b"HTTP/1.1 %d " % status for status in range(200, 600)} | {
+    status.value: b"HTTP/1.1 %d %s" % (status.value, status.phrase.encode()) for status in http.HTTPStatus
 }
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -61,7 +58,6 @@ class Cycle:
         "protocol",
         "reading",
         "started",
-        "task",
     )
 
     def __init__(self, protocol: "HttpProtocol", connection: Connection, framing: Framing) -> None:
@@ -69,7 +65,6 @@ class Cycle:
         self.connection = connection
         self.head = framing.head
         self.persistent = framing.persistent and not protocol.listener.draining
-        self.task: asyncio.Task[None] | None = None
         self.pieces: list[bytes] = []  # of the body, not yet asked for
         self.buffered = 0  # their size
         self.reading = self.head.has_body  # more of the body is to come
@@ -87,17 +82,10 @@ class Cycle:
         self._chunked = False
         self._left: int | None = None  # bytes that the answer's length still promises
 
-    async def run(self, app: ASGIApp) -> None:
-        """Have the request answered."""
-        try:
-            await app(self._scope(), self.receive, self.send)
-        except Exception:
-            log.exception("the application failed")
-        finally:
-            if self.task is not None:
-                self.protocol.tasks.discard(self.task)
-            if not self.complete and not self.gone:
-                self.abort()
+    def finish(self) -> None:
+        """The application is done with it."""
+        if not self.complete and not self.gone:
+            self.abort()
 
     # What the connection tells
 
@@ -134,6 +122,21 @@ class Cycle:
             self.lost()
 
     # ASGI
+
+    def scope(self) -> Scope:
+        """What the application is told of it."""
+        head = self.head
+        raw_path, _, query = head.target.partition(b"?")
+        path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
+        scope = self.protocol.scope.copy()  # which has every key already: nothing grows
+        scope["http_version"] = head.version
+        scope["method"] = head.method
+        scope["path"] = path.decode("utf-8", "replace")
+        scope["raw_path"] = raw_path
+        scope["query_string"] = query
+        scope["headers"] = head.headers
+        scope["extensions"] = {EXTENSION: self}
+        return scope
 
     async def receive(self) -> Message:
         """The next piece of the body; Refused when the rest cannot be had (an extension: ASGI has no word for it)."""
@@ -188,8 +191,7 @@ class Cycle:
         lines = [STATUS_LINES[status]]
         length: int | None = None
         dated = False
-        for pair in self._headers:
-            name, value = pair
+        for name, value in self._headers:
             if name in _OURS:
                 if name == b"content-length":
                     length = int(value)
@@ -199,7 +201,7 @@ class Cycle:
                 else:
                     self.persistent = self.persistent and not (name == b"connection" and names_token(value, b"close"))
                     continue
-            lines.append(b"%b: %b\r\n" % pair)
+            lines.append(name + b": " + value)
         if not dated:
             lines.append(_date_line())
         self._mute = method == "HEAD" or status in (204, 304)
@@ -211,17 +213,18 @@ class Cycle:
         if self.reading and end and not self.protocol.may_drain(self):
             self.persistent = False
         if length is not None and status != 204:
-            lines.append(b"content-length: %d\r\n" % length)
+            lines.append(b"content-length: %d" % length)
         elif self._chunked:
-            lines.append(b"transfer-encoding: chunked\r\n")
+            lines.append(b"transfer-encoding: chunked")
         elif not self._mute:
             self.persistent = False  # the end of the connection ends the body
         if not self.persistent:
-            lines.append(b"connection: close\r\n")
+            lines.append(b"connection: close")
         lines.append(b"\r\n")
-        head = b"".join(lines)
-        # The last guard against response splitting: as many line ends as lines, and nothing else that could be one
-        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
+        head = b"\r\n".join(lines)
+        # The last guard against response splitting: as many line ends as lines, and nothing else that could be one.
+        # One translate() finds all three bytes in a third of the time that three count() take.
+        if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * len(lines):
             raise ValueError("a response header holds a line end or NUL")
         self.started = True
         return head + self._piece(data, end)
@@ -240,25 +243,24 @@ class Cycle:
                 raise RuntimeError("the answer is longer than its Content-Length")
         return data
 
-    def _scope(self) -> Scope:
-        connection, head = self.connection, self.head
-        raw_path, _, query = head.target.partition(b"?")
-        path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
-        return {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": head.version,
-            "method": head.method,
-            "scheme": "http" if connection.tls is None else "https",
-            "path": path.decode("utf-8", "replace"),
-            "raw_path": raw_path,
-            "query_string": query,
-            "root_path": "",
-            "headers": head.headers,
-            "client": self.protocol.client,
-            "server": self.protocol.server,
-            "extensions": {EXTENSION: self},
-        }
+
+def shared_scope(client: tuple[str, int], server: tuple[str, int], *, tls: bool) -> dict[str, object]:
+    """What the scopes of all requests of one connection are copies of."""
+    return {
+        "type": "http",
+        "asgi": _ASGI,
+        "http_version": "",
+        "method": "",
+        "scheme": "https" if tls else "http",
+        "path": "",
+        "raw_path": b"",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [],
+        "client": client,
+        "server": server,
+        "extensions": {},
+    }
 
 
 def _date_line() -> bytes:
@@ -266,7 +268,7 @@ def _date_line() -> bytes:
     global _date, _date_second
     now = int(time.time())
     if now != _date_second:
-        _date_second, _date = now, b"date: %b\r\n" % formatdate(now, usegmt=True).encode()
+        _date_second, _date = now, b"date: %b" % formatdate(now, usegmt=True).encode()
     return _date
 
 

@@ -16,11 +16,12 @@ from gateway.kernel.framing import Framing
 from gateway.model.connection import Connection
 from gateway.model.reason import Reason
 from gateway.server.body import BadFraming, BodyReader, ChunkedBody, LengthBody
-from gateway.server.cycle import HIGH_WATER, STATUS_LINES, Cycle
+from gateway.server.cycle import HIGH_WATER, STATUS_LINES, Cycle, shared_scope
 from gateway.server.deadline import Deadline
 from gateway.server.facts import read_connection
 from gateway.server.head import MAX_TARGET, HeadParser, salvage
 from gateway.server.listener import Listener
+from gateway.server.turns import Turns
 
 _DRAINABLE = 65536  # bytes of an unwanted body that are read for the sake of the connection
 _LINGER_BYTES = 1 << 20  # bytes that are discarded after an answer that closes, so that the client can read it
@@ -43,12 +44,12 @@ class HttpProtocol(asyncio.Protocol):
         "_read_paused",
         "_reader",
         "_rest",
-        "app",
+        "_turns",
         "client",
         "listener",
         "loop",
+        "scope",
         "server",
-        "tasks",
         "transport",
         "write_paused",
     )
@@ -59,24 +60,24 @@ class HttpProtocol(asyncio.Protocol):
         listener: Listener,
         peer: tuple[str, int],
         local: tuple[str, int],
-        tasks: set["asyncio.Task[None]"],
+        working: set["asyncio.Task[None]"],
     ) -> None:
         """`peer` and `local` are known from accept(): a client that is gone again has no peer name any more.
 
-        `tasks`: the requests at work in this process, which the server waits for when it drains.
+        `working`: the tasks of this process that answer a request now; the server waits for them when it drains.
         """
-        self.app = app
         self.listener = listener
         self.client = peer
         self.server = local
-        self.tasks = tasks
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
+        self.scope: dict[str, object] = {}  # what the scopes of all requests of this connection share
         self.write_paused = False
         self._connection: Connection | None = None
         self._deadline = Deadline(self.loop)
         self._parser = HeadParser()
         self._cycle: Cycle | None = None  # the request that is being answered
+        self._turns = Turns(app, self.loop, working)
         self._reader: BodyReader | None = None  # the body that is being read, its request's answer whole or not
         self._rest = b""  # bytes behind the message that is being read, or the begin of a head
         self._head_begun = True  # its deadline runs: for the first head from the end of the handshake
@@ -91,9 +92,10 @@ class HttpProtocol(asyncio.Protocol):
         self.transport = transport
         session = transport.get_extra_info("ssl_object")
         self._connection = read_connection(self.listener.name, self.client, self.server, session)
+        self.scope = shared_scope(self.client, self.server, tls=session is not None)
         self.listener.opened(self)
-        limits = self.listener.limits
-        self._deadline.arm(_LAST_CHANCE if self.listener.draining else limits.header_timeout, self._late)
+        seconds = _LAST_CHANCE if self.listener.draining else self.listener.limits.header_timeout
+        self._deadline.arm(seconds, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.listener.closed(self)
@@ -102,6 +104,7 @@ class HttpProtocol(asyncio.Protocol):
         self._deaf = True
         self._rest = b""
         self.resume_writing()
+        self._turns.close()
         if self._cycle is not None:
             cycle, self._cycle = self._cycle, None
             cycle.lost()
@@ -180,8 +183,7 @@ class HttpProtocol(asyncio.Protocol):
             self._deaf = True
         elif head.has_body:
             self._reader = ChunkedBody() if head.content_length is None else LengthBody(head.content_length)
-        cycle.task = self.loop.create_task(cycle.run(self.app))
-        self.tasks.add(cycle.task)
+        self._turns.begin(cycle)
 
     def _take_body(self, reader: BodyReader, data: bytes) -> bytes:
         cycle = self._cycle
@@ -229,10 +231,8 @@ class HttpProtocol(asyncio.Protocol):
         """Refuse what is no HTTP: there is no request that could be recorded or told more."""
         self._rest = b""
         self._deaf = True
-        self.transport.write(STATUS_LINES[reason.status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
+        self.transport.write(STATUS_LINES[reason.status] + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         self._finish()
-
-    # Deadlines
 
     def _late(self) -> None:
         """No request came, or not the whole of its head."""

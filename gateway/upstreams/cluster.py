@@ -66,8 +66,9 @@ class Cluster:
         only = self._only
         if only is not None:
             return only
-        key = None if self._key is None or permit is None else self._key(permit)
-        return self.endpoints[self._balance(key)]
+        if self._key is None or permit is None:
+            return self.endpoints[self._balance()]
+        return self.endpoints[self._balance(self._key(permit))]
 
     def pick_other(self, permit: Permit, tried: Collection[Endpoint]) -> Endpoint:
         """One that was not tried, the least busy; where all were, any. Raises Refused(UPSTREAM_UNAVAILABLE)."""

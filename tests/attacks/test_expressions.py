@@ -31,7 +31,7 @@ TENANT = """[{when: ['request.headers["x-tenant"] == claims.tenant']}]"""
             {"tenant": "acme"}, (("x-tenant", "acme"), ("X-Tenant", "acme")), Reason.NO_RULE_ALLOWS, id="H17-twice"
         ),
         pytest.param(
-            {"tenant": "acme, evil"}, (("x-tenant", "acme"), ("x-tenant", "evil")), Reason.NO_RULE_ALLOWS, id="H17-joined"
+            {"tenant": "a, b"}, (("x-tenant", "a"), ("x-tenant", "b")), Reason.NO_RULE_ALLOWS, id="H17-joined"
         ),
     ],
 )  # fmt: skip

@@ -170,7 +170,8 @@ def test_a_certificate_that_nobody_asks_for_is_not_sent(tmp_path: Path, capsys: 
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("GET", URL, "--posture", "{}"), "posture is not built yet"),
+        (("GET", URL, "--posture", "{"), "--posture is no JSON"),
+        (("GET", URL, "--posture", "[]"), "--posture is one JSON object"),
         (("GET", URL, "--claims", "{"), "--claims is no JSON"),
         (("GET", URL, "--claims", "[]"), "one JSON object"),
         (("GET", URL, "--claims", "{}", "--issuer", "x"), "no issuer is named"),
@@ -206,6 +207,50 @@ def test_no_token_is_ever_shown(file: Path, capsys: pytest.CaptureFixture[str]) 
     shown = capsys.readouterr()
     for part in token.split("."):
         assert part not in shown.out + shown.err
+
+
+MANAGED = """
+posture:
+  managed:
+    source: {http: "https://posture.internal/{device}"}
+    device: certificate.fingerprint
+    require: [device.encrypted]
+    remediation: https://help.example.com
+"""
+DEVICES = """
+- name: asks
+  match: {paths: ["/*"]}
+  upstream: api
+  requires: {posture: managed}
+  allow: [{name: owners, when: ['device.owner == claims.sub && claims.level > 3']}]
+"""
+
+
+def test_facts_about_a_device_are_taken_as_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path, routes=DEVICES, more=MANAGED)
+    claims = ("--claims", '{"sub": "alice", "level": 4}')
+    good = ("--posture", '{"encrypted": true, "owner": "alice"}')
+    code, found = explain(file, capsys, "GET", URL, *claims, *good)
+    assert (code, found["effect"], found["rule"]) == (0, "allow", "owners")
+    assert {stage["stage"]: stage["detail"] for stage in found["stages"]}["posture"] == "device assumed"
+    code, found = explain(file, capsys, "GET", URL, *claims, "--posture", '{"encrypted": false, "owner": "alice"}')
+    assert (code, found["status"], found["reason"]) == (1, 403, "posture_failed")
+    assert found["where"] == place(file, "source:")
+    assert found["rules"][0]["matched"]  # judged all the same, over what is known of the device
+    refused = next(stage for stage in found["stages"] if stage["result"] == "refused")
+    assert refused["detail"] == "posture_failed: managed: not met: device.encrypted"
+    code, found = explain(file, capsys, "GET", URL, *claims)
+    assert found["reason"] == "posture_failed"
+
+
+def test_a_deny_says_which_part_of_an_expression_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path, routes=DEVICES, more=MANAGED)
+    args = ("GET", URL, "--claims", '{"sub": "bob"}', "--posture", '{"encrypted": true, "owner": "alice"}')
+    _, found = explain(file, capsys, *args)
+    assert found["nearest"][0]["missing"] == [
+        "when device.owner == claims.sub is false",
+        "when claims.level > 3 cannot be judged: claims.level is absent",
+    ]
 
 
 def test_a_token_of_an_issuer_in_shadow_is_judged_and_counts_as_not_sent(

@@ -34,7 +34,84 @@ def endpoint(text: str) -> list[tuple[str, str]]:
     return [("https://inventory.internal:8443", text)]
 
 
+UPSTREAM = "endpoints:"
+
+
+def upstream(text: str) -> list[tuple[str, str]]:
+    return [(UPSTREAM, f"{text}, {UPSTREAM}")]
+
+
 CASES = [
+    # balancing, health, retries, weights
+    pytest.param(
+        upstream("balance: round_robbin"),
+        ["7:24 round_robin, least_request, random or consistent_hash is wanted (did you mean round_robin?)"],
+        id="unknown-balancer",
+    ),
+    pytest.param(
+        upstream("balance: consistent_hash"),
+        ["7:24 consistent_hash goes by a key (add key: header:NAME, claim:NAME or client_ip)"],
+        id="hash-without-a-key",
+    ),
+    pytest.param(
+        upstream("balance: {policy: consistent_hash, key: cookie:a}"),
+        ["7:55 'cookie:a' is no key: write header:NAME, claim:NAME or client_ip"],
+        id="hash-by-another-key",
+    ),
+    pytest.param(
+        upstream("balance: {policy: random, key: client_ip}"),
+        ["7:41 random goes by no key (write policy: consistent_hash)"],
+        id="key-without-hash",
+    ),
+    pytest.param(
+        upstream('retries: {on: [connect_failure, "200"]}'),
+        [("7:47 '200' is nothing to retry on: write connect_failure, refused_stream, reset or a status like \"503\"")],
+        id="retry-on-success",
+    ),
+    pytest.param(
+        upstream("retries: {on: [503]}"), ['7:30 a text is wanted: write "503" in quotes'], id="retry-on-a-number"
+    ),
+    pytest.param(
+        upstream("retries: {budget: 20}"), ['7:33 a text is wanted: write "20" in quotes'], id="budget-without-percent"
+    ),
+    pytest.param(
+        upstream("retries: {budget: 101%}"),
+        ["7:33 '101%' is not a part: write a whole number and %, like 10% or 100%"],
+        id="more-than-all",
+    ),
+    pytest.param(upstream("retries: {attempts: 0}"), ["7:35 at least 1 is wanted"], id="no-attempt"),
+    pytest.param(
+        upstream("health_check: {path: healthz}"),
+        ["7:36 'healthz' is no path: write one that begins with /, percent-encoded where it is not plain"],
+        id="health-path",
+    ),
+    pytest.param(upstream("health_check: {interval: 1s}"), ["7:29 'path' is missing"], id="health-without-a-path"),
+    pytest.param(upstream("dns: {refresh: 0s}"), ["7:30 more than 0 is wanted"], id="dns-refresh"),
+    pytest.param(
+        [(ROUTE, "    upstream: [inventory, {upstream: inventory, weight: 2}]\n")],
+        ["11:38 'inventory' stands twice (add up the weights)"],
+        id="an-upstream-twice",
+    ),
+    pytest.param(
+        [(ROUTE, "    upstream: [{upstream: inventory, weight: 0}]\n")],
+        ["11:15 every weight is 0: no request would go anywhere"],
+        id="no-weight",
+    ),
+    pytest.param(
+        [(ROUTE, "    upstream: [{upstream: inventori, weight: 1}]\n")],
+        ["11:27 'inventori' is none of upstreams (did you mean 'inventory'?)"],
+        id="a-weighted-upstream-that-is-none",
+    ),
+    pytest.param(
+        route("mirror: {upstream: nowhere, percent: 10%}"),
+        ["12:24 'nowhere' is none of upstreams"],
+        id="mirror-to-nowhere",
+    ),
+    pytest.param(
+        [(ROUTE, "    respond: {status: 200}\n    mirror: {upstream: inventory}\n")],
+        ["12:5 only requests to an upstream are mirrored"],
+        id="mirror-without-an-upstream",
+    ),
     # keys
     pytest.param([("version: 1\n", "")], ["1:1 'version' is missing"], id="no-version"),
     pytest.param(

@@ -12,10 +12,8 @@ from tests.config.sample import changed, judged
 
 CONTRACT = Path(__file__).parent.parent.parent / "examples" / "contract.yaml"
 REFUSED = [
-    "54:1 posture",
     "105:7 acr",
     "106:7 max_auth_age",
-    "107:7 posture",
     "129:1 assertion",
     "130:133 sinks",
     "131:1 telemetry",
@@ -34,8 +32,8 @@ def test_of_the_whole_contract_exactly_this_is_refused(folder: Path) -> None:
 
 def test_without_them_the_contract_is_valid(folder: Path) -> None:
     text = CONTRACT.read_text(encoding="utf-8")
-    text = re.sub(r"(?m)^(posture|assertion|telemetry):.*\n(  .*\n)*\n?", "", text)
-    text = re.sub(r"(?m)^      (acr|max_auth_age|posture): .*\n", "", text)
+    text = re.sub(r"(?m)^(assertion|telemetry):.*\n(  .*\n)*\n?", "", text)
+    text = re.sub(r"(?m)^      (acr|max_auth_age): .*\n", "", text)
     text = text.replace(", sinks: [stdout]", "")
     errors, warnings = judged(folder, text)
     assert errors == []
@@ -56,6 +54,11 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
             ("upstreams:", "trust_domains: {a: {bundle: {url: https://a}}}\nupstreams:"),
             "6:29 bundle: {url}",
             id="bundle-url",
+        ),
+        pytest.param(
+            ("upstreams:", "posture: {p: {device: claims.d, source: {store: key}}}\nupstreams:"),
+            "6:42 store",
+            id="posture-store",
         ),
         pytest.param(
             ("upstreams:", "identity: {certificate: a, key: b, hint: c}\nupstreams:"), "6:36 hint", id="svid-hint"
@@ -91,7 +94,7 @@ def test_other_keys_and_values_of_the_contract_are_refused(folder: Path, extra: 
     "extra",
     [
         pytest.param(("upstreams:", "rate_limits: {a: {rate: 1/second, mode: enforce}}\nupstreams:"), id="limit"),
-        pytest.param(("upstreams:", "posture: {}\naudit: {sinks: []}\nupstreams:"), id="empty"),
+        pytest.param(("upstreams:", "audit: {sinks: []}\nupstreams:"), id="empty"),
         pytest.param(("    upstream: inventory\n", "    upstream: inventory\n    websocket: false\n"), id="websocket"),
         pytest.param(
             ("    upstream: inventory\n", "    upstream: inventory\n    forward: {assertion: true}\n"), id="assertion"

@@ -47,7 +47,7 @@ def allowed(folder: Path, rule: str, **more: str) -> list[tuple[str, str, tuple[
         ('{from: {request_principals: ["*"]}}', [("*", "user", ())]),
         ("{from: {issuers: [corp]}}", [(f"{ISSUER}/*", "user", ())]),
         (f'{{from: {{request_principals: ["{ISSUER}/alice", "https://b/b"]}}}}', [(f"{ISSUER}/alice", "user", ())]),
-        ("{when: ['claims.a == \"b\"']}", [("*", "any", ('claims.a == "b"',))]),
+        ("{when: ['claims.a == \"b\"']}", [("*", "any", ('claims.a == "b" must be true',))]),
         ("{}", [("*", "any", ())]),
         ("{to: {methods: [POST]}}", []),
         ("{to: [{methods: [POST]}, {paths: [/api/x]}]}", [("*", "any", ())]),

@@ -6,11 +6,11 @@ from pathlib import Path
 from gateway.testing.process import free_ports, listening, running
 from loadtest import backend
 from loadtest.job import BODY
-from loadtest.world import _certificates
+from loadtest.world import certificates_of
 
 
 def test_our_backend_answers_who_shows_a_certificate_and_counts(tmp_path: Path) -> None:
-    _certificates(tmp_path)
+    certificates_of(tmp_path)
     port, counts = free_ports(2)
     command = [sys.executable, "-m", "loadtest.backend", str(port), str(counts), str(tmp_path)]
     context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))

@@ -11,13 +11,13 @@ from loadtest.job import ROUTES, Place, Scenario, Variant
 from loadtest.peer import Peer
 from loadtest.peers import PEERS
 from loadtest.peers.gateway import Gateway
-from loadtest.world import _certificates
+from loadtest.world import certificates_of
 
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("certificates")
-    _certificates(directory)
+    certificates_of(directory)
     return directory
 
 

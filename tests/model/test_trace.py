@@ -1,5 +1,6 @@
 """The trace knows nothing until a stage has spoken."""
 
+from gateway.model.posture import Posture
 from gateway.model.principal import Principal
 from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
@@ -35,6 +36,26 @@ def test_the_stages_stand_in_the_order_of_the_contract() -> None:
         "record",
         "forward",
     ]
+
+
+def test_a_device_that_is_refused_is_known_all_the_same() -> None:
+    ctx = request()
+    trace = Trace(ctx.connection, ctx.head, request_id="r", time=1.0, began=2.0)
+    assert trace.device is None
+    trace.refused = Refused(Reason.POSTURE_FAILED)
+    assert trace.device is None
+    trace.refused.posture = Posture("laptop-1", {}, 1.0)
+    assert trace.device == Posture("laptop-1", {}, 1.0)
+
+
+def test_the_shadows_of_a_posture_stand_before_those_of_the_rules() -> None:
+    ctx = request()
+    trace = Trace(ctx.connection, ctx.head, request_id="r", time=1.0, began=2.0)
+    posture = Shadow("posture", "managed", Effect.DENY, None)
+    rule = Shadow("rule", "r", Effect.ALLOW, None)
+    trace.posture = Posture("laptop-1", {}, 1.0, None, (posture,))
+    trace.refused = Refused(Reason.NO_RULE_ALLOWS, shadows=(rule,))
+    assert trace.shadows == (posture, rule)
 
 
 def test_shadows_are_told_in_the_order_of_the_stages() -> None:

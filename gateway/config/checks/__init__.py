@@ -12,6 +12,7 @@ from gateway.config.checks import (
     issuers,
     limits,
     listeners,
+    posture,
     references,
     routes,
     rules,
@@ -29,6 +30,7 @@ _CHECKS: tuple[Callable[[Config, Report], None], ...] = (
     upstreams.check,
     routes.check,
     rules.check,
+    posture.check,
     coverage.check,
     safety.check,
 )

@@ -100,10 +100,10 @@ def _is_weaker(one: Route, other: Route) -> bool:
     asks, more = one.requires, other.requires
     if more is not None:
         if asks is None:
-            return more.certificate or bool(more.scopes or more.audiences)
+            return more.certificate or bool(more.scopes or more.audiences or more.posture)
         if (more.certificate and not asks.certificate) or not set(asks.scopes) >= set(more.scopes):
             return True
-        if more.audiences and not asks.audiences:
+        if (more.audiences and not asks.audiences) or (more.posture and not asks.posture):
             return True
     return _open(one) and not _open(other)
 

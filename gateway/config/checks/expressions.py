@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from gateway.config.checks.report import Report
-from gateway.config.document import Expression
+from gateway.config.plain import Expression
 from gateway.config.problem import Problem
 from gateway.config.tree import Path
 from gateway.kernel.cel import CelInvalid

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path as FilePath
 
 from gateway.config.checks.report import Report
+from gateway.config.devices import read_devices
 from gateway.config.schema import Config, Introspection, ListenerTls
 from gateway.config.schema.scalars import why
 from gateway.config.tree import Path
@@ -58,6 +59,10 @@ def check(config: Config, report: Report, now: float) -> None:
             _client(report, ("issuers", name, "introspection"), issuer.introspection)
     for name, upstream in config.upstreams.items():
         _bundle(report, ("upstreams", name, "tls", "ca"), upstream.tls.ca)
+    for name, posture in config.posture.items():
+        _bundle(report, ("posture", name, "source", "ca"), posture.source.ca)
+        if posture.source.file is not None:
+            _judged(report, ("posture", name, "source", "file"), partial(read_devices, posture.source.file))
     if config.audit.signing_key is not None and _readable(report, ("audit", "signing_key"), config.audit.signing_key):
         _judged(report, ("audit", "signing_key"), partial(_signing_key, config.audit.signing_key))
     for expiry in expiries(config):

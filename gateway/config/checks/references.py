@@ -34,6 +34,8 @@ def _route(config: Config, report: Report, index: int, route: Route) -> None:
     if route.mirror is not None:
         _known(report, (*base, "mirror", "upstream"), route.mirror.upstream, "upstreams", config.upstreams)
     _all(report, (*base, "rate_limits"), route.rate_limits, "rate_limits", config.rate_limits)
+    if route.requires is not None and route.requires.posture is not None:
+        _known(report, (*base, "requires", "posture"), route.requires.posture, "posture", config.posture)
     _all(report, (*base, "match", "listeners"), route.match.listeners, "listeners", config.listeners)
     named: list[tuple[str, Path]] = []
     for key, rules in (("deny", route.deny), ("allow", route.allow)):

@@ -11,6 +11,7 @@ from gateway.config.schema.config import Config, Log
 from gateway.config.schema.issuers import Binding, Introspection, Issuer, Jwks
 from gateway.config.schema.limits import RateLimit
 from gateway.config.schema.listeners import Admin, CertificateFiles, Listener, ListenerLimits, ListenerTls, PathRules
+from gateway.config.schema.posture import Posture, PostureSource
 from gateway.config.schema.routes import (
     Cors,
     Forward,
@@ -81,6 +82,8 @@ __all__ = [
     "PathRules",
     "Percent",
     "Policy",
+    "Posture",
+    "PostureSource",
     "Rate",
     "RateLimit",
     "Redirect",

@@ -16,6 +16,7 @@ from gateway.config.schema.base import Node
 from gateway.config.schema.issuers import Issuer
 from gateway.config.schema.limits import RateLimit
 from gateway.config.schema.listeners import Admin, Listener
+from gateway.config.schema.posture import Posture
 from gateway.config.schema.routes import Route
 from gateway.config.schema.rules import Policy
 from gateway.config.schema.scalars import FilePath, Integer, Name, Secret, Some
@@ -52,6 +53,7 @@ class Config(Node):
     trust_domains: dict[Name, TrustDomain] = Field(default_factory=dict)
     client_authorities: dict[Name, ClientAuthority] = Field(default_factory=dict)
     issuers: dict[Name, Issuer] = Field(default_factory=dict)
+    posture: dict[Name, Posture] = Field(default_factory=dict)
     rate_limits: dict[Name, RateLimit] = Field(default_factory=dict)
     upstreams: dict[Name, Upstream] = Field(default_factory=dict)
     policies: tuple[Policy, ...] = ()

@@ -86,6 +86,8 @@ class Requires(Node):
     audiences: Some[NonEmpty] = ()
     """Replaces the issuer's list on this route."""
     scopes: Some[NonEmpty] = ()
+    posture: Name | None = None
+    """What is asked of the caller's device: a name of `posture`."""
 
 
 class Forward(Node):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, WithJsonSchema
 from pydantic.fields import FieldInfo
 
-from gateway.config.document import Number, Text
+from gateway.config.plain import Number, Text
 from gateway.config.schema import units
 from gateway.config.schema.units import Address, Percent, Rate
 from gateway.kernel.patterns.blocks import Network, parse_block

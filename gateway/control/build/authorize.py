@@ -19,6 +19,7 @@ from gateway.stages.authorize import (
     route_rules,
 )
 from gateway.stages.authorize import Rule as CompiledRule
+from gateway.stages.posture import compile_require
 
 
 @noun
@@ -47,12 +48,21 @@ def build_inputs(config: Config) -> Mapping[int, Inputs]:
         so_far = found.get(index, Inputs(frozenset(), frozenset(), frozenset()))
         headers = so_far.headers.union(*(rule.headers for rule in rules.listed))
         claims = so_far.claims.union(*(rule.claims for rule in rules.listed))
-        device = so_far.device.union(*(rule.device for rule in rules.listed))
+        device = so_far.device.union(_required(config, index), *(rule.device for rule in rules.listed))
         requires = config.routes[index].requires or Requires()
         asked = {("scope",), ("scp",)} if requires.scopes else set()
         asked |= {("aud",)} if requires.audiences else set()
         found[index] = Inputs(headers, claims | asked, device)
     return found
+
+
+def _required(config: Config, index: int) -> frozenset[str]:
+    """The facts that the posture of a route asks about."""
+    requires = config.routes[index].requires
+    if requires is None or requires.posture is None:
+        return frozenset()
+    conditions = map(compile_require, config.posture[requires.posture].require)
+    return frozenset(path[1] for condition in conditions for path in condition.reads if len(path) > 1)
 
 
 def rule_settings(rule: Rule, action: Action, *, shadow: bool) -> RuleSettings:

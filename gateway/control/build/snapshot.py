@@ -11,12 +11,12 @@ from gateway.control.build.answer import build_answer
 from gateway.control.build.authenticate import CredentialSources, build_authenticate
 from gateway.control.build.authorize import build_authorize
 from gateway.control.build.forward import build_forward
+from gateway.control.build.posture import PostureSources, serving_posture
 from gateway.control.build.ratelimit import LimitStore, build_ratelimit
 from gateway.control.build.record import AuditKeys, build_record
 from gateway.control.build.route import build_routes
 from gateway.kernel.cells import Metrics
 from gateway.snapshot import Snapshot
-from gateway.stages.posture.stage import NoPosture
 from gateway.stages.record import AuditLog
 from gateway.upstreams.cluster import Cluster
 
@@ -26,6 +26,7 @@ def build_snapshot(
     metrics: Metrics,
     store: LimitStore,
     sources: CredentialSources,
+    posture: PostureSources,
     clusters: Mapping[str, Cluster],
     audit: AuditLog,
     keys: AuditKeys,
@@ -37,7 +38,7 @@ def build_snapshot(
         route=build_routes(config),
         ratelimit=build_ratelimit(config, store, metrics),
         authenticate=build_authenticate(config, sources, store.redis, metrics),
-        posture=NoPosture(),
+        posture=serving_posture(config, posture),
         authorize=build_authorize(config, metrics),
         record=build_record(config, keys, audit, metrics),
         answer=build_answer(config),

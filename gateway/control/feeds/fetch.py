@@ -30,6 +30,10 @@ class FetchError(Exception):
 class NotServedError(FetchError):
     """The server answered, with another status than 200."""
 
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
 
 @dataclass
 class Fetcher:
@@ -69,7 +73,7 @@ class Fetcher:
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise FetchError(f"{host}: {type(error).__name__}: {error}") from None
         if answer.status_code != 200:
-            raise NotServedError(f"{host} answered with status {answer.status_code}")
+            raise NotServedError(f"{host} answered with status {answer.status_code}", answer.status_code)
         return answer.content
 
     def _tls(self) -> ssl.SSLContext:

@@ -1,6 +1,6 @@
 """`export envoy`: a loaded config as the bootstrap that starts an Envoy which decides the same.
 
-What cannot be carried is said with its place, and never lets anything through that the file refuses.
+What cannot be carried is said with its place. A rule or requirement that cannot be asked never allows more for it.
 Source: Envoy v3 API, config.bootstrap.v3.
 """
 

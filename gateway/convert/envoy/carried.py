@@ -21,12 +21,21 @@ _CARRIED: dict[str, frozenset[str]] = {
         "PathRules": "double_slash encoded_slash",
         "ListenerLimits": "header_bytes headers header_timeout idle_timeout connections",
         "Identity": "certificate key",
-        "TrustDomain": "bundle",
+        "TrustDomain": "bundle crl",
         "ClientAuthority": "bundle crl names",
         "Issuer": "issuer audiences jwks_uri jwks ca clock_skew space_delimited_claims",
         "Jwks": "file refresh",
         "RateLimit": "rate algorithm burst key",
-        "Upstream": "endpoints tls balance connections timeouts",
+        "Upstream": "endpoints tls balance connections timeouts retries health_check outlier_detection "
+        "circuit_breaker dns",
+        "Balance": "policy key",
+        "Retries": "attempts on budget per_try",
+        "HealthCheck": "path interval timeout healthy unhealthy",
+        "OutlierDetection": "consecutive_errors ejection max_ejected",
+        "CircuitBreaker": "max_pending max_requests",
+        "Dns": "refresh",
+        "WeightedUpstream": "upstream weight",
+        "Mirror": "upstream percent",
         "Endpoint": "url weight",
         "UpstreamTls": "server_identity server_name ca",
         "Connections": "max max_age idle reuse",
@@ -34,10 +43,9 @@ _CARRIED: dict[str, frozenset[str]] = {
         "Policy": "name action mode routes listeners rules",
         "Rule": "name mode from_ to when",
         "Route": "name match upstream respond redirect public ignore_credentials rewrite rate_limits requires "
-        "deny allow forward cors timeout request_headers response_headers",
+        "deny allow forward cors timeout mirror request_headers response_headers",
         "Match": "listeners hosts paths methods headers",
         "Rewrite": "prefix path host",
-        "Requires": "certificate audiences scopes",
         "Forward": "authorization headers",
         "Cors": "origins methods headers expose credentials max_age",
         "HeaderEdit": "set remove",
@@ -45,7 +53,7 @@ _CARRIED: dict[str, frozenset[str]] = {
         "Redirect": "to status",
     }.items()
 }
-_WHOLE = frozenset(("Source", "Operation", "Condition"))  # carried, or said, by whoever writes the rules
+_WHOLE = frozenset(("Source", "Operation", "Condition", "Requires"))  # carried, or said, by whoever writes the rules
 _WHY = {
     "Config.workers": "the number of threads is an argument of Envoy's: --concurrency",
     "Config.admin": "Envoy's own admin address asks for no token, so none is opened",
@@ -58,10 +66,11 @@ _WHY = {
     "PathRules.semicolon": "Envoy keeps a semicolon in a path",
     "ListenerLimits.body": "Envoy bounds a body only by buffering it whole",
     "Route.max_body": "Envoy bounds a body only by buffering it whole",
-    "TrustDomain.crl": "Envoy's validator of SPIFFE ids reads no revocation lists",
     "Issuer.algorithms": "Envoy takes each key's own algorithm: keep only keys of these in the key set",
     "Issuer.token_type": "Envoy does not look at a token's typ",
     "Issuer.binding": "Envoy does not know bound tokens (RFC 8705, RFC 9449)",
+    "Issuer.mode": "Envoy refuses the tokens of an issuer that it does not know; here they count as not sent",
+    "Issuer.introspection": "Envoy asks nobody about opaque tokens: they are refused",
     "Jwks.max_stale": "Envoy uses the last good keys without an end",
     "RateLimit.on_store_failure": "there is no store",
     "Upstream.protocol": "clusters are given HTTP/1.1",
@@ -75,7 +84,9 @@ def say_what_is_not(config: Config, report: Report) -> None:
     """Name every key that the file sets and the export does not carry."""
     _node(config, "", config.where, report)
     for name, text in (("trust_domains", config.trust_domains), ("client_authorities", config.client_authorities)):
-        if name == "client_authorities" and text and config.trust_domains:
+        if name == "trust_domains" and len(text) > 1 and any(domain.crl for domain in text.values()):
+            report.lose(config.where, "", name, "Envoy's validator of several trust domains reads no revocation lists")
+        elif name == "client_authorities" and text and config.trust_domains:
             report.lose(config.where, "", name, "beside trust_domains Envoy verifies by those alone")
         elif name == "client_authorities" and len(text) > 1:
             report.lose(config.where, "", name, "Envoy ties names to one authority: the first is carried")

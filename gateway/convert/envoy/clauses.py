@@ -37,8 +37,11 @@ def any_rule(rules: Sequence[Message]) -> Message:
 
 
 def workload(match: Message | None) -> Message:
-    """The identity of the client certificate; without `match` any."""
-    return {"authenticated": {"principal_name": match} if match is not None else {}}
+    """The identity of the client certificate; without `match` any.
+
+    Without a name Envoy would take every TLS connection for authenticated, certificate or not.
+    """
+    return {"authenticated": {"principal_name": match if match is not None else regex(".+")}}
 
 
 def claim(path: Sequence[str], value: Message) -> Message:

@@ -13,21 +13,23 @@ from gateway.convert.report import Report
 from gateway.kernel.x509.spiffe import parse_trust_domain
 
 SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt"  # Envoy looks for none by itself where a name is verified
-_POLICY = {"round_robin": "ROUND_ROBIN", "least_request": "LEAST_REQUEST", "random": "RANDOM"}
+_POLICY = {
+    "round_robin": "ROUND_ROBIN",
+    "least_request": "LEAST_REQUEST",
+    "random": "RANDOM",
+    "consistent_hash": "RING_HASH",
+}
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def cluster(config: Config, upstream: Upstream, report: Report) -> Message:
     """One upstream."""
-    balance = str(upstream.balance)
-    if balance not in _POLICY:
-        report.lose(upstream.where, "", f"upstreams.{upstream.name}.balance", "Envoy is given round_robin")
     pool = upstream.connections
     message = _base(upstream.name, upstream.endpoints)
     message |= {
         "connect_timeout": seconds(upstream.timeouts.connect),
-        "lb_policy": _POLICY.get(balance, "ROUND_ROBIN"),
-        "circuit_breakers": {"per_host_thresholds": [{"max_connections": pool.max}]},
+        "lb_policy": _POLICY[upstream.balance.policy],
+        **_resilience(upstream),
         "typed_extension_protocol_options": {
             _HTTP: typed(
                 _HTTP.removeprefix("envoy."),
@@ -58,6 +60,43 @@ def for_keys(name: str, host: str, port: int, scheme: str, ca: Path | None) -> M
         context["match_typed_subject_alt_names"] = [_named(host)]
         message["transport_socket"] = _context(host, context, None)
     return message
+
+
+def _resilience(upstream: Upstream) -> Message:
+    """Bounds, health and what is left out for a while."""
+    bounds: Message = {}
+    if upstream.circuit_breaker is not None:
+        bounds["max_pending_requests"] = upstream.circuit_breaker.max_pending
+        bounds["max_requests"] = upstream.circuit_breaker.max_requests
+    if upstream.retries is not None:
+        budget = {"value": float(upstream.retries.budget.value)}
+        bounds["retry_budget"] = {"budget_percent": budget, "min_retry_concurrency": 3}
+    found: Message = {
+        "circuit_breakers": {
+            "thresholds": [bounds],
+            "per_host_thresholds": [{"max_connections": upstream.connections.max}],
+        }
+    }
+    outliers = upstream.outlier_detection
+    if outliers is not None:
+        found["outlier_detection"] = {
+            "consecutive_5xx": outliers.consecutive_errors,
+            "base_ejection_time": seconds(outliers.ejection),
+            "max_ejection_percent": round(outliers.max_ejected.value),
+        }
+    health = upstream.health_check
+    if health is not None:
+        check: Message = {
+            "timeout": seconds(health.timeout),
+            "interval": seconds(health.interval),
+            "healthy_threshold": health.healthy,
+            "unhealthy_threshold": health.unhealthy,
+            "http_health_check": {"path": health.path},
+        }
+        found["health_checks"] = [check]
+    if upstream.dns is not None:
+        found["dns_refresh_rate"] = seconds(upstream.dns.refresh)
+    return found
 
 
 def _base(name: str, endpoints: tuple[Endpoint, ...]) -> Message:

@@ -4,6 +4,8 @@ What Envoy has no bucket for is said; a limit that cannot be counted by its key 
 Source: Envoy v3 API, extensions.filters.http.local_ratelimit.v3; config.route.v3 RateLimit.
 """
 
+from itertools import product
+
 from gateway.config.schema import Config, Listener, RateLimit, Route
 from gateway.convert.envoy.protos import CLAIMS, Message, seconds, typed
 from gateway.convert.report import Report
@@ -66,20 +68,26 @@ class Limits:
         always = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
         message = typed(_LOCAL, stat_prefix=_stat(limit.name), filter_enabled=always, filter_enforced=always)
         message |= {"status": {"code": "TooManyRequests"}, "enable_x_ratelimit_headers": "DRAFT_VERSION_03"}
-        entries: list[Message] = []
-        actions: list[Message] = []
-        for key, action in (pair for part in limit.key for pair in _actions(part, route)):
-            entries.append({"key": key})
-            actions.append(action)
-        if not entries:
+        parts = [pair for part in limit.key for pair in _actions(part, route)]
+        if not parts:
             return {**message, "token_bucket": bucket}
         return {
             **message,
             "token_bucket": dict(_MANY),
             "always_consume_default_token_bucket": False,
-            "descriptors": [{"entries": entries, "token_bucket": bucket}],
-            "rate_limits": [{"actions": actions}],
+            "descriptors": [{"entries": [{"key": key} for key, _ in parts], "token_bucket": bucket}],
+            "rate_limits": [{"actions": list(actions)} for actions in product(*map(_alternatives, parts))],
         }
+
+
+def _alternatives(part: tuple[str, Message]) -> list[Message]:
+    """What fills a descriptor: of a header also its absence, for Envoy counts nothing where an action finds nothing."""
+    key, action = part
+    if "request_headers" not in action:
+        return [action]
+    headers = [{"name": key, "present_match": True}]
+    absent: Message = {"descriptor_key": key, "descriptor_value": "absent", "expect_match": False, "headers": headers}
+    return [action, {"header_value_match": absent}]
 
 
 def _actions(part: str, route: Route | None) -> list[tuple[str, Message]]:
@@ -94,8 +102,8 @@ def _actions(part: str, route: Route | None) -> list[tuple[str, Message]]:
     if kind == "claim":
         return [_claim(name)]
     if kind == "header":
-        return [(name, {"request_headers": {"header_name": name, "descriptor_key": name, "skip_if_absent": True}})]
-    value = (route.name if part == "route" else str(route.upstream)) if route is not None else "none"
+        return [(name, {"request_headers": {"header_name": name, "descriptor_key": name}})]
+    value = (route.name if part == "route" else _upstreams(route)) if route is not None else "none"
     return [(part, {"generic_key": {"descriptor_key": part, "descriptor_value": value}})]
 
 
@@ -103,6 +111,10 @@ def _claim(name: str) -> tuple[str, Message]:
     path = [{"key": CLAIMS[1]}, {"key": name}]
     key = {"key": CLAIMS[0], "path": path}
     return name, {"metadata": {"descriptor_key": name, "metadata_key": key, "default_value": "none"}}
+
+
+def _upstreams(route: Route) -> str:
+    return ",".join(each.upstream for each in route.upstream or ())
 
 
 def _filter(name: str) -> str:

@@ -129,32 +129,38 @@ class Listeners:
         }
         context: Message = {"common_tls_context": common}
         if tls.client_certificate in ("optional", "required"):
-            common["validation_context"] = self._validation(listener)
+            common["validation_context"] = self._validation()
             context["require_client_certificate"] = tls.client_certificate == "required"
+        if tls.client_certificate == "optional" and len(self._config.trust_domains) > 1:
+            why = "by several trust domains Envoy asks every client for a certificate: required"
+            self._report.lose(tls.where, "", f"listeners.{listener.name}.tls.client_certificate", why)
         return extension("envoy.transport_sockets.tls", f"{_TLS}.DownstreamTlsContext", **context)
 
-    def _validation(self, listener: Listener) -> Message:
-        """By SPIFFE trust domain where there are some; DNS names of other authorities only where there are none."""
-        bundles: list[tuple[str, object]] = [(name, held.bundle) for name, held in self._config.trust_domains.items()]
-        domains = [
-            {"name": name, "trust_bundle": file_source(bundle)} for name, bundle in bundles if isinstance(bundle, Path)
-        ]
-        if domains:
-            validator = extension(
-                "envoy.tls.cert_validator.spiffe", f"{_TLS}.SPIFFECertValidatorConfig", trust_domains=domains
-            )
+    def _validation(self) -> Message:
+        """One trust domain by its roots; several by Envoy's own validator, which holds each to its roots.
+
+        Names are asked by the rules (`Rules`): asked here, they would make a certificate required.
+        """
+        domains: list[tuple[str, object]] = [(name, held.bundle) for name, held in self._config.trust_domains.items()]
+        bundles = [(name, bundle) for name, bundle in domains if isinstance(bundle, Path)]
+        if len(domains) > 1:
+            entries = [{"name": name, "trust_bundle": file_source(bundle)} for name, bundle in bundles]
+            message = f"{_TLS}.SPIFFECertValidatorConfig"
+            validator = extension("envoy.tls.cert_validator.spiffe", message, trust_domains=entries)
             return {"custom_validator_config": validator}
-        authorities = list(self._config.client_authorities.values())
-        found: Message = {}
-        for authority in authorities[:1]:
-            found["trusted_ca"] = file_source(authority.bundle)
-            found["match_typed_subject_alt_names"] = [
-                {"san_type": "DNS", "matcher": {"suffix": name[1:]} if name.startswith("*") else {"exact": name}}
-                for name in authority.names
-            ]
-            if authority.crl is not None:
-                found["crl"] = file_source(authority.crl)
-        return found
+        if bundles:
+            name, bundle = bundles[0]
+            return _roots(bundle, self._config.trust_domains[name].crl)
+        authority = next(iter(self._config.client_authorities.values()))
+        return _roots(authority.bundle, authority.crl)
+
+
+def _roots(bundle: Path, crl: Path | None) -> Message:
+    """A CertificateValidationContext."""
+    context: Message = {"trusted_ca": file_source(bundle)}
+    if crl is not None:
+        context |= {"crl": file_source(crl), "only_verify_leaf_cert_crl": True}
+    return context
 
 
 def _client_address(listener: Listener) -> Message:

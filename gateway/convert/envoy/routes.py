@@ -7,7 +7,7 @@ Source: Envoy v3 API, config.route.v3.
 import re
 from urllib.parse import urlsplit
 
-from gateway.config.schema import Config, Listener, Rewrite, Route
+from gateway.config.schema import Config, Listener, Retries, Rewrite, Route, Upstream
 from gateway.convert.envoy.limits import Limits
 from gateway.convert.envoy.protos import (
     CLAIMS,
@@ -108,18 +108,36 @@ class Routes:
         return message
 
     def _action(self, route: Route, pattern: str) -> Message:
-        upstream = self._config.upstreams.get(str(route.upstream))
-        if upstream is None:
-            self._report.lose(route.where, "", f"routes[{route.name}].upstream", "only a single upstream is carried")
-            return {"cluster": "none", "cluster_not_found_response_code": "SERVICE_UNAVAILABLE"}
-        action: Message = {
-            "cluster": upstream.name,
-            "timeout": seconds(route.timeout or 0.0),
-            "idle_timeout": seconds(upstream.timeouts.idle),
-        }
+        weighted = route.upstream or ()
+        upstream = self._config.upstreams[weighted[0].upstream]  # whose timeouts and retries count for all of them
+        action: Message = {"timeout": seconds(route.timeout or 0.0), "idle_timeout": seconds(upstream.timeouts.idle)}
+        if len(weighted) == 1:
+            action["cluster"] = upstream.name
+        else:
+            parts = [{"name": each.upstream, "weight": each.weight} for each in weighted]
+            action["weighted_clusters"] = {"clusters": parts}
+        if route.mirror is not None:
+            share = {"numerator": round(route.mirror.percent.value * 10000), "denominator": "MILLION"}
+            mirror: Message = {"cluster": route.mirror.upstream, "runtime_fraction": {"default_value": share}}
+            action["request_mirror_policies"] = [mirror]
+        if upstream.retries is not None:
+            action["retry_policy"] = _retries(upstream.retries)
+        if upstream.balance.policy == "consistent_hash":
+            action["hash_policy"] = self._hash(upstream)
         if route.rewrite is not None:
             action |= _rewrite(route.rewrite, pattern)
         return action
+
+    def _hash(self, upstream: Upstream) -> list[Message]:
+        kind, _, name = (upstream.balance.key or "").partition(":")
+        if kind == "header":
+            return [{"header": {"header_name": name}}]
+        if kind == "claim":
+            path = f"upstreams.{upstream.name}.balance.key"
+            self._report.lose(
+                upstream.balance.where, "", path, "Envoy cannot hash by a claim: the client address is used"
+            )
+        return [{"connection_properties": {"source_ip": True}}]
 
     def _fields(self, route: Route, message: Message) -> None:
         adds = set_fields(route.request_headers.set)
@@ -179,6 +197,19 @@ def _rewrite(rewrite: Rewrite, pattern: str) -> Message:
     if rewrite.host is not None:
         action["host_rewrite_literal"] = rewrite.host
     return action
+
+
+def _retries(retries: Retries) -> Message:
+    """A RetryPolicy."""
+    codes = [int(each) for each in retries.on if each.isdigit()]
+    known = {"connect_failure": "connect-failure", "refused_stream": "refused-stream", "reset": "reset"}
+    conditions = [known[each] for each in retries.on if each in known] + ["retriable-status-codes"] * bool(codes)
+    policy: Message = {"retry_on": ",".join(conditions), "num_retries": retries.attempts}
+    if codes:
+        policy["retriable_status_codes"] = codes
+    if retries.per_try is not None:
+        policy["per_try_timeout"] = seconds(retries.per_try)
+    return policy
 
 
 def _redirect(to: str, status: int) -> Message:

@@ -38,6 +38,7 @@ _AS_SOURCE = {
     "remote.ip": "remote_ip_blocks",
 }
 _CLAIM = {"request.auth.audiences": "aud", "request.auth.presenter": "azp"}
+_ASKED = frozenset(("where", "certificate", "audiences", "scopes"))  # of `requires`
 _EVERYTHING: Message = {"any": True}
 
 
@@ -92,15 +93,31 @@ class Rules:
         if not route.public:
             token = claim(["iss"], {"present_match": True})
             wanted["credentials"] = any_id([workload(None), token] if self._config.issuers else [workload(None)])
+        trusted = self._trusted()
+        if trusted and not route.ignore_credentials:
+            wanted["identity that is trusted"] = any_id([{"not_id": workload(None)}, *trusted])
         if requires.certificate:
             wanted["certificate"] = workload(None)
         for scope in requires.scopes:
             either = [claim([name], text_value({"exact": scope})) for name in ("scope", "scp")]
             wanted[f"scope {scope}"] = any_id(either)
+        unasked = sorted(requires.model_fields_set - _ASKED)
+        for key in unasked:
+            why = "Envoy cannot ask it, so the route denies every request"
+            self._report.lose(requires.where, "", f"routes[{route.name}].requires.{key}", why)
+            wanted[key] = {"not_id": _EVERYTHING}
         return {
             f"{route.name}: {name} required": {"permissions": [_EVERYTHING], "principals": [{"not_id": asked}]}
             for name, asked in wanted.items()
         }
+
+    def _trusted(self) -> list[Message]:
+        """The identities that a certificate may have; [] where the handshake sees to it."""
+        domains, authorities = self._config.trust_domains, list(self._config.client_authorities.values())
+        if domains:
+            return [workload({"prefix": f"spiffe://{name}/"}) for name in domains] if len(domains) == 1 else []
+        names = authorities[0].names if authorities else ()
+        return [workload({"suffix": name[1:]} if name.startswith("*") else {"exact": name}) for name in names]
 
     def _policy(self, rule: Rule, *, deny: bool) -> Message | None:
         ids: list[Message] = []

@@ -24,6 +24,8 @@ class Tokens:
         self._requirements: dict[str, Message] = {}
         self.clusters: list[Message] = []
         for issuer in config.issuers.values():
+            if issuer.mode == "shadow":
+                continue  # nothing that it says counts
             keys = self._keys(issuer)
             if keys is None:
                 why = "Envoy follows no discovery document: write jwks_uri, else its tokens are refused"

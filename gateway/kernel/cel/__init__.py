@@ -3,7 +3,7 @@
 from gateway.kernel.cel.compile import Part, Program, compile_condition
 from gateway.kernel.cel.environment import Field, Record, Run, Variables, always, record
 from gateway.kernel.cel.syntax import CelInvalid
-from gateway.kernel.cel.times import timestamp_of_seconds
+from gateway.kernel.cel.times import observed_at, timestamp_of_seconds
 from gateway.kernel.cel.values import Failure, Kind
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Variables",
     "always",
     "compile_condition",
+    "observed_at",
     "record",
     "timestamp_of_seconds",
 ]

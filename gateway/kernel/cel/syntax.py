@@ -141,7 +141,8 @@ def reads(node: Node) -> Iterator[Path]:
         key, container = node.operands
         way = _way(container)
         if way is not None and isinstance(key, Literal) and isinstance(key.value, str):
-            yield way  # the list itself, or
+            if len(way) > 1:
+                yield way  # a list, or
             yield (*way, key.value)  # one key of a map
             return
     way = _way(node)

@@ -96,6 +96,14 @@ def duration_text(span: Duration) -> str:
     return f"{'-' if span < 0 else ''}{seconds}{fraction}s"
 
 
+def observed_at(text: str, otherwise: float) -> float:
+    """An RFC 3339 text as seconds since the epoch; `otherwise` for what is none."""
+    try:
+        return parse_timestamp(text) / _SECOND
+    except ValueError:
+        return otherwise
+
+
 @lru_cache(256)
 def zone(name: str) -> tzinfo:
     """An IANA name, or an offset like `+02:00`. Raises ValueError."""

@@ -36,15 +36,12 @@ class Metrics:
         self.shadow_decisions = counter(
             "shadow_decisions_total", "What things in shadow mode would have done.", "route", "kind", "effect"
         )
-        self.expression_errors = counter(
-            "expression_errors_total", "Expressions of rules that could not be judged.", "rule"
-        )
+        self.expression_errors = counter("expression_errors_total", "Expressions that could not be judged.", "rule")
         self.authentications = counter(
             "authentications_total", "Credentials judged.", "method", "result", "reason"
         )  # method: certificate, jwt, introspection; result: ok, refused, shadow_ok, shadow_refused; reason: "" when ok
-        self.rate_limit_decisions = counter(
-            "rate_limit_decisions_total", "Limits asked.", "limit", "result"
-        )  # result: admitted, refused, shadow_refused, error
+        # result: admitted, refused, shadow_refused, error
+        self.rate_limit_decisions = counter("rate_limit_decisions_total", "Limits asked.", "limit", "result")
         self.rate_limit_store_up = gauge(
             "rate_limit_store_up", "1 while the limit store answers.", merge=Merge.MIN
         ).labels()
@@ -59,18 +56,7 @@ class Metrics:
             "jwks_age_seconds", "Time since an issuer's keys were last confirmed.", "issuer", merge=Merge.MAX
         )
         self.jwks_refresh = counter("jwks_refresh_total", "Fetches of an issuer's keys.", "issuer", "result")
-        self.upstream_requests = counter(
-            "upstream_requests_total", "Requests sent to backends.", "upstream", "endpoint", "result"
-        )  # result: 1xx to 5xx of the answer, else a Reason's code
-        self.upstream_connections = gauge(
-            "upstream_connections", "Connections to backends.", "upstream", "state"
-        )  # state: active, idle
-        self.upstream_ejected = gauge(
-            "upstream_ejected", "1 while an endpoint is ejected.", "upstream", "endpoint", merge=Merge.MAX
-        )
-        self.upstream_healthy = gauge(
-            "upstream_healthy", "0 while an endpoint fails its health check.", "upstream", "endpoint", merge=Merge.MIN
-        )
+        self._of_upstreams()
         # every worker reloads for one reload: the greatest count is the true one
         self.config_reloads = counter(
             "config_reloads_total", "Reloads of the config.", "result", merge=Merge.MAX
@@ -88,6 +74,21 @@ class Metrics:
         self.streams_terminated = counter(
             "streams_terminated_total", "Answers that were broken off.", "reason"
         )  # reason: a Reason's code
+
+    def _of_upstreams(self) -> None:
+        counter, gauge = self._counter, self._gauge
+        self.upstream_requests = counter(
+            "upstream_requests_total", "Requests sent to backends.", "upstream", "endpoint", "result"
+        )  # result: 1xx to 5xx of the answer, else a Reason's code
+        self.upstream_connections = gauge(
+            "upstream_connections", "Connections to backends.", "upstream", "state"
+        )  # state: active, idle
+        self.upstream_ejected = gauge(
+            "upstream_ejected", "1 while an endpoint is ejected.", "upstream", "endpoint", merge=Merge.MAX
+        )
+        self.upstream_healthy = gauge(
+            "upstream_healthy", "0 while an endpoint fails its health check.", "upstream", "endpoint", merge=Merge.MIN
+        )
 
     def families(self) -> Iterator[AnyFamily]:
         """Every family, in the contract's order."""

@@ -5,7 +5,8 @@ A block with host bits set is refused when the file is loaded: it seldom means w
 """
 
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypeAlias
 
 from gateway.model.connection import IPAddress
@@ -16,9 +17,12 @@ InBlocks: TypeAlias = Callable[[IPAddress], bool]
 
 def unmapped(address: IPAddress) -> IPAddress:
     """The address itself, or the IPv4 address inside an IPv4-mapped one (RFC 4291 section 2.5.5.2)."""
-    if address.version == 6 and address.ipv4_mapped is not None:
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
+
+
+address_text = lru_cache(4096)(str)  # writing an address takes longer than most of what is done with the text
 
 
 def compile_blocks(blocks: Sequence[Network]) -> InBlocks:

@@ -5,6 +5,7 @@ What could be read in two ways (userinfo, a comma, a space, a slash) is no autho
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv6Address
 
 from gateway.kernel.patterns.values import Match, compile_values
@@ -13,6 +14,7 @@ _HOST = "abcdefghijklmnopqrstuvwxyz0123456789-._"
 _LONGEST = 253  # RFC 1035 section 2.3.4, as text
 
 
+@lru_cache(1024)  # a gateway serves few hosts, and what is no host is not remembered
 def parse_authority(authority: str) -> tuple[str, int | None]:
     """Host and port of `authority`. Raises ValueError when it does not fit the grammar.
 

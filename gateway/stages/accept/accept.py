@@ -27,6 +27,7 @@ Covering: TypeAlias = Callable[[str], Collection[int]]
 
 _VERSIONS = frozenset({"1.0", "1.1", "2"})
 _NONE: tuple[str, ...] = ()
+_SELDOM = frozenset({"expect", "via", "max-forwards"})  # what `_judge_fields` looks at
 _MAX_DIGITS = 9  # of Max-Forwards: it is made a number again where it is forwarded
 
 
@@ -69,18 +70,19 @@ class Accept:
             raise Refused(Reason.BAD_REQUEST, "the method is not known")
         listener = self._listeners[connection.listener]
         values = _by_name(head.headers)
-        target = parse_target(method, head.target)
-        authority = _authority(values, target.authority)
+        of_target, raw_path, query = parse_target(method, head.target)
+        authority = _authority(values, of_target)
         try:
             host, port = parse_authority(authority)
-            path = "*" if target.path == b"*" else listener.normalise(target.path)
+            path = "*" if raw_path == b"*" else listener.normalise(raw_path)
         except AmbiguousPath as found:
             raise Refused(Reason.AMBIGUOUS_PATH, str(found)) from None
         except ValueError:
             raise Refused(Reason.BAD_REQUEST, "Host is not a valid authority") from None
         if listener.covering is not None:
             _judge_sni(connection, host, listener.covering)
-        self._judge_fields(head, values)
+        if not _SELDOM.isdisjoint(values):
+            self._judge_fields(head, values)
         scheme = "http" if connection.tls is None else "https"
         client_ip = unmapped(connection.peer_ip)
         own_id = trace.request_id
@@ -100,7 +102,7 @@ class Accept:
             authority,
             port,
             path,
-            target.query,
+            query,
             client_ip,
             _preflight(values) if method == "OPTIONS" else None,
             values,

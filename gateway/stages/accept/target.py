@@ -4,18 +4,14 @@ origin-form, absolute-form (which overrides Host for all that follows) and `*` f
 What is returned is still raw: the path is normalised in one place, by the caller.
 """
 
-from gateway.model.noun import noun
+from typing import TypeAlias
+
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 
-
-@noun
-class Target:
-    """A target taken apart."""
-
-    authority: str | None  # of absolute-form and authority-form; None where Host says it
-    path: bytes  # raw, without query; b"*" for the whole server
-    query: str | None
+Target: TypeAlias = tuple[str | None, bytes, str | None]
+"""Authority (of absolute-form and authority-form; None where Host says it), raw path without query (b"*" for the whole
+server), query. A bare tuple: one is made per request and taken apart at once."""
 
 
 def parse_target(method: str, target: bytes) -> Target:
@@ -25,27 +21,26 @@ def parse_target(method: str, target: bytes) -> Target:
     if target == b"*":
         if method != "OPTIONS":
             raise Refused(Reason.BAD_REQUEST, 'the target "*" is for OPTIONS only')
-        return Target(None, target, None)
+        return None, target, None
     if method == "CONNECT":
-        return Target(target.decode("latin-1"), b"/", None)
+        return target.decode("latin-1"), b"/", None
     scheme, colon, rest = target.partition(b"://")
     if not colon or scheme.lower() not in (b"http", b"https"):
         raise Refused(Reason.BAD_REQUEST, "the target is neither a path nor an http or https URI")
     end = min(at if at >= 0 else len(rest) for at in (rest.find(b"/"), rest.find(b"?"), rest.find(b"#")))
     authority, tail = rest[:end].decode("latin-1"), rest[end:]
     if method == "OPTIONS" and not tail:
-        return Target(authority, b"*", None)  # RFC 9112 section 3.2.4
+        return authority, b"*", None  # RFC 9112 section 3.2.4
     return _with_query(authority, tail if tail[:1] == b"/" else b"/" + tail)
 
 
 def _with_query(authority: str | None, target: bytes) -> Target:
-    text = target.decode("latin-1")
-    if "#" in text:
+    if b"#" in target:
         raise Refused(Reason.AMBIGUOUS_PATH, "the target holds a fragment")
-    at = text.find("?")
+    at = target.find(b"?")
     if at < 0:
-        return Target(authority, target, None)
-    query = text[at + 1 :]
+        return authority, target, None
+    query = target[at + 1 :].decode("latin-1")
     if not query.isprintable() or " " in query:
         raise Refused(Reason.BAD_REQUEST, "the query holds a control byte or a space")
-    return Target(authority, target[:at], query)
+    return authority, target[:at], query

@@ -12,6 +12,8 @@ _HEX = "0123456789abcdef"
 _NO_TRACE, _NO_PARENT = "0" * 32, "0" * 16
 _LENGTH = 55  # version 00
 _LONGEST_STATE = 512
+_IDS = 256
+_pool: list[str] = []
 
 
 def trace_context(traceparent: tuple[str, ...], tracestate: tuple[str, ...]) -> TraceContext:
@@ -22,9 +24,17 @@ def trace_context(traceparent: tuple[str, ...], tracestate: tuple[str, ...]) -> 
             state = ",".join(tracestate) if tracestate else ""
             if len(state) > _LONGEST_STATE or not (state.isascii() and state.isprintable()):
                 state = ""
-            return TraceContext(field[3:35], field[36:52], urandom(8).hex(), int(field[53:55], 16), state)
-    fresh = urandom(24).hex()
+            return TraceContext(field[3:35], field[36:52], _fresh()[:16], int(field[53:55], 16), state)
+    fresh = _fresh()
     return TraceContext(fresh[:32], None, fresh[32:], 0, "")
+
+
+def _fresh() -> str:
+    """A trace id and a span id: 48 random hex digits. One call of the system's generator makes many."""
+    if not _pool:
+        text = urandom(24 * _IDS).hex()
+        _pool.extend([text[at : at + 48] for at in range(0, 48 * _IDS, 48)])
+    return _pool.pop()
 
 
 def _well_formed(field: str) -> bool:

@@ -5,20 +5,29 @@ Invariant: only limits of the caller's own come here; shared ones would tell of 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from gateway.model.limit import LimitStatus
 from gateway.model.request import RawHeaders
+
+_REMEMBERED = 1024  # limits of the file: more than one has
 
 
 def rate_limit_fields(limits: Sequence[LimitStatus]) -> RawHeaders:
     """The two fields."""
     if len(limits) > 1:
         limits = list({limit.name: limit for limit in limits}.values())
-    policy = ", ".join([f"{_string(limit.name)};q={limit.quota};w={limit.window}" for limit in limits])
+    policy = ", ".join([_policy(limit.name, limit.quota, limit.window) for limit in limits])
     state = ", ".join([f"{_string(limit.name)};r={limit.remaining};t={limit.reset}" for limit in limits])
     return [(b"ratelimit-policy", policy.encode("ascii")), (b"ratelimit", state.encode("ascii"))]
 
 
+@lru_cache(_REMEMBERED)
+def _policy(name: str, quota: int, window: int) -> str:
+    return f"{_string(name)};q={quota};w={window}"
+
+
+@lru_cache(_REMEMBERED)
 def _string(text: str) -> str:
     """A structured field's string (RFC 9651 section 3.3.3): printable ASCII, quotes and backslashes escaped."""
     if not (text.isascii() and text.isprintable()):

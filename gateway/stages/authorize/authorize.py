@@ -107,7 +107,7 @@ class Authorize:
                 shadows=shadows,
                 audited=audited,
             )
-        expires = _expires(principal)
+        expires = _expires(principal, posture)
         if rules.open:
             return Permit(ctx, route, principal, None, route.where, audited, shadows, expires)
         for rule in rules.allow:
@@ -155,9 +155,12 @@ def _missing_scope(wanted: tuple[str, ...], principal: Principal) -> str | None:
     return next((scope for scope in wanted if scope not in granted), None)
 
 
-def _expires(principal: Principal) -> float | None:
+def _expires(principal: Principal, posture: Posture | None) -> float | None:
     """When the first proof ends: the stream that a permit opens lives no longer."""
     user, workload = principal.user, principal.workload
-    if user is None:
-        return None if workload is None else workload.not_after
-    return user.expires if workload is None else min(user.expires, workload.not_after)
+    end = user.expires if user is not None else None
+    if workload is not None:
+        end = workload.not_after if end is None else min(end, workload.not_after)
+    if posture is not None and posture.expires is not None:
+        end = posture.expires if end is None else min(end, posture.expires)
+    return end

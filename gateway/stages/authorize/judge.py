@@ -67,7 +67,7 @@ def _text(clause: Clause, facts: Facts) -> str:
 def asks(clause: Clause) -> str:
     """What a clause asks, in words for people."""
     if clause.expression is not None:
-        return " ".join(clause.values)
+        return f"{_cut(clause.expression.text)} must be true"
     negated = ".not_" in clause.key or clause.key.endswith(" not")
     return f"{clause.key.removesuffix(' not')} must {'not ' if negated else ''}be {' or '.join(clause.values)}"
 

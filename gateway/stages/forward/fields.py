@@ -123,8 +123,8 @@ class AnswerFields:
         if nominating:
             passed = _without_nominated(passed, fields)
         if len(ours) > 1:
-            names = {name for name, _ in ours}
-            names.discard(b"vary")  # a list that both add to
+            names = dict(ours)
+            names.pop(b"vary", None)  # a list that both add to
             passed = [field for field in passed if field[0] not in names]
         passed += ours
         if self._set:

@@ -1,6 +1,6 @@
 """A gate: the limits that one request meets at one place, judged together."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from math import ceil
 
 from gateway.model.limit import LimitStatus
@@ -11,21 +11,34 @@ from gateway.model.request import RequestContext
 from gateway.stages.ratelimit.buckets import BucketKeeper, Charge
 
 
+class _NothingSpent:
+    """What `enter` promises where there is no charge, made once: a coroutine costs more than all that it would do."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, list[LimitStatus]]:
+        yield from ()
+        return []
+
+
+NOTHING_SPENT = _NothingSpent()
+
+
 class Gate:
     """A fixed set of charges; without any it admits everything."""
 
-    __slots__ = ("_charges", "_check")
+    __slots__ = ("_check", "charges")
 
     def __init__(self, keeper: BucketKeeper, charges: Sequence[Charge]) -> None:
-        self._charges = tuple(charges)
-        self._check = keeper.check(self._charges) if self._charges else None
+        self.charges = tuple(charges)
+        self._check = keeper.check(self.charges) if self.charges else None
 
     async def enter(self, ctx: RequestContext, principal: Principal | None) -> list[LimitStatus]:
         """Charge all, or none and raise Refused(RATE_LIMITED | STORE_UNAVAILABLE)."""
         check = self._check
         if check is None:
             return []
-        charges = self._charges
+        charges = self.charges
         names = [charge.keyed.name(ctx, principal) for charge in charges]
         readings = check.judge(names, ctx.time)
         if readings is None:

@@ -19,13 +19,15 @@ Part: TypeAlias = Callable[[RequestContext, Principal | None], bytes]
 ABSENT = b"-"
 DIGEST = 16  # bytes: half of 2^128 buckets before two of them meet by chance
 NAME_LENGTH = 2 * DIGEST
+_REMEMBERED = 1024  # names of one limit on one route
+_LONGEST_REMEMBERED = 512  # bytes: a key may hold a header's value, and that is the client's to choose
 _length = Struct(">I").pack
 
 
 class Keyed:
     """The key of one limit on one route: what is known beforehand is joined beforehand."""
 
-    __slots__ = ("_by_workload", "_dynamic", "_known", "_own", "_secret")
+    __slots__ = ("_by_workload", "_dynamic", "_known", "_names", "_own", "_secret")
 
     def __init__(
         self, identity: bytes, parts: tuple[str, ...], *, route: str, upstream: str | None, secret: bytes = b""
@@ -43,6 +45,7 @@ class Keyed:
                 dynamic.append(_part(part))
         self._known = b"".join(known)
         self._dynamic = tuple(dynamic)
+        self._names: dict[bytes, bytes] = {}  # what was digested lately: callers come back
         self._own = "principal" in parts or "client_ip" in parts
         self._by_workload = "workload" in parts
 
@@ -51,7 +54,14 @@ class Keyed:
         data = self._known
         for part in self._dynamic:
             data += part(ctx, principal)
-        return blake2b(data, digest_size=DIGEST, key=self._secret).hexdigest().encode()
+        name = self._names.get(data)
+        if name is None:
+            if len(self._names) >= _REMEMBERED:
+                self._names.clear()
+            name = blake2b(data, digest_size=DIGEST, key=self._secret).hexdigest().encode()
+            if len(data) <= _LONGEST_REMEMBERED:
+                self._names[data] = name
+        return name
 
     def own(self, principal: Principal | None) -> bool:
         """True when the bucket is the caller's alone, so that its numbers are nobody else's."""
@@ -75,10 +85,10 @@ def _client_ip(ctx: RequestContext, _: Principal | None) -> bytes:
 
 
 def _principal(ctx: RequestContext, principal: Principal | None) -> bytes:
-    if principal is None or principal.anonymous:
-        return b"a" + network(ctx.client_ip)
-    user = principal.user
+    user = principal.user if principal is not None else None
     if user is None:
+        if principal is None or principal.anonymous:
+            return b"a" + network(ctx.client_ip)
         return _workload(ctx, principal)
     issuer, subject = user.issuer.encode(), user.subject.encode("utf-8", "surrogatepass")
     return b"u" + _length(len(issuer)) + issuer + _length(len(subject)) + subject

@@ -43,7 +43,15 @@ class LocalCheck:
         if processes != self._divided:
             self._divided = processes
             self._algorithms = tuple(c.limit.algorithm.share(processes) for c in self._charges)
-        looks, admitted, tables, algorithms = [], True, self._tables, self._algorithms
+        tables, algorithms = self._tables, self._algorithms
+        if len(names) == 1:  # nearly always
+            state, room = algorithms[0].look(tables[0].get(names[0], now), now)
+            if not room or not self._charges[0].cost:
+                return (unspent(algorithms[0], state, now, room),)
+            after = spent(state)
+            tables[0].put(names[0], after, now)
+            return ((room, room - 1, 0.0, algorithms[0].reset(after, now)),)
+        looks, admitted = [], True
         for index, name in enumerate(names):
             look = algorithms[index].look(tables[index].get(name, now), now)
             if not look[1]:

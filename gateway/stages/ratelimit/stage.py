@@ -13,7 +13,9 @@ from gateway.model.principal import Principal
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
 from gateway.model.route import Route
-from gateway.stages.ratelimit.gate import Gate
+from gateway.stages.ratelimit.gate import NOTHING_SPENT, Gate
+
+_SCHEMES = ("Bearer ", "DPoP ")  # as they are mostly written
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +36,19 @@ class RateLimit:
         self._gates = gates
 
     def by_address(self, ctx: RequestContext, route: Route) -> Awaitable[list[LimitStatus]]:
-        gates = self._of(ctx, route)
-        gate = gates.address_with_credential if presents_credential(ctx) else gates.address
-        return gate.enter(ctx, None)
+        gates = self._gates[ctx.connection.listener][route.index + 1]
+        gate = gates.address
+        if gates.address_with_credential.charges and presents_credential(ctx):
+            gate = gates.address_with_credential
+        return gate.enter(ctx, None) if gate.charges else NOTHING_SPENT
 
     async def failed_credential(self, ctx: RequestContext, route: Route) -> None:
         with suppress(Refused):  # an empty budget cannot be charged; the refusal of the credential stands
-            await self._of(ctx, route).failed.enter(ctx, None)
+            await self._gates[ctx.connection.listener][route.index + 1].failed.enter(ctx, None)
 
     def by_caller(self, ctx: RequestContext, route: Route, principal: Principal) -> Awaitable[list[LimitStatus]]:
-        return self._of(ctx, route).caller.enter(ctx, principal)
-
-    def _of(self, ctx: RequestContext, route: Route) -> Gates:
-        return self._gates[ctx.connection.listener][route.index + 1]
+        gate = self._gates[ctx.connection.listener][route.index + 1].caller
+        return gate.enter(ctx, principal) if gate.charges else NOTHING_SPENT
 
 
 def presents_credential(ctx: RequestContext) -> bool:
@@ -56,4 +58,7 @@ def presents_credential(ctx: RequestContext) -> bool:
     tls = ctx.connection.tls
     if tls is not None and tls.chain:
         return True
-    return any(value[:7].lower() == "bearer " or value[:5].lower() == "dpop " for value in ctx.header("authorization"))
+    for value in ctx.values.get("authorization", ()):
+        if value.startswith(_SCHEMES) or value[:7].lower() == "bearer " or value[:5].lower() == "dpop ":
+            return True
+    return False

@@ -38,7 +38,7 @@ class Chain:
             f'{{"type":"{kind}","time":"{time}","seq":{self.seq},"stream":{self._stream}{members},"prev":"{self.head}"'
         ).encode("ascii")
         self.head = head = sha256(body).hexdigest()
-        return b'%b,"hash":"%b"}\n' % (body, head.encode("ascii"))
+        return body + f',"hash":"{head}"}}\n'.encode("ascii")
 
     def seal_checkpoint(self, time: str) -> bytes:
         """A checkpoint: it signs the hash of the line before it. `signature` is null without a key."""

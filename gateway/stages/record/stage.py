@@ -20,6 +20,8 @@ from gateway.stages.record.log import AuditLog
 from gateway.stages.record.settings import RecordSettings
 from gateway.stages.record.text import quote
 
+_FORWARD = Stage.FORWARD
+_ALLOW = Effect.ALLOW.value  # read once: an enum's `value` is a Python call
 _IDS = 256  # request ids that one call of the system's generator makes
 
 
@@ -82,12 +84,12 @@ class Record:
         index = trace.route.index if trace.route is not None else -1
         written = await self._log.write(
             "decision",
-            self._members(trace, index, Effect.ALLOW.value, None),
+            self._members(trace, index, _ALLOW, None),
             keep=not self._refuse_unrecorded,
         )
         if not written and self._refuse_unrecorded:
             raise Refused(Reason.AUDIT_UNAVAILABLE, self._log.failure or "the record was not written", retry_after=1)
-        self._counters[index].decided(Effect.ALLOW.value, "", trace.shadows)
+        self._counters[index].decided(_ALLOW, "", trace.shadows)
 
     def outcome(self, trace: Trace, outcome: Outcome) -> None:
         """The end: the metrics of every request, and the record of one that was let through."""
@@ -111,7 +113,7 @@ class Record:
         self._log.queue("decision", self._members(trace, index, effect.value, reason.code))
 
     def _members(self, trace: Trace, index: int, effect: str, reason: str | None) -> str:
-        inputs = "null" if index < 0 else self._inputs[index].text(trace.ctx, trace.principal, trace.posture)
+        inputs = "null" if index < 0 else self._inputs[index].text(trace.ctx, trace.principal, trace.device)
         return decision_members(trace, effect, reason, self._names[index], inputs, self._config)
 
 
@@ -119,4 +121,4 @@ def _acted(trace: Trace) -> bool:
     """Whether the request got beyond its decision; a preflight's answer is its decision."""
     if trace.permit is None or (trace.ctx is not None and trace.ctx.preflight is not None):
         return False
-    return trace.refused is None or trace.stage is Stage.FORWARD
+    return trace.refused is None or trace.stage is _FORWARD

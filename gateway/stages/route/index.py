@@ -12,6 +12,7 @@ from gateway.kernel.patterns.templates import compile_template, is_template, par
 from gateway.kernel.patterns.values import Kind, Match, parse_value
 
 _T = TypeVar("_T")
+_MANY = 1 << 16
 _Shape = tuple[int, tuple[int, ...], tuple[int, ...]]  # length (0: open), literals from the front, from the back
 
 
@@ -21,6 +22,7 @@ class PathIndex(Generic[_T]):
     def __init__(self) -> None:
         self._exact: dict[str, list[_T]] = defaultdict(list)
         self._below: dict[str, list[_T]] = defaultdict(list)  # prefixes that end in a slash
+        self._shallowest, self._deepest = _MANY, 0  # how many slashes such prefixes hold
         self._prefixes: dict[int, dict[str, list[_T]]] = defaultdict(lambda: defaultdict(list))
         self._suffixes: dict[int, dict[str, list[_T]]] = defaultdict(lambda: defaultdict(list))
         self._any: list[_T] = []
@@ -41,6 +43,9 @@ class PathIndex(Generic[_T]):
             self._exact[literal].append(entry)
         elif kind is Kind.PREFIX and literal.endswith("/"):
             self._below[literal].append(entry)
+            slashes = literal.count("/")
+            self._shallowest = min(self._shallowest, slashes)
+            self._deepest = max(self._deepest, slashes)
         else:
             self._plain = False
             if kind is Kind.PRESENT:
@@ -54,14 +59,13 @@ class PathIndex(Generic[_T]):
         """Every entry whose pattern matches `path`."""
         found = list(self._exact.get(path, ()))
         below = self._below
-        if below:
-            at = path.find("/")
-            while at >= 0:
-                at += 1
-                entries = below.get(path[:at])
-                if entries is not None:
-                    found += entries
-                at = path.find("/", at)
+        parts = path.split("/", self._deepest)
+        end = len(path) + 1
+        for slashes in range(len(parts) - 1, self._shallowest - 1, -1):
+            end -= len(parts[slashes]) + 1
+            entries = below.get(path[:end])
+            if entries is not None:
+                found += entries
         if not self._plain:
             found += self._rarer(path)
         return found

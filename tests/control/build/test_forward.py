@@ -15,7 +15,8 @@ from gateway.kernel.cells import Metrics
 from gateway.model.route import Route
 from gateway.stages.forward.stage import Forward
 from gateway.testing.ca import Authority
-from gateway.testing.upstream import Upstream, answer
+from gateway.testing.upstream import Upstream, answer, in_turn
+from gateway.testing.wait import until
 from tests.exchange import Recorder, context, head, permit, trace, user
 
 ROUTES = """
@@ -48,7 +49,7 @@ def config(folder: Path, url: str, *, routes: str = ROUTES, more: str = "") -> C
         'listeners: {edge: {address: "127.0.0.1:0", tls: '
         f"{{certificate: {files.certificate}, key: {files.key}}}}}}}\n"
         "audit: {directory: audit}\n"
-        f"upstreams: {{inventory: {{endpoints: ['{url}']}}}}\n{more}"
+        f"upstreams:\n  inventory: {{endpoints: ['{url}']}}\n{more}"
         f"routes:{routes}"
     )
     return load(folder / "routes.yaml")
@@ -128,3 +129,45 @@ def test_cors_of_the_file_stands_in_the_answer_stage(tmp_path: Path) -> None:
         seen = trace(request, context(request), route=Route("r", index, True, None, ""))
         names = [name for name, _ in stage.headers(seen)]
         assert (b"access-control-allow-origin" in names) is allowed
+
+
+SPREAD = """
+  - name: canary
+    match: {paths: ["/canary/*"]}
+    upstream: [{upstream: inventory, weight: 1}, {upstream: next, weight: 1}]
+    public: true
+  - name: mirrored
+    match: {paths: ["/mirrored/*"]}
+    upstream: inventory
+    mirror: {upstream: next, percent: 100%}
+    public: true
+  - name: retried
+    match: {paths: ["/retried/*"]}
+    upstream: [shaky]
+    public: true
+"""
+
+
+async def test_weights_mirror_and_retries_are_what_the_file_says(tmp_path: Path) -> None:
+    async with Upstream(in_turn(answer(200), answer(503), answer(200))) as backend, Upstream() as other:
+        more = (
+            f"  next: {{endpoints: ['{other.url}']}}\n"
+            f"  shaky: {{endpoints: ['{backend.url}'], retries: {{on: ['503']}}}}\n"
+        )
+        loaded = config(tmp_path, other.url, routes=SPREAD, more=more)
+        upstreams = build_upstreams(loaded, None, Metrics())
+        stage = build_forward(loaded, upstreams.clusters)
+
+        async def ask(index: int) -> tuple[int, str | None]:
+            request = head(target="/a")
+            exchange = Recorder(request)
+            outcome = await stage(permit(context(request), index=index), exchange, [])
+            return exchange.status, outcome.upstream
+
+        assert {await ask(0) for _ in range(40)} == {(200, "inventory"), (200, "next")}
+        seen = len(other.calls)
+        assert await ask(1) == (200, "inventory")
+        await until(lambda: len(other.calls) == seen + 2)
+        assert [await ask(2) for _ in range(2)] == [(200, "shaky")] * 2
+        assert len(backend.calls) == 3
+        upstreams.abort()

@@ -12,6 +12,7 @@ from gateway.testing.ca import Authority
 from gateway.testing.tls import server_context
 from gateway.testing.upstream import Upstream
 from gateway.testing.wait import until
+from gateway.upstreams.settings import BreakerSettings, HealthSettings, OutlierSettings, RetrySettings
 from tests.backends import BACKEND_ID, GATEWAY_ID, forward, send
 
 
@@ -113,3 +114,49 @@ def test_an_upstream_that_is_gone_is_retired(site: Site) -> None:
     second.swap_in(metrics)
     first.close(keep=second)
     assert {upstream for (upstream, _), _ in metrics.upstream_connections.rows()} == {"other"}
+
+
+RESILIENCE = (
+    ", balance: {policy: consistent_hash, key: 'header:x-tenant'}"
+    ", retries: {attempts: 2, on: [connect_failure, reset, '502', '503'], budget: 30%, per_try: 2s}"
+    ", health_check: {path: /healthz, interval: 20ms, timeout: 500ms, healthy: 1, unhealthy: 2}"
+    ", outlier_detection: {consecutive_errors: 2, ejection: 5s, max_ejected: 100%}"
+    ", circuit_breaker: {max_pending: 7, max_requests: 8}, dns: {refresh: 9s}"
+)
+
+
+def test_every_setting_arrives(site: Site) -> None:
+    settings = build_upstreams(site.config("https://127.0.0.1:1", RESILIENCE), None, Metrics()).clusters
+    made = settings["inventory"].settings
+    assert (made.balance, made.hash_key, made.dns_refresh) == ("consistent_hash", "header:x-tenant", 9.0)
+    assert made.retries == RetrySettings(2, True, False, True, frozenset({502, 503}), 30, 2.0)
+    assert made.health == HealthSettings("/healthz", 0.02, 0.5, 1, 2)
+    assert made.outlier == OutlierSettings(2, 5.0, 100)
+    assert made.breaker == BreakerSettings(7, 8)
+
+
+def test_without_settings_there_is_nothing_to_do(site: Site) -> None:
+    cluster = build_upstreams(site.config("https://127.0.0.1:1"), None, Metrics()).clusters["inventory"]
+    assert not cluster.guarded
+    assert (cluster.settings.health, cluster.settings.dns_refresh) == (None, None)
+
+
+async def test_health_lives_over_a_reload_and_shows_in_the_metrics(site: Site) -> None:
+    metrics = Metrics()
+    async with backend(site) as there:
+        first = build_upstreams(site.config(there.url, RESILIENCE), None, metrics)
+        first.swap_in(metrics)
+        await until(lambda: there.calls)
+        assert metrics.upstream_healthy.rows() == [(("inventory", there.url), 1.0)]
+        assert metrics.upstream_ejected.rows() == [(("inventory", there.url), 0.0)]
+        second = build_upstreams(site.config(there.url, RESILIENCE), first, metrics)
+        second.swap_in(metrics)
+        first.close(keep=second)
+        await there.stop()
+        await until(lambda: metrics.upstream_healthy.rows() == [(("inventory", there.url), 0.0)])
+        assert second.clusters["inventory"] is first.clusters["inventory"]
+        third = build_upstreams(site.config(there.url), second, metrics)
+        third.swap_in(metrics)
+        second.close(keep=third)
+        assert (metrics.upstream_healthy.rows(), metrics.upstream_ejected.rows()) == ([], [])
+        third.abort()

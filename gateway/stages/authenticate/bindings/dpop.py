@@ -4,8 +4,10 @@ Rule: a proof is read as strictly as a token; what it does not fit is refused be
 Invariant: a proof that was accepted is never accepted again, whatever becomes of its request.
 """
 
+from collections.abc import Mapping
 from hashlib import blake2b, sha256
 from hmac import compare_digest
+from typing import TypeAlias
 
 from gateway.kernel.patterns.paths import AmbiguousPath, compile_normaliser
 from gateway.kernel.strict import encode_base64url
@@ -19,15 +21,19 @@ from gateway.stages.authenticate.bindings.replays import Replays
 from gateway.stages.authenticate.evidence import Possession
 from gateway.stages.authenticate.issuer import TrustedIssuer
 from gateway.stages.authenticate.jose import Unverified, take_apart
-from gateway.stages.authenticate.keys import read_proof_key
+from gateway.stages.authenticate.keys import VerificationKey, read_proof_key
 
 MEMBER = "jkt"
 PROOF_ALGORITHMS = ("ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "RS256")  # as a challenge names them
 AHEAD = 5.0  # seconds by which a client's clock may be ahead of ours
+_REMEMBERED = 1024  # keys
 _DIGEST = 16  # bytes, of what names a proof
 _DEFAULT_PORTS = {"https": ":443", "http": ":80"}
 # Both sides of a comparison go through it, so it merges and keeps what a listener may have let through.
 _normalise = compile_normaliser(merge_slashes=True, keep_encoded_slash=True, keep_semicolon=True)
+
+
+_Key: TypeAlias = tuple[VerificationKey, str]  # and its thumbprint (RFC 7638)
 
 
 def confirm(expected: JSON, possession: Possession) -> None:
@@ -60,6 +66,7 @@ class Proofs:
         """`nonces`: None where no issuer wants them."""
         self._replays = replays
         self._nonces = nonces
+        self._keys: dict[tuple[str, ...], _Key] = {}  # of clients that come again: to import one costs half a proof
 
     def read(self, ctx: RequestContext, token: str, issuer: TrustedIssuer) -> Proof:
         """The proof that came with `token` (RFC 9449 section 4.3). Raises Refused(BINDING_MISSING | DPOP_INVALID)."""
@@ -86,7 +93,7 @@ class Proofs:
             raise _invalid("jti is missing or no string")
         if not isinstance(ath, str) or not compare_digest(ath.encode(), _hash_of(token)):
             raise _invalid("ath is not the hash of the token")
-        thumbprint = _check_signature(proof)
+        thumbprint = self._check_signature(proof)
         name = blake2b(f"{thumbprint}\n{jti}".encode("utf-8", "surrogatepass"), digest_size=_DIGEST).hexdigest()
         return Proof(thumbprint, name.encode("ascii"), claims.get("nonce"), issuer.dpop_age)
 
@@ -96,6 +103,19 @@ class Proofs:
             raise _invalid("nonce is not one of ours", Challenge(nonce=self._nonces.current(now)))
         if not await self._replays.first(proof.name, proof.age + 2 * AHEAD, now):
             raise _invalid("the proof was used before")
+
+    def _check_signature(self, proof: Unverified) -> str:
+        """The thumbprint of the key that signed it, which the proof brings along."""
+        name = _name_of(proof.jwk, proof.alg)
+        known = self._keys.get(name) if name is not None else None
+        key = known or _import(proof.jwk, proof.alg)
+        if not key[0].verifies(proof.signing_input, proof.signature):
+            raise _invalid("the proof is not signed by its jwk")
+        if known is None and name is not None:
+            if len(self._keys) >= _REMEMBERED:
+                del self._keys[next(iter(self._keys))]
+            self._keys[name] = key
+        return key[1]
 
 
 def _check_target(htu: JSON, ctx: RequestContext) -> None:
@@ -137,17 +157,26 @@ def _check_time(iat: JSON, now: float, age: float) -> None:
         raise _invalid("iat is too old, or in the future")
 
 
-def _check_signature(proof: Unverified) -> str:
-    """The thumbprint of the key that signed it, which the proof brings along."""
+def _name_of(jwk: JSON, alg: str) -> tuple[str, ...] | None:
+    """All that a key is made of, every member of its `jwk`; None where one is no string."""
+    if not isinstance(jwk, Mapping):
+        return None
+    name = [alg]
+    for member, value in jwk.items():
+        if not isinstance(value, str):
+            return None
+        name += (member, value)
+    return tuple(name)
+
+
+def _import(jwk: JSON, alg: str) -> _Key:
     try:
-        key = read_proof_key(proof.jwk, proof.alg)
+        key = read_proof_key(jwk, alg)
     except ValueError as error:
         raise _invalid(f"jwk: {error}") from None
     if key is None:
         raise _invalid("jwk is no key for the algorithm")
-    if not key.verifies(proof.signing_input, proof.signature):
-        raise _invalid("the proof is not signed by its jwk")
-    return key.key.thumbprint()
+    return key, key.key.thumbprint()
 
 
 def _hash_of(token: str) -> bytes:

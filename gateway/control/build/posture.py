@@ -1,0 +1,162 @@
+"""`posture` and `requires.posture` of the config into the posture stage.
+
+Rule: files and inventories outlive a reload where their settings stay equal, and what they know with them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gateway.config.schema import Config, Posture
+from gateway.control.feeds.devices import DeviceFile
+from gateway.control.feeds.fetch import Fetcher, FetchError, NotServedError
+from gateway.kernel.egress import Egress
+from gateway.model.json import Claims
+from gateway.model.principal import Principal
+from gateway.stages.posture import JudgePosture, Requirement, Source, Unavailable, compile_device, compile_require
+from gateway.stages.posture.device import DeviceKey
+from gateway.stages.posture.sources.assumed import AssumedSource
+from gateway.stages.posture.sources.claim import ClaimSource
+from gateway.stages.posture.sources.file import FileSource
+from gateway.stages.posture.sources.http import Fetch, HttpSource
+
+_TOTAL = 3.0  # seconds that an inventory has to answer
+_UNKNOWN = (404, 410)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inventory:
+    """What an inventory hangs on: two that are equal are one over a reload."""
+
+    url: str
+    ca: Path | None
+    max_age: float
+
+
+class PostureSources:
+    """The long-lived sources of a config: made by `posture_sources`, started when its snapshot is swapped in."""
+
+    def __init__(self, files: Mapping[Path, DeviceFile], inventories: Mapping[_Inventory, HttpSource]) -> None:
+        self.files = files
+        self.inventories = inventories
+
+    def start(self) -> None:
+        """Begin to watch the files, on the running loop."""
+        for file in self.files.values():
+            file.start()
+
+    def reload(self) -> None:
+        """Look at every file now."""
+        for file in self.files.values():
+            file.reload()
+
+    async def close(self, keep: "PostureSources | None" = None) -> None:
+        """Close what is not also one of `keep`'s."""
+        for path, file in self.files.items():
+            if keep is None or keep.files.get(path) is not file:
+                await file.close()
+        for settings, inventory in self.inventories.items():
+            if keep is None or keep.inventories.get(settings) is not inventory:
+                await inventory.close()
+
+    def of(self, posture: Posture) -> Source:
+        """The source that a posture names."""
+        source = posture.source
+        if source.claim is not None:
+            return ClaimSource(source.claim)
+        if source.file is not None:
+            return FileSource(self.files[source.file])
+        return self.inventories[_inventory(posture)]
+
+
+def posture_sources(config: Config, previous: PostureSources | None) -> PostureSources:
+    """Those of `previous` whose settings are equal, and fresh ones. Raises FeedError."""
+    files: dict[Path, DeviceFile] = {}
+    inventories: dict[_Inventory, HttpSource] = {}
+    for posture in config.posture.values():
+        if posture.source.file is not None:
+            path = posture.source.file
+            before = previous.files.get(path) if previous is not None else files.get(path)
+            files[path] = before or files.get(path) or DeviceFile(path)
+        elif posture.source.http is not None:
+            settings = _inventory(posture)
+            known = previous.inventories.get(settings) if previous is not None else None
+            inventories[settings] = known or HttpSource(settings.url, _fetch(settings), settings.max_age)
+    return PostureSources(files, inventories)
+
+
+def serving_posture(config: Config, sources: PostureSources) -> JudgePosture:
+    """The stage that serves `config`."""
+    return _stage(config, {name: _requirement(each, sources.of(each)) for name, each in config.posture.items()})
+
+
+def offline_posture(config: Config, assumed: Claims | None) -> JudgePosture:
+    """The stage of `config` for `explain` and `test`.
+
+    `assumed`: the facts, whatever the source and whatever names the device; without them claims and files say what they
+    say, and an inventory, which is not asked, knows no device. Raises FeedError for a file that cannot be used.
+    """
+    requirements = {}
+    for name, posture in config.posture.items():
+        if assumed is not None or posture.source.http is not None:
+            requirement = _requirement(posture, AssumedSource(assumed))
+            device = requirement.device
+            if assumed is not None and device is not None:
+                requirement = replace(requirement, device=partial(_or_assumed, device))
+        else:
+            requirement = _requirement(
+                posture, posture_sources(config.replace(posture={name: posture}), None).of(posture)
+            )
+        requirements[name] = requirement
+    return _stage(config, requirements)
+
+
+def _or_assumed(device: DeviceKey, principal: Principal) -> str:
+    return device(principal) or "assumed"
+
+
+def _stage(config: Config, requirements: Mapping[str, Requirement]) -> JudgePosture:
+    return JudgePosture(
+        {
+            index: requirements[route.requires.posture]
+            for index, route in enumerate(config.routes)
+            if route.requires is not None and route.requires.posture is not None
+        }
+    )
+
+
+def _requirement(posture: Posture, source: Source) -> Requirement:
+    return Requirement(
+        posture.name,
+        source,
+        None if posture.device is None else compile_device(posture.device),
+        tuple(compile_require(text) for text in posture.require),
+        posture.max_age,
+        posture.remediation,
+        posture.mode == "shadow",
+        posture.where,
+    )
+
+
+def _inventory(posture: Posture) -> _Inventory:
+    source = posture.source
+    return _Inventory(source.http or "", source.ca, posture.max_age)
+
+
+def _fetch(settings: _Inventory) -> Fetch:
+    host = urlsplit(settings.url.replace("{device}", "device")).hostname or ""
+    fetcher = Fetcher(Egress(frozenset({host})), settings.ca, _TOTAL)
+
+    async def fetch(url: str) -> bytes | None:
+        try:
+            return await fetcher.get(url)
+        except NotServedError as error:
+            if error.status in _UNKNOWN:
+                return None
+            raise Unavailable(str(error)) from None
+        except FetchError as error:
+            raise Unavailable(str(error)) from None
+
+    return fetch

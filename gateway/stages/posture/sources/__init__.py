@@ -1,0 +1,1 @@
+"""Where facts about devices come from: a file each."""
