@@ -31,6 +31,7 @@ async def explain_record(config: Config, request_id: str, audit: list[Path]) -> 
         decision.time,
         recorded.token,
         recorded.certificate,
+        decision.group("device") or None,
     )
     url = f"https://{decision.host or ''}{decision.path}"
     return Report(verdict, offline, listener, decision.method, url, await _notes(replay, decision))

@@ -33,6 +33,10 @@ def _keys(*groups: tuple[str, ...]) -> frozenset[str]:
 OF_WORKLOADS, _OF_USERS = _keys(*_WORKLOAD), _keys(*_USER)
 
 
+_PROOFS = ("claims", "token", "workload", "device", "route")
+_OF_THE_LINE = (("request", "method"), ("request", "path"), ("request", "host"))
+
+
 @noun
 class Caller:
     """Somebody, or everybody of a kind. `workload` and `user` are patterns over ids; None: nothing is known."""
@@ -50,7 +54,7 @@ class Caller:
             return self._decided(clause, facts, self.workload, self.known_workload is not None, _PRINCIPAL)
         if clause.key in _OF_USERS:
             return self._decided(clause, facts, self.user, self.known_user is not None, _REQUEST_PRINCIPAL)
-        if self.kind == "anyone" and clause.key.startswith("when request.auth."):
+        if self.kind == "anyone" and (clause.key.startswith("when request.auth.") or _of_the_caller(clause)):
             return clause.test(facts)
         return None
 
@@ -65,6 +69,13 @@ class Caller:
         if any(_covers(value, pattern) for value in clause.values):
             return not negated
         return negated if all(_apart(value, pattern) for value in clause.values) else None
+
+
+def _of_the_caller(clause: Clause) -> bool:
+    """True of an expression that reads nothing but proofs, of which there are none, and the request's line."""
+    if clause.expression is None:
+        return False
+    return all(path[0] in _PROOFS or path in _OF_THE_LINE for path in clause.expression.reads)
 
 
 ANY = Caller("*", "any")

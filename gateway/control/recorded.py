@@ -100,11 +100,13 @@ class Recorded:
                 return need.name in self.headers or self._lacks_header(need.name)
             case "claim":
                 return self.decision.subject is None or self._shows_claim(need.path)
-            case "fact":
+            case "token":
+                return self.decision.subject is None
+            case "certificate":
+                return self.decision.workload is None
+            case "device":
                 held = self.decision.group("device")
                 return need.name in held and readable(held[need.name])
-            case "expression":
-                return all(self.shows(part, listener) for part in need.parts)
             case "peer":
                 return not listener.trusted_proxies
         return False

@@ -29,6 +29,7 @@ from gateway.model.trace import Trace
 from gateway.pipeline import decide
 from gateway.snapshot import Snapshot
 from gateway.stages.authorize import Action, Authorize, Facts, Rule
+from gateway.stages.authorize.attributes import scopes
 
 _REMEMBERED = 65536  # answers
 
@@ -225,7 +226,7 @@ class _Unsure:
     def __init__(self, config: Config, authorize: Authorize) -> None:
         self._config = config
         self._authorize = authorize
-        self._needs: dict[tuple[int, str], dict[int, Need]] = {}
+        self._needs: dict[tuple[int, str], dict[int, tuple[Need, ...]]] = {}
 
     def __call__(self, ctx: RequestContext, route: Route, principal: Principal, posture: Posture | None) -> Permit:
         """Raises Refused as serving does, and Undecidable."""
@@ -235,10 +236,14 @@ class _Unsure:
         needs = self._needs.get(key)
         if needs is None:
             needs = self._needs[key] = needs_of(rules)
-        missing = {at: need for at, need in needs.items() if not self.recorded.shows(need, listener)} if needs else {}
-        scopes = self._missing_scopes(route, principal, listener)
-        if missing or scopes:
-            self._ask(rules, Facts(ctx, route, principal, posture), missing, scopes)
+        missing = {}
+        for at, read in needs.items():
+            unknown = [need for need in read if not self.recorded.shows(need, listener)]
+            if unknown:
+                missing[at] = unknown
+        unknown = self._missing_scopes(route, principal, listener)
+        if missing or unknown:
+            self._ask(rules, Facts(ctx, route, principal, posture), missing, unknown)
         return self._authorize(ctx, route, principal, posture)
 
     def preflight(self, ctx: RequestContext, route: Route) -> Permit:
@@ -251,16 +256,13 @@ class _Unsure:
         if principal.user is None or requires is None or not requires.scopes:
             return []
         needs = [Need("claim", name, (name,)) for name in ("scope", "scp")]
-        granted = {
-            word for need in needs for text in _texts(principal.user.claims.get(need.name)) for word in text.split(" ")
-        }
-        if granted.issuperset(requires.scopes):
+        if scopes(principal.user).issuperset(requires.scopes):
             return []
         missing = [need for need in needs if not self.recorded.shows(need, listener)]
         return missing if len(missing) == len(needs) else []  # they are recorded together
 
-    def _ask(self, rules: Sequence[Rule], facts: Facts, missing: dict[int, Need], scopes: Sequence[Need]) -> None:
-        """Raises Undecidable where the answer hangs on `missing` or on `scopes`."""
+    def _ask(self, rules: Sequence[Rule], facts: Facts, missing: dict[int, list[Need]], asked: Sequence[Need]) -> None:
+        """Raises Undecidable where the answer hangs on `missing`, or on `asked` for the scopes."""
         enforced = [rule for rule in rules if not rule.shadow]
         found = {id(rule): holds(rule, facts, missing) for rule in enforced}
         denied = any_of(found[id(rule)] for rule in enforced if rule.action is Action.DENY)
@@ -271,16 +273,12 @@ class _Unsure:
             allowed: bool | None = True
         else:
             allowed = any_of(found[id(rule)] for rule in enforced if rule.action is Action.ALLOW)
-        if allowed is False or (denied is False and allowed and not scopes):
+        if allowed is False or (denied is False and allowed and not asked):
             return
         hanging = needs_of(rule for rule in enforced if found[id(rule)] is None)
-        needs = dict.fromkeys(map(str, [*(need for at, need in missing.items() if at in hanging), *scopes]))
+        unknown = [need for at, needs in missing.items() if at in hanging for need in needs]
+        needs = dict.fromkeys(map(str, [*unknown, *asked]))
         raise Undecidable(f"{', '.join(needs)} {'is' if len(needs) == 1 else 'are'} not recorded")
-
-
-def _texts(value: object) -> list[str]:
-    values = value if isinstance(value, list) else [value]
-    return [each for each in values if isinstance(each, str)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,10 @@ Only what holds whatever the missing facts are is an answer; anything else is `U
 The answer itself is given by the authorize stage that serves.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeAlias
+from collections.abc import Container, Iterable, Iterator
 
 from gateway.model.noun import noun
 from gateway.stages.authorize import Clause, Facts, Rule
-
-Known: TypeAlias = Callable[["Need"], bool]
 
 _ALWAYS_KNOWN = (
     "from.",
@@ -21,13 +18,15 @@ _ALWAYS_KNOWN = (
     "when destination.port",
 )
 _STANDING = {"when request.auth.audiences": "aud", "when request.auth.presenter": "azp"}
-_CONNECTION = {"when source.ip": "peer", "when connection.sni": "sni", "when destination.ip": "destination"}
-_RECORDED_VARIABLES = frozenset(
-    [("request", name) for name in ("method", "path", "host", "time")]
-    + [("token", name) for name in ("issuer", "subject")]
-    + [("workload", name) for name in ("id", "spiffe_id", "trust_domain", "path", "namespace", "service_account")]
-    + [("client", "ip"), ("route",)]
-)
+_CONNECTION = {
+    "from.ip_blocks": "peer",
+    "from.not_ip_blocks": "peer",
+    "when source.ip": "peer",
+    "when connection.sni": "sni",
+    "when destination.ip": "destination",
+}
+_TOKEN_CLAIMS = {"scopes": ("scope", "scp"), "audiences": ("aud",)}
+_IN_EVERY_RECORD = (["method"], ["path"], ["host"], ["time"])
 _PSEUDO = ("host", ":authority", ":method", ":path")
 
 
@@ -39,68 +38,69 @@ class Undecidable(Exception):  # noqa: N818 - it is an answer
 class Need:
     """One fact that may be missing."""
 
-    kind: str  # header, claim, fact, peer, sni, destination, expression or other
+    kind: str  # header, claim, token, certificate, device, peer, sni, destination or other
     name: str
     path: tuple[str, ...] = ()  # of a claim
-    parts: tuple["Need", ...] = ()  # of an expression: all of them
 
     def __str__(self) -> str:
-        if self.kind == "expression":
-            return f"what {self.name!r} asks"
         return f"the {self.kind} {self.name}".rstrip() if self.kind != "other" else self.name
 
 
-def need_of(clause: Clause) -> Need | None:
-    """What `clause` reads that a record may lack; None for what every record has."""
-    if clause.expression is not None:
-        reads = sorted(clause.expression.reads)
-        parts = {str(need): need for path in reads for need in _needs_of_variable(path)}
-        return Need("expression", clause.expression.text, (), tuple(parts.values())) if parts else None
-    key = clause.key.removesuffix(" not")
-    if key in _STANDING:
-        return Need("claim", _STANDING[key], (_STANDING[key],))
-    if key in _CONNECTION:
-        return Need(_CONNECTION[key], "of the connection")
-    if key in ("from.ip_blocks", "from.not_ip_blocks"):
-        return Need("peer", "of the connection")
-    if key.startswith("when request.headers["):
-        name = key[len("when request.headers[") : -1].lower()
-        return None if name in _PSEUDO else Need("header", name)
-    if key.startswith("when request.auth.claims["):
-        path = tuple(key[len("when request.auth.claims[") : -1].split("]["))
-        return Need("claim", ".".join(path), path)
-    return None if key.startswith(_ALWAYS_KNOWN) else Need("other", key)
-
-
-def _needs_of_variable(path: tuple[str, ...]) -> Iterator[Need]:
-    """What a variable of an expression stands on that a record may lack."""
-    match path:
-        case ("request", "headers", name):
-            if name.lower() not in _PSEUDO:
-                yield Need("header", name.lower())
-        case ("claims", *names) if names:
-            yield Need("claim", ".".join(names), tuple(names))
-        case ("token", "scopes", *_):
-            yield from (Need("claim", name, (name,)) for name in ("scope", "scp"))
-        case ("token", "audiences", *_):
-            yield Need("claim", "aud", ("aud",))
-        case ("device", name, *_):
-            yield Need("fact", name)
-        case _ if path not in _RECORDED_VARIABLES:
-            yield Need("other", ".".join(path))
-
-
-def needs_of(rules: Iterable[Rule]) -> dict[int, Need]:
+def needs_of(rules: Iterable[Rule]) -> dict[int, tuple[Need, ...]]:
     """By the identity of a clause, all that the rules read and a record may lack."""
     found = {}
     for rule in rules:
         for alternatives in rule.groups:
             for alternative in alternatives:
                 for clause in alternative:
-                    need = need_of(clause)
-                    if need is not None:
-                        found[id(clause)] = need
+                    needs = clause_needs(clause)
+                    if needs:
+                        found[id(clause)] = needs
     return found
+
+
+def clause_needs(clause: Clause) -> tuple[Need, ...]:
+    """What `clause` reads that a record may lack."""
+    if clause.expression is not None:
+        return tuple(dict.fromkeys(need for path in sorted(clause.expression.reads) for need in _read(*path)))
+    key = clause.key.removesuffix(" not")
+    if key in _STANDING:
+        return (_claim(_STANDING[key]),)
+    if key in _CONNECTION:
+        return (Need(_CONNECTION[key], "of the connection"),)
+    if key.startswith("when request.headers["):
+        return _header(key[len("when request.headers[") : -1])
+    if key.startswith("when request.auth.claims["):
+        return (_claim(*key[len("when request.auth.claims[") : -1].split("][")),)
+    return ()
+
+
+def _read(variable: str, *names: str) -> Iterator[Need]:
+    """What an expression reads by such a path."""
+    match variable, *names:
+        case "request", "headers", name:
+            yield from _header(name)
+        case "request", *rest if rest not in _IN_EVERY_RECORD:
+            yield Need("other", f"the request's {'.'.join(rest)}" if rest else "the request")
+        case "claims", *path:
+            yield _claim(*path) if path else Need("token", "its claims")
+        case "token", ("scopes" | "audiences") as name, *_:
+            yield from map(_claim, _TOKEN_CLAIMS[name])
+        case "token", *rest if rest not in (["issuer"], ["subject"]):
+            yield Need("token", ".".join(rest))
+        case "workload", *rest if not rest or rest[0] == "cert":
+            yield Need("certificate", ".".join(rest[1:]))
+        case "device", *rest:
+            yield Need("device", rest[0] if rest else "")
+
+
+def _claim(*path: str) -> Need:
+    return Need("claim", ".".join(path), path)
+
+
+def _header(name: str) -> tuple[Need, ...]:
+    name = name.lower()
+    return () if name in _PSEUDO else (Need("header", name),)
 
 
 def any_of(answers: Iterable[bool | None]) -> bool | None:
@@ -123,7 +123,7 @@ def all_of(answers: Iterable[bool | None]) -> bool | None:
     return None if unsure else True
 
 
-def holds(rule: Rule, facts: Facts, missing: dict[int, Need]) -> bool | None:
+def holds(rule: Rule, facts: Facts, missing: Container[int]) -> bool | None:
     """Whether the rule matches; None where that hangs on the clauses in `missing`."""
     return all_of(
         any_of(

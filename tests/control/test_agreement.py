@@ -59,6 +59,9 @@ WHEN = (
     "", "when: [{key: 'request.auth.claims[tenant]', values: [acme]}]",
     "when: [{key: 'request.auth.claims[roles]', not_values: [admin]}]",
     "when: [{key: 'request.headers[x-a]', values: ['1']}]", "when: [{key: 'request.headers[x-a]', not_values: ['2']}]",
+    "when: ['claims.tenant == \"acme\"', 'request.path.startsWith(\"/api\")']",
+    "when: ['has(claims.roles) && \"admin\" in claims.roles || workload.namespace == \"ops\"']",
+    "when: ['request.headers[\"x-a\"] == \"1\" || \"read\" in token.scopes']",
     "when: [{key: request.auth.audiences, values: [api]}, {key: connection.sni, values: ['*.com']}]",
 )  # fmt: skip
 REQUIRES = ("", "requires: {scopes: [read]}, ", "requires: {audiences: [api]}, ", "requires: {certificate: true}, ")

@@ -47,6 +47,7 @@ def allowed(folder: Path, rule: str, **more: str) -> list[tuple[str, str, tuple[
         ('{from: {request_principals: ["*"]}}', [("*", "user", ())]),
         ("{from: {issuers: [corp]}}", [(f"{ISSUER}/*", "user", ())]),
         (f'{{from: {{request_principals: ["{ISSUER}/alice", "https://b/b"]}}}}', [(f"{ISSUER}/alice", "user", ())]),
+        ("{when: ['claims.a == \"b\"']}", [("*", "any", ('claims.a == "b" must be true',))]),
         ("{}", [("*", "any", ())]),
         ("{to: {methods: [POST]}}", []),
         ("{to: [{methods: [POST]}, {paths: [/api/x]}]}", [("*", "any", ())]),
@@ -128,6 +129,8 @@ def test_public_routes_are_for_anyone_less_their_denies(tmp_path: Path) -> None:
     assert reach(tmp_path, public).anyone
     claims = "- {name: p, action: deny, rules: [{when: [{key: 'request.auth.claims[a]', values: [b]}]}]}"
     assert reach(tmp_path, public, policies=claims).anyone  # who sends no token has no claim
+    expression = "- {name: p, action: deny, rules: [{when: ['has(claims.a) && claims.a == \"b\"']}]}"
+    assert reach(tmp_path, public, policies=expression).anyone
     afar = "- {name: p, action: deny, rules: [{from: {not_ip_blocks: [10.0.0.0/8]}}]}"
     found = reach(tmp_path, public, policies=afar)
     assert not found.anyone

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.control.unsure import need_of
-from gateway.stages.authorize.clauses import compile_cel
 from tests.control.audit_log import Ask
 from tests.control.policy_config import config
 from tests.control.test_replay import again
@@ -68,21 +66,3 @@ async def test_a_posture_is_judged_again_by_the_recorded_facts(tmp_path: Path) -
     assert await again(before, unknown, ALICE) == {"r0": "? the fact firewall about the device is not recorded"}
     shadow = config(second, routes=ROUTES, more=DEVICES.replace("require", "mode: shadow, require"))
     assert await again(before, shadow, ALICE) == {}
-
-
-@pytest.mark.parametrize(
-    ("text", "needs"),
-    [
-        ("request.method == 'GET' && route == 'r' && client.ip == 'x' && workload.id == 'y'", None),
-        ("request.headers.host == 'x'", None),
-        ("request.headers['X-A'] == 'x'", ["the header x-a"]),
-        ("'s' in token.scopes", ["the claim scope", "the claim scp"]),
-        ("'s' in token.audiences && device.os == 1", ["the fact os", "the claim aud"]),
-        ("size(claims) == 0", ["claims"]),
-        ("workload.cert.subject == ''", ["workload.cert.subject"]),
-        ("token.expires > request.time", ["token.expires"]),
-    ],
-)
-def test_what_an_expression_needs_is_known(text: str, needs: list[str] | None) -> None:
-    need = need_of(compile_cel(text, deny=False, failed=lambda: None))
-    assert (None if need is None else [str(part) for part in need.parts]) == needs
