@@ -32,6 +32,7 @@ from gateway.server.tls import Contexts
 from gateway.snapshot import Snapshot
 from gateway.stages.accept import Accept, Covering, ListenerSettings
 from gateway.testing.ca import Authority, Files
+from gateway.testing.wait import BOUND
 
 Handler = Callable[[Exchange], Awaitable[None]]
 default_driver: DriverName = "lane"  # the fixture `driver` of conftest.py changes it
@@ -219,12 +220,12 @@ class Client:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def all(self, seconds: float = 5.0) -> bytes:
+    async def all(self, seconds: float = BOUND) -> bytes:
         """Everything until the server closes."""
         async with asyncio.timeout(seconds):  # noqa: TID251 - a test's bound
             return await self.reader.read()
 
-    async def answer(self, *, bodyless: bool = False, seconds: float = 5.0) -> "Answer":
+    async def answer(self, *, bodyless: bool = False, seconds: float = BOUND) -> "Answer":
         """One answer, by its own framing. Raises asyncio.IncompleteReadError when the server closes first."""
         async with asyncio.timeout(seconds):  # noqa: TID251 - a test's bound
             raw = await self.reader.readuntil(b"\r\n\r\n")
@@ -243,7 +244,7 @@ class Client:
                 answer.body = await self.reader.read()
             return answer
 
-    async def closed(self, seconds: float = 5.0) -> bool:
+    async def closed(self, seconds: float = BOUND) -> bool:
         """True when the server closes without another byte."""
         try:
             return await self.all(seconds) == b""

@@ -13,6 +13,8 @@ from typing import Any
 
 import httptools
 
+from gateway.testing.wait import BOUND
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -72,7 +74,7 @@ async def send(
     authority: str | None = None,
     headers: Sequence[tuple[str, str]] = (),
     body: bytes = b"",
-    seconds: float = 10.0,
+    seconds: float = BOUND,
 ) -> Answer:
     """Send one request and read its answer; `authority` (default HOST:PORT) is the Host field and the name for TLS."""
     asked = authority or f"{host}:{port}"

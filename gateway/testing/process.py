@@ -14,10 +14,10 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.testing.wait import wait_for
+from gateway.testing.wait import BOUND, wait_for
 
 _PORTS = range(12000, 32000)  # below what Linux, macOS and IANA call ephemeral
-_GRACE = 5.0  # seconds that a process has after SIGTERM
+_GRACE = 20.0  # seconds that a process has after SIGTERM
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -66,11 +66,11 @@ class Process:
         """Send a signal to the process itself (not to its children)."""
         self.popen.send_signal(number)
 
-    def wait(self, seconds: float = 10.0) -> int:
+    def wait(self, seconds: float = BOUND) -> int:
         """Its exit code. Raises subprocess.TimeoutExpired."""
         return self.popen.wait(seconds)
 
-    def wait_for(self, condition: Callable[[], object], *, seconds: float = 10.0, what: str = "the condition") -> None:
+    def wait_for(self, condition: Callable[[], object], *, seconds: float = BOUND, what: str = "the condition") -> None:
         """As `wait_for`, but a process that ends first raises RuntimeError with what it had to say."""
 
         def held() -> bool:

@@ -57,7 +57,13 @@ class Upstream:
         return len(self.bytes_in)
 
     async def start(self) -> None:
-        """Listen, on the port that it had before if it had one. Raises OSError when the port is taken."""
+        """Listen, on the port that it had before if it had one.
+
+        Raises OSError when the port is taken, RuntimeError when it listens already: a listener that is forgotten keeps
+        uvloop from ever closing its loop.
+        """
+        if self._server is not None:
+            raise RuntimeError("this upstream listens already")
         server = await asyncio.start_server(self._accept, self._host, self._port, ssl=self._tls)
         self._port = server.sockets[0].getsockname()[1]
         self._server = server

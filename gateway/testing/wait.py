@@ -8,10 +8,11 @@ import asyncio
 import time
 from collections.abc import Callable
 
+BOUND = 30.0  # seconds that anything may take before it counts as not happening: a busy machine is slow, not wrong
 _STEP = 0.01  # seconds between two looks
 
 
-def wait_for(condition: Callable[[], object], *, seconds: float = 10.0, what: str = "the condition") -> None:
+def wait_for(condition: Callable[[], object], *, seconds: float = BOUND, what: str = "the condition") -> None:
     """Block until the condition holds. Raises TimeoutError, naming `what`, after `seconds`."""
     end = time.monotonic() + seconds
     while not condition():
@@ -20,7 +21,7 @@ def wait_for(condition: Callable[[], object], *, seconds: float = 10.0, what: st
         time.sleep(_STEP)
 
 
-async def until(condition: Callable[[], object], *, seconds: float = 10.0, what: str = "the condition") -> None:
+async def until(condition: Callable[[], object], *, seconds: float = BOUND, what: str = "the condition") -> None:
     """As `wait_for`, on a running loop."""
     end = time.monotonic() + seconds
     while not condition():

@@ -65,5 +65,5 @@ def serving(folder: Path, rest: str, *arguments: str, issuer: str | None = None)
                 return issuer is None or fetched in client.get(f"http://127.0.0.1:{admin}/metrics").text
             return False
 
-        process.wait_for(ready, seconds=20, what="the gateway to be ready")
+        process.wait_for(ready, what="the gateway to be ready")
         yield Served(process, folder, edge, admin)

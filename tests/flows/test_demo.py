@@ -23,7 +23,7 @@ DEMO = [sys.executable, "-m", "gateway", "demo"]
 def demo(temporary: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "TMPDIR": str(temporary)}
     return subprocess.run(
-        [*DEMO, *arguments], cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=50
+        [*DEMO, *arguments], cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=110
     )
 
 
@@ -45,7 +45,7 @@ def started(tmp_path: Path) -> Generator[Process]:
     temporary = tmp_path / "t"
     temporary.mkdir()
     with running(DEMO, tmp_path / "log", env={"TMPDIR": str(temporary)}, cwd=REPOSITORY) as process:
-        process.wait_for(lambda: "Ctrl-C ends the demo" in process.output, seconds=30, what="the demo to be up")
+        process.wait_for(lambda: "Ctrl-C ends the demo" in process.output, what="the demo to be up")
         yield process
 
 

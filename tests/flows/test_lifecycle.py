@@ -63,7 +63,7 @@ class Site:
     @contextlib.contextmanager
     def ready(self, *arguments: str) -> Generator[Process]:
         with self.serve(*arguments) as process:
-            process.wait_for(self.is_ready, seconds=20, what="/readyz")
+            process.wait_for(self.is_ready, what="/readyz")
             yield process
 
     def admin_get(self, path: str) -> str:

@@ -83,7 +83,7 @@ def issuer(modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator
         def url() -> str:
             return next((line for line in process.output.splitlines() if line.startswith("http://")), "")
 
-        process.wait_for(url, seconds=20, what="the provider to listen")
+        process.wait_for(url, what="the provider to listen")
         yield url()
 
 

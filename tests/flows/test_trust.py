@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.testing.ca import Authority, Issued
-from gateway.testing.wait import until
+from gateway.testing.wait import BOUND, until
 from tests.flows.gateway_process import serving
 from tests.flows.trust_scene import OWN, ROUTES, WEB, Scene, asked, scene
 from tests.serving import Client
@@ -136,7 +136,7 @@ async def _refused(client: Client, began: float) -> float:
             assert answer.reason == "certificate_untrusted"  # on the wire; the record says revoked
             return waited
         assert answer.status == 200
-        assert waited < 5
+        assert waited < BOUND
         await asyncio.sleep(0.005)
 
 
@@ -183,7 +183,7 @@ async def test_K7_a_provider_that_is_down_costs_its_own_routes_503_and_nobody_el
         began = time.monotonic()
         while (answer := await held.ask("/api/x", good)).status != 200:
             assert (answer.status, answer.reason) == (503, "keys_unavailable")
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < BOUND
             await asyncio.sleep(0.02)
         print(f"\nprovider back to served: {time.monotonic() - began:.2f} s")
 

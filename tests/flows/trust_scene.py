@@ -14,6 +14,7 @@ from gateway.testing.ca import Authority, Issued
 from gateway.testing.pki import Folder
 from gateway.testing.tls import client_context, server_context
 from gateway.testing.upstream import Upstream
+from gateway.testing.wait import BOUND
 from tests.control.feeds.provider import Provider, provider
 from tests.flows.gateway_process import Served, prepared, serving
 from tests.serving import Answer, Client, connected, get
@@ -73,7 +74,7 @@ class Scene:
 
     async def comes(self, value: float, metric: str, /, **labels: str) -> None:
         """Wait until a metric stands at `value` or more."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + BOUND
         while await self.metric(metric, **labels) < value:
             assert time.monotonic() < end, (metric, labels, value, self.gateway.process.output)
             await asyncio.sleep(0.02)
@@ -93,7 +94,7 @@ class Scene:
 
 async def asked(client: Client, path: str, *fields: str) -> Answer:
     await client.send(get(path, *fields, host="localhost"))
-    return await client.answer(seconds=20)
+    return await client.answer()
 
 
 @contextlib.asynccontextmanager

@@ -310,7 +310,7 @@ async def test_a_key_that_is_gone_stops_its_tokens_within_a_refresh_remembered_o
         before = feed.current
         held.issuer.rotate(keep=False)
         held.publish()
-        await until(lambda: feed.current is not before, seconds=1, what="the refresh")
+        await until(lambda: feed.current is not before, what="the refresh")
         assert await reason(judged, remembered) is Reason.TOKEN_KEY_UNKNOWN
         assert await reason(judged, unseen) is Reason.TOKEN_KEY_UNKNOWN
 
@@ -352,7 +352,7 @@ async def test_what_one_worker_fetched_the_others_take_up_without_being_asked(tm
             held.issuer.rotate()
             held.publish()
             assert await one.refetch()
-            await until(lambda: other.current is not before, seconds=3, what="the other worker's keys")
+            await until(lambda: other.current is not before, what="the other worker's keys")
             assert held.asked["/jwks"] == 2
             assert other.age() == pytest.approx(one.age(), abs=0.5)
 

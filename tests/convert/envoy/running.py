@@ -36,5 +36,5 @@ def envoy(bootstrap: Path, port: int) -> Generator[Process]:
     """An Envoy that listens on `port`."""
     command = [binary(), "-c", str(bootstrap), "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error"]
     with running(command, bootstrap.with_suffix(".log")) as process:
-        process.wait_for(lambda: listening(port), seconds=30, what="Envoy listening")
+        process.wait_for(lambda: listening(port), what="Envoy listening")
         yield process

@@ -1,11 +1,11 @@
 """CORS, rewriting and redirects of the export, as a real Envoy answers them."""
 
-import asyncio
 import ssl
 from pathlib import Path
 
 from gateway.testing.client import send
 from gateway.testing.process import free_port
+from gateway.testing.upstream import Call, Upstream
 from tests.convert.envoy.running import envoy, exported, write
 
 FILE = """\
@@ -31,37 +31,32 @@ routes:
 """
 
 
-async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _echo(call: Call) -> None:
     """Answers with the head that it read."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(head) + head)
-    await writer.drain()
-    writer.close()
+    call.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(call.head) + call.head)
 
 
 async def test_a_real_envoy_answers_as_the_file_says(folder: Path) -> None:
     port = free_port()
     path = folder / "answers.yaml"
-    backend = await asyncio.start_server(_echo, "127.0.0.1", 0)
-    behind = backend.sockets[0].getsockname()[1]
-    path.write_text(FILE.replace("PORT2", str(behind)).replace("PORT", str(port)), encoding="utf-8")
     context = ssl.create_default_context(cafile=str(folder / "certs" / "cluster-ca.pem"))
     context.check_hostname = False
-    found = exported(path)
-    assert found.not_carried == ()
-    with envoy(write(found, folder / "answers.json"), port):
-        for origin, status in (("https://app.example.com", 200), ("https://evil.example", 403)):
-            fields = [("Origin", origin), ("Access-Control-Request-Method", "GET")]
-            answer = await send(port, "OPTIONS", "/pages/1", tls=context, headers=fields)
-            assert answer.status == status
-            assert (answer.header("access-control-allow-origin") == origin) is (status == 200)
-        fields = [("Origin", "https://app.example.com"), ("Access-Control-Request-Method", "DELETE")]
-        assert (await send(port, "OPTIONS", "/pages/1", tls=context, headers=fields)).status == 404
-        moved = await send(port, "GET", "/old", tls=context)
-        assert (moved.status, moved.header("location")) == (301, "https://new.example/x?y=1")
-        fields = [(name, "mine") for name in ("x-set", "x-user", "x-secret", "authorization", "x-original-url")]
-        told = (await send(port, "GET", "/api/a/b?q=1", tls=context, headers=fields)).text.lower().split("\r\n")
-    backend.close()
+    async with Upstream(_echo) as backend:
+        path.write_text(FILE.replace("PORT2", str(backend.port)).replace("PORT", str(port)), encoding="utf-8")
+        found = exported(path)
+        assert found.not_carried == ()
+        with envoy(write(found, folder / "answers.json"), port):
+            for origin, status in (("https://app.example.com", 200), ("https://evil.example", 403)):
+                fields = [("Origin", origin), ("Access-Control-Request-Method", "GET")]
+                answer = await send(port, "OPTIONS", "/pages/1", tls=context, headers=fields)
+                assert answer.status == status
+                assert (answer.header("access-control-allow-origin") == origin) is (status == 200)
+            fields = [("Origin", "https://app.example.com"), ("Access-Control-Request-Method", "DELETE")]
+            assert (await send(port, "OPTIONS", "/pages/1", tls=context, headers=fields)).status == 404
+            moved = await send(port, "GET", "/old", tls=context)
+            assert (moved.status, moved.header("location")) == (301, "https://new.example/x?y=1")
+            fields = [(name, "mine") for name in ("x-set", "x-user", "x-secret", "authorization", "x-original-url")]
+            told = (await send(port, "GET", "/api/a/b?q=1", tls=context, headers=fields)).text.lower().split("\r\n")
     assert told[0] == "get /inner/a/b?q=1 http/1.1"
     assert "host: inner.example" in told
     watched = ("x-set", "x-user", "x-secret", "authorization", "x-original-url")

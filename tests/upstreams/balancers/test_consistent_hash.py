@@ -1,7 +1,7 @@
 """Consistent hash: sticky, by weight, and a change moves no more than it must."""
 
 from collections import Counter
-from time import perf_counter
+from time import process_time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +57,6 @@ def test_every_key_has_an_owner(key: int) -> None:
 
 
 def test_the_work_of_a_ring_is_bounded_however_heavy_its_endpoints() -> None:
-    began = perf_counter()
+    began = process_time()
     ConsistentHash(named(100, weight=1000), range(99))
-    assert perf_counter() - began < 1.0
+    assert process_time() - began < 1.0
