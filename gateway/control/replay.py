@@ -157,6 +157,8 @@ class Replay:
     ) -> Answer:
         if route.refusal is not None:
             return _refused(Refused(route.refusal), None)
+        if route.index < 0:
+            return Answer(Effect.ALLOW.value, None, route.name, None, None)
         settled = self._settled(route, listener, recorded)
         if settled is not None:
             return settled
@@ -249,6 +251,10 @@ class _Unsure:
     def preflight(self, ctx: RequestContext, route: Route) -> Permit:
         """The same for a preflight."""
         return self._authorize.preflight(ctx, route)
+
+    def own(self, ctx: RequestContext, route: Route) -> Permit:
+        """The same at an address of the gateway's own."""
+        return self._authorize.own(ctx, route)
 
     def _missing_scopes(self, route: Route, principal: Principal, listener: Listener) -> list[Need]:
         """The claims of scopes that are asked for and not known, unless those that are known suffice."""

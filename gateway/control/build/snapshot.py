@@ -11,6 +11,7 @@ from gateway.control.build.answer import build_answer
 from gateway.control.build.authenticate import CredentialSources, build_authenticate
 from gateway.control.build.authorize import build_authorize
 from gateway.control.build.forward import build_forward
+from gateway.control.build.own import own_ways
 from gateway.control.build.posture import PostureSources, serving_posture
 from gateway.control.build.ratelimit import LimitStore, build_ratelimit
 from gateway.control.build.record import AuditKeys, build_record
@@ -42,5 +43,5 @@ def build_snapshot(
         authorize=build_authorize(config, metrics),
         record=build_record(config, keys, audit, metrics),
         answer=build_answer(config),
-        forward=build_forward(config, clusters),
+        forward=build_forward(config, clusters, own_ways(config)),
     )
