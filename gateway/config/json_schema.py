@@ -13,12 +13,13 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from gateway.config.schema import Balance, Config, Endpoint, Jwks, Node, Percent, WeightedUpstream
+from gateway.config.schema import Asserted, Balance, Config, Endpoint, Jwks, Node, Percent, WeightedUpstream
 from gateway.config.schema.scalars import is_size
 from gateway.config.schema.units import in_bytes, in_words
 
 _VARIABLE = {"type": "string", "pattern": r"^\$\{[A-Za-z_]"}
-_SHORT = {  # what a text may stand for
+_SHORT = {  # what a scalar may stand for
+    Asserted.__name__: "whether it is given at all",
     Balance.__name__: "the policy",
     Endpoint.__name__: "its URL",
     Jwks.__name__: "a file",
@@ -41,7 +42,8 @@ def json_schema() -> Mapping[str, object]:
         if shape is not None:
             _describe(model, shape)
     for name, what in _SHORT.items():
-        definitions[name] = {"anyOf": [{"type": "string", "description": what}, definitions[name]]}
+        kind = "boolean" if name == Asserted.__name__ else "string"
+        definitions[name] = {"anyOf": [{"type": kind, "description": what}, definitions[name]]}
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "routes.yaml of the gateway"}
     return {**head, **{key: value for key, value in schema.items() if key != "title"}, "$defs": definitions}
 

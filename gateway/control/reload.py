@@ -96,6 +96,8 @@ class Reloader:
                 return errors, config
             parts = runtime.prepare(config)
             parts.posture.reload()
+            if parts.assertion is not None:
+                parts.assertion.reload()
             parts.sources.reload()  # files under an unchanged config, before contexts are made of what they hold
             contexts = await asyncio.to_thread(build_contexts, config, parts.sources.trust.current)
             self._rotation.check(config)

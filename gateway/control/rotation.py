@@ -17,7 +17,7 @@ from gateway.control.build.listeners import certificate_files, check_dates, clie
 from gateway.control.build.upstreams import trust_files, upstream_tls
 from gateway.control.feeds.feed import Watched
 from gateway.control.feeds.watch import Bell
-from gateway.control.health import BUNDLE, CRL, IDENTITY, LISTENER, UPSTREAM
+from gateway.control.health import ASSERTION, BUNDLE, CRL, IDENTITY, LISTENER, UPSTREAM
 from gateway.control.runtime import Runtime
 from gateway.kernel.x509.keypair import check_key_pair
 from gateway.kernel.x509.trust import parse_certificates
@@ -48,7 +48,8 @@ class Rotation:
         self._trust = self._runtime.parts.sources.trust.generation
         authorities = {(role, name) for name in config.trust_domains for role in (BUNDLE, CRL)}
         authorities |= {(role, name) for name in config.client_authorities for role in (BUNDLE, CRL)}
-        self._runtime.health.forget(files.keys() | authorities)
+        others = {(ASSERTION, ASSERTION)} if config.assertion is not None else set()
+        self._runtime.health.forget(files.keys() | authorities | others)
         with contextlib.suppress(OSError, ValueError):  # it could be read when it was put to work
             self._identity_ends = _identity_ends(config)
         self._tell()

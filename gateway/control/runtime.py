@@ -17,6 +17,7 @@ from gateway.control.build.ratelimit import LimitStore
 from gateway.control.build.record import AuditKeys, log_settings, open_audit_log, read_audit_keys
 from gateway.control.build.snapshot import build_snapshot
 from gateway.control.build.upstreams import Upstreams, build_upstreams
+from gateway.control.feeds.assertion import AssertionKeys, AssertionSettings
 from gateway.control.feeds.feed import FeedError
 from gateway.control.feeds.watch import FileWatch
 from gateway.control.health import FileHealth
@@ -44,6 +45,7 @@ class Parts:
     posture: PostureSources
     upstreams: Upstreams
     audit: AuditLog
+    assertion: AssertionKeys | None = None
 
 
 class Runtime:
@@ -84,10 +86,13 @@ class Runtime:
             store = store or LimitStore.of(config, self.metrics)
             upstreams = build_upstreams(config, before.upstreams if before is not None else None, self.metrics)
             audit = self._audit(config, keys)
-            snapshot = build_snapshot(config, self.metrics, store, sources, posture, upstreams.clusters, audit, keys)
+            assertion = self._assertion(config)
+            snapshot = build_snapshot(
+                config, self.metrics, store, sources, posture, upstreams.clusters, audit, keys, assertion
+            )
         except (FeedError, AuditError, OSError, ssl.SSLError, ValueError) as error:
             raise Unusable(f"{config.path}: {error}") from error
-        return Parts(config, snapshot, store, sources, posture, upstreams, audit)
+        return Parts(config, snapshot, store, sources, posture, upstreams, audit, assertion)
 
     async def adopt(self, parts: Parts) -> None:
         """Put `parts` to work. Requests that began under the old ones keep them to their end."""
@@ -97,6 +102,8 @@ class Runtime:
         if before is None or parts.store is not before.store:
             await parts.store.start()
         parts.posture.start()
+        if parts.assertion is not None:
+            parts.assertion.start()
         parts.sources.start()
         await parts.sources.settle(_SETTLE_SECONDS)
         self._parts = parts
@@ -121,6 +128,8 @@ class Runtime:
         await self._parts.sources.close()
         await self.watch.close()
         await self._parts.posture.close()
+        if self._parts.assertion is not None:
+            await self._parts.assertion.close()
         await self._parts.store.close()
         await self._parts.audit.close()
 
@@ -128,6 +137,8 @@ class Runtime:
         before.upstreams.close(keep=now.upstreams)
         await before.sources.close(keep=now.sources)
         await before.posture.close(keep=now.posture)
+        if before.assertion is not None and before.assertion is not now.assertion:
+            await before.assertion.close()
         if before.store is not now.store:
             await before.store.close()
 
@@ -138,6 +149,16 @@ class Runtime:
         if at_work.settings != log_settings(config.audit, keys, self._worker):
             raise AuditError("audit: where and how the log is kept changes only with a restart")
         return at_work
+
+    def _assertion(self, config: Config) -> AssertionKeys | None:
+        """The keys of `config`: those at work where they are the same. Raises FeedError."""
+        if config.assertion is None:
+            return None
+        settings = AssertionSettings(config.assertion.key, config.assertion.previous)
+        at_work = self._parts.assertion if self._parts is not None else None
+        if at_work is not None and at_work.settings == settings:
+            return at_work
+        return AssertionKeys(settings, at_work, health=self.health, watch=self.watch, clock=self._clock)
 
     def _refreshed(self, issuer: str, good: bool) -> None:
         self.metrics.jwks_refresh.labels(issuer, "success" if good else "failure").inc()

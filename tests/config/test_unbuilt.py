@@ -14,7 +14,6 @@ CONTRACT = Path(__file__).parent.parent.parent / "examples" / "contract.yaml"
 REFUSED = [
     "105:7 acr",
     "106:7 max_auth_age",
-    "129:1 assertion",
     "130:133 sinks",
     "131:1 telemetry",
 ]
@@ -32,7 +31,7 @@ def test_of_the_whole_contract_exactly_this_is_refused(folder: Path) -> None:
 
 def test_without_them_the_contract_is_valid(folder: Path) -> None:
     text = CONTRACT.read_text(encoding="utf-8")
-    text = re.sub(r"(?m)^(assertion|telemetry):.*\n(  .*\n)*\n?", "", text)
+    text = re.sub(r"(?m)^telemetry:.*\n(  .*\n)*\n?", "", text)
     text = re.sub(r"(?m)^      (acr|max_auth_age): .*\n", "", text)
     text = text.replace(", sinks: [stdout]", "")
     errors, warnings = judged(folder, text)
@@ -79,11 +78,6 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
             "12:5 websocket",
             id="websocket",
         ),
-        pytest.param(
-            ("    upstream: inventory\n", "    upstream: inventory\n    forward: {assertion: {claims: [a]}}\n"),
-            "12:26 forward.assertion: {claims}",
-            id="assertion-claims",
-        ),
     ],
 )
 def test_other_keys_and_values_of_the_contract_are_refused(folder: Path, extra: tuple[str, str], refusal: str) -> None:
@@ -96,9 +90,6 @@ def test_other_keys_and_values_of_the_contract_are_refused(folder: Path, extra: 
         pytest.param(("upstreams:", "rate_limits: {a: {rate: 1/second, mode: enforce}}\nupstreams:"), id="limit"),
         pytest.param(("upstreams:", "audit: {sinks: []}\nupstreams:"), id="empty"),
         pytest.param(("    upstream: inventory\n", "    upstream: inventory\n    websocket: false\n"), id="websocket"),
-        pytest.param(
-            ("    upstream: inventory\n", "    upstream: inventory\n    forward: {assertion: true}\n"), id="assertion"
-        ),
     ],
 )
 def test_set_to_their_defaults_they_may_stand(folder: Path, extra: tuple[str, str]) -> None:

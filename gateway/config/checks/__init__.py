@@ -7,6 +7,7 @@ A check never judges what was taken out for an error of its own.
 from collections.abc import Callable
 
 from gateway.config.checks import (
+    assertion,
     coverage,
     files,
     issuers,
@@ -31,6 +32,7 @@ _CHECKS: tuple[Callable[[Config, Report], None], ...] = (
     routes.check,
     rules.check,
     posture.check,
+    assertion.check,
     coverage.check,
     safety.check,
 )

@@ -13,6 +13,7 @@ from gateway.config.schema.limits import RateLimit
 from gateway.config.schema.listeners import Admin, CertificateFiles, Listener, ListenerLimits, ListenerTls, PathRules
 from gateway.config.schema.posture import Posture, PostureSource
 from gateway.config.schema.routes import (
+    Asserted,
     Cors,
     Forward,
     HeaderEdit,
@@ -27,7 +28,7 @@ from gateway.config.schema.routes import (
 )
 from gateway.config.schema.rules import Condition, Operation, Policy, Rule, Source
 from gateway.config.schema.scalars import UNLIMITED
-from gateway.config.schema.trust import ClientAuthority, Identity, TrustDomain
+from gateway.config.schema.trust import Assertion, ClientAuthority, Identity, TrustDomain
 from gateway.config.schema.units import Address, Percent, Rate
 from gateway.config.schema.upstreams import (
     Balance,
@@ -49,6 +50,8 @@ __all__ = [
     "UNLIMITED",
     "Address",
     "Admin",
+    "Asserted",
+    "Assertion",
     "Audit",
     "Balance",
     "Binding",

@@ -20,7 +20,7 @@ from gateway.config.schema.posture import Posture
 from gateway.config.schema.routes import Route
 from gateway.config.schema.rules import Policy
 from gateway.config.schema.scalars import FilePath, Integer, Name, Secret, Some
-from gateway.config.schema.trust import ClientAuthority, Identity, TrustDomain
+from gateway.config.schema.trust import Assertion, ClientAuthority, Identity, TrustDomain
 from gateway.config.schema.upstreams import Upstream
 
 
@@ -58,6 +58,7 @@ class Config(Node):
     upstreams: dict[Name, Upstream] = Field(default_factory=dict)
     policies: tuple[Policy, ...] = ()
     routes: Some[Route]
+    assertion: Assertion | None = None
     audit: Audit = Field(default_factory=_always, validate_default=True)
 
     path: Annotated[SkipValidation[Path], SkipJsonSchema()] = Field(

@@ -15,6 +15,17 @@ class Identity(Node):
     key: FilePath
 
 
+class Assertion(Node):
+    """How the gateway signs what it tells backends about the caller (X-Gateway-Assertion)."""
+
+    key: FilePath | None = None
+    """PEM file of a P-256 private key; without one a key is made at the start."""
+    issuer: NonEmpty | None = None
+    """The `iss` claim; default: the gateway's SPIFFE id."""
+    previous: tuple[FilePath, ...] = ()
+    """PEM files of other keys that are published too: those before, or the next one."""
+
+
 class TrustDomain(Named):
     """One SPIFFE trust domain; its name is the domain's."""
 

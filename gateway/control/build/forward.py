@@ -11,6 +11,7 @@ from gateway.config.schema import Config, Forward, HeaderEdit, Route
 from gateway.control.build.accept import via_pseudonym
 from gateway.control.build.upstreams import own_spiffe_id
 from gateway.model.request import RawHeaders
+from gateway.stages.forward.assertion import Assertion, Assertions, KeySource
 from gateway.stages.forward.claims import FieldValue, compile_value, literal_or_claim
 from gateway.stages.forward.fields import AnswerFields, RequestFields, judge_set
 from gateway.stages.forward.head import RequestHead
@@ -29,13 +30,19 @@ _COPY = 15.0  # seconds that a mirrored request may take
 
 
 def build_forward(
-    config: Config, clusters: Mapping[str, Cluster], own: Mapping[str, Way] | None = None
+    config: Config,
+    clusters: Mapping[str, Cluster],
+    own: Mapping[str, Way] | None = None,
+    keys: KeySource | None = None,
 ) -> ForwardStage:
     """The forward stage of `config`; `clusters` by the upstream's name. Raises ValueError with the route's place.
 
-    `own`: who answers at the gateway's own addresses, by path.
+    `own`: who answers at the gateway's own addresses, by path. `keys`: of assertions, where the config has them.
     """
-    shared = _Shared(_reserved(config), via_pseudonym(config), own_spiffe_id(config))
+    own_id = own_spiffe_id(config)
+    issuer = config.assertion.issuer if config.assertion is not None else None
+    assertions = Assertions(keys, lambda: issuer or own_id) if keys is not None else None
+    shared = _Shared(_reserved(config), via_pseudonym(config), own_id, assertions)
     return ForwardStage([_way(config, route, clusters, shared) for route in config.routes], own)
 
 
@@ -46,6 +53,7 @@ class _Shared:
     reserved: frozenset[bytes]  # what some route sets
     via: str
     own_id: str | None
+    assertions: Assertions | None
 
 
 def _way(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: _Shared) -> Way:
@@ -70,14 +78,18 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
         remove=_names(route.request_headers.remove),
     )
     rewrite = route.rewrite
-    head = RequestHead(
-        fields,
-        via=shared.via,
-        own_id=shared.own_id,
-        rewrite=Rewrite(prefix=rewrite.prefix, path=rewrite.path, host=rewrite.host) if rewrite is not None else None,
-        constant=constant,
-        claims=claims,
-    )
+
+    def head(upstream: str) -> RequestHead:
+        return RequestHead(
+            fields,
+            via=shared.via,
+            own_id=shared.own_id,
+            rewrite=Rewrite(prefix=rewrite.prefix, path=rewrite.path, host=rewrite.host) if rewrite else None,
+            constant=constant,
+            claims=claims,
+            assertion=_assertion(route, upstream, shared),
+        )
+
     answer = AnswerFields(_names(route.response_headers.remove), _pairs(route.response_headers.set))
     limits = {
         name: route.max_body if route.max_body is not None else listener.limits.body
@@ -87,16 +99,23 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
     def to(name: str) -> Proxy:
         cluster = clusters[name]
         kind = ResilientProxy if cluster.guarded else Proxy
-        return kind(cluster, head, answer, timeout=route.timeout, max_body=limits)
+        return kind(cluster, head(name), answer, timeout=route.timeout, max_body=limits)
 
     parts = [(to(part.upstream), part.weight) for part in route.upstream]
     way: Way = parts[0][0] if len(parts) == 1 else Split(parts, _common_key([part.cluster for part, _ in parts]))
     if route.mirror is None:
         return way
-    shadow = Proxy(
-        clusters[route.mirror.upstream], head, answer, timeout=min(route.timeout or _COPY, _COPY), max_body=limits
-    )
+    copies, within = route.mirror.upstream, min(route.timeout or _COPY, _COPY)
+    shadow = Proxy(clusters[copies], head(copies), answer, timeout=within, max_body=limits)
     return Mirror(way, shadow, route.mirror.percent.value)
+
+
+def _assertion(route: Route, upstream: str, shared: _Shared) -> Assertion | None:
+    """What tells the backend who calls; on a public route it could be nobody, so nothing is told."""
+    asked = route.forward.assertion
+    if shared.assertions is None or route.public or not asked.enabled:
+        return None
+    return Assertion(shared.assertions, upstream, asked.claims)
 
 
 def _common_key(clusters: Sequence[Cluster]) -> HashKey | None:

@@ -16,6 +16,7 @@ from gateway.control.build.posture import PostureSources, serving_posture
 from gateway.control.build.ratelimit import LimitStore, build_ratelimit
 from gateway.control.build.record import AuditKeys, build_record
 from gateway.control.build.route import build_routes
+from gateway.control.feeds.assertion import AssertionKeys
 from gateway.kernel.cells import Metrics
 from gateway.snapshot import Snapshot
 from gateway.stages.record import AuditLog
@@ -31,6 +32,7 @@ def build_snapshot(
     clusters: Mapping[str, Cluster],
     audit: AuditLog,
     keys: AuditKeys,
+    assertion: AssertionKeys | None = None,
 ) -> Snapshot:
     """The snapshot of `config` over what outlives it. Raises OSError or ValueError for a file that cannot be used."""
     return Snapshot(
@@ -43,5 +45,5 @@ def build_snapshot(
         authorize=build_authorize(config, metrics),
         record=build_record(config, keys, audit, metrics),
         answer=build_answer(config),
-        forward=build_forward(config, clusters, own_ways(config)),
+        forward=build_forward(config, clusters, own_ways(config, assertion), assertion),
     )

@@ -9,13 +9,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from gateway.config.schema import CircuitBreaker, Config, HealthCheck, OutlierDetection, Retries, Upstream
 from gateway.kernel.cells import Counter, Metrics
-from gateway.kernel.x509.fault import CertificateFault
-from gateway.kernel.x509.leaf import read_leaf, spiffe_id
+from gateway.kernel.x509.leaf import pem_spiffe_id
 from gateway.kernel.x509.spiffe import parse_trust_domain
 from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.endpoint import RESULTS
@@ -109,11 +105,7 @@ def own_spiffe_id(config: Config) -> str | None:
     """What the gateway calls itself in X-Forwarded-Client-Cert (`By`); None without an identity that is an SVID."""
     if config.identity is None:
         return None
-    try:
-        leaf = x509.load_pem_x509_certificate(config.identity.certificate.read_bytes())
-        found = spiffe_id(read_leaf(leaf.public_bytes(Encoding.DER)))
-    except CertificateFault:
-        return None
+    found = pem_spiffe_id(config.identity.certificate.read_bytes())
     return found.id if found is not None else None
 
 
