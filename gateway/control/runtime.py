@@ -20,6 +20,8 @@ from gateway.control.build.upstreams import Upstreams, build_upstreams
 from gateway.control.feeds.feed import FeedError
 from gateway.control.feeds.watch import FileWatch
 from gateway.control.health import FileHealth
+from gateway.control.streams import OpenStreams
+from gateway.control.uncounted import judged_before
 from gateway.kernel.cells import Metrics
 from gateway.snapshot import AcceptStage, Snapshot
 from gateway.stages.record import AuditError, AuditLog
@@ -58,6 +60,9 @@ class Runtime:
         self._worker = worker
         self._clock = clock
         self._parts: Parts | None = None
+        self.streams = OpenStreams(
+            lambda proved: judged_before(self.parts.snapshot, proved), lambda: _facts(self.parts), clock=clock
+        )
 
     @property
     def parts(self) -> Parts:
@@ -107,6 +112,7 @@ class Runtime:
         parts.upstreams.swap_in(self.metrics)
         if before is not None:
             await self._let_go(before, parts)
+            self.streams.rejudge("another config is at work")
 
     def replace_stages(self, accept: AcceptStage) -> None:
         """Put a stage in the place of one that hangs on a file besides the config. Requests under way keep theirs."""
@@ -117,6 +123,7 @@ class Runtime:
         """The clean end, after the last request."""
         if self._parts is None:
             return
+        self.streams.close()
         self._parts.upstreams.abort()
         await self._parts.sources.close()
         await self.watch.close()
@@ -141,3 +148,8 @@ class Runtime:
 
     def _refreshed(self, issuer: str, good: bool) -> None:
         self.metrics.jwks_refresh.labels(issuer, "success" if good else "failure").inc()
+
+
+def _facts(parts: Parts) -> list[object]:
+    """What verdicts hang on besides the config, and what is replaced when it changes."""
+    return [parts.snapshot, parts.sources.trust.current, *(file.devices for file in parts.posture.files.values())]

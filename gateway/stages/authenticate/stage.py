@@ -5,6 +5,7 @@ Invariant: nothing but a trusted certificate binds a token, and nothing of a tok
 """
 
 from collections.abc import Callable, Sequence
+from copy import copy
 
 from gateway.model.noun import noun
 from gateway.model.principal import Principal, Workload
@@ -15,7 +16,7 @@ from gateway.model.route import Route
 from gateway.model.shadow import Shadow
 from gateway.stages.authenticate.bindings import dpop
 from gateway.stages.authenticate.bindings.dpop import Proofs
-from gateway.stages.authenticate.counters import Counters
+from gateway.stages.authenticate.counters import UNCOUNTED, Counters
 from gateway.stages.authenticate.credentials import Sent, read_authorization
 from gateway.stages.authenticate.evidence import CertificateJudge, Possession, Shadowed, TokenVerifier, VerifiedToken
 from gateway.stages.authenticate.issuer import TrustedIssuer
@@ -86,6 +87,16 @@ class Authenticate:
             found = await self._would_refuse(ctx, asked, sent, token, workload)
             return self._unsent(ctx, asked, workload, method, token.issuer, found)
         return await self._with_token(ctx, asked, sent, token, method)
+
+    def again(self, proved: float) -> "Authenticate":
+        """The stage for a request that was let in at `proved` (seconds since the epoch) and is judged once more.
+
+        A proof of possession holds as of then and is not used up; nothing is counted.
+        """
+        stage = copy(self)
+        stage._proofs = self._proofs.as_of(proved)  # noqa: SLF001 - its own kind
+        stage._counters = UNCOUNTED  # noqa: SLF001
+        return stage
 
     async def _with_token(
         self, ctx: RequestContext, asked: RouteCredentials, sent: Sent, token: VerifiedToken, method: str
