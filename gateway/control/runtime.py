@@ -14,10 +14,12 @@ from gateway.config.schema import Config
 from gateway.control.build.authenticate import CredentialSources, credential_sources
 from gateway.control.build.posture import PostureSources, posture_sources
 from gateway.control.build.ratelimit import LimitStore
+from gateway.control.build.receivers import revocation_feed
 from gateway.control.build.record import AuditKeys, log_settings, open_audit_log, read_audit_keys
 from gateway.control.build.snapshot import build_snapshot
 from gateway.control.build.upstreams import Upstreams, build_upstreams
 from gateway.control.feeds.feed import FeedError
+from gateway.control.feeds.revocations import RevocationFeed
 from gateway.control.feeds.watch import FileWatch
 from gateway.control.health import FileHealth
 from gateway.control.streams import OpenStreams
@@ -46,6 +48,7 @@ class Parts:
     posture: PostureSources
     upstreams: Upstreams
     audit: AuditLog
+    revocations: RevocationFeed | None  # None where no issuer ends tokens
 
 
 class Runtime:
@@ -89,10 +92,19 @@ class Runtime:
             store = store or LimitStore.of(config, self.metrics)
             upstreams = build_upstreams(config, before.upstreams if before is not None else None, self.metrics)
             audit = self._audit(config, keys)
-            snapshot = build_snapshot(config, self.metrics, store, sources, posture, upstreams.clusters, audit, keys)
+            revocations = revocation_feed(
+                config,
+                before.revocations if before is not None else None,
+                store.redis,
+                clock=self._clock,
+                on_change=lambda: self.streams.rejudge("tokens were revoked"),
+            )
+            snapshot = build_snapshot(
+                config, self.metrics, store, sources, posture, upstreams.clusters, audit, keys, revocations
+            )
         except (FeedError, AuditError, OSError, ssl.SSLError, ValueError) as error:
             raise Unusable(f"{config.path}: {error}") from error
-        return Parts(config, snapshot, store, sources, posture, upstreams, audit)
+        return Parts(config, snapshot, store, sources, posture, upstreams, audit, revocations)
 
     async def adopt(self, parts: Parts) -> None:
         """Put `parts` to work. Requests that began under the old ones keep them to their end."""
@@ -103,6 +115,9 @@ class Runtime:
             await parts.store.start()
         parts.posture.start()
         parts.sources.start()
+        if parts.revocations is not None:
+            parts.revocations.start()
+            await parts.revocations.tried()
         await parts.sources.settle(_SETTLE_SECONDS)
         self._parts = parts
         parts.sources.observe(self.metrics.jwks_age)
@@ -126,6 +141,8 @@ class Runtime:
         self.streams.close()
         self._parts.upstreams.abort()
         await self._parts.sources.close()
+        if self._parts.revocations is not None:
+            await self._parts.revocations.close()
         await self.watch.close()
         await self._parts.posture.close()
         await self._parts.store.close()
@@ -135,6 +152,8 @@ class Runtime:
         before.upstreams.close(keep=now.upstreams)
         await before.sources.close(keep=now.sources)
         await before.posture.close(keep=now.posture)
+        if before.revocations is not None and before.revocations is not now.revocations:
+            await before.revocations.close()
         if before.store is not now.store:
             await before.store.close()
 

@@ -7,6 +7,7 @@ Invariant: the two tables below name the same paths (a test holds them to it); n
 from collections.abc import Mapping
 
 from gateway.config.schema import Config
+from gateway.control.build.receivers import receiver_paths
 from gateway.stages.forward.stage import Way
 from gateway.stages.route import OwnPaths
 
@@ -19,10 +20,10 @@ def own_paths(config: Config) -> OwnPaths:
     return OwnPaths(_methods(config), served, frozenset(config.listeners) - served)
 
 
-def own_ways(config: Config) -> Mapping[str, Way]:
-    """Who answers at each path of `own_paths`."""
-    return {}
+def own_ways(config: Config, receivers: Mapping[str, Way] | None = None) -> Mapping[str, Way]:
+    """Who answers at each path of `own_paths`; `receivers`: of logouts and events."""
+    return {**(receivers or {})}
 
 
 def _methods(config: Config) -> dict[str, frozenset[str]]:
-    return {}
+    return dict.fromkeys(receiver_paths(config), frozenset({"POST"}))

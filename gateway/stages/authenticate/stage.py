@@ -20,6 +20,7 @@ from gateway.stages.authenticate.counters import UNCOUNTED, Counters
 from gateway.stages.authenticate.credentials import Sent, read_authorization
 from gateway.stages.authenticate.evidence import CertificateJudge, Possession, Shadowed, TokenVerifier, VerifiedToken
 from gateway.stages.authenticate.issuer import TrustedIssuer
+from gateway.stages.authenticate.revoked import RevokedTokens
 
 _CERTIFICATE = Challenge(certificate=True)
 _OF_CERTIFICATES = frozenset(  # counted where the certificate is judged, or no verdict on what was sent
@@ -53,14 +54,19 @@ class Authenticate:
         routes: Sequence[RouteCredentials],
         proofs: Proofs,
         counters: Counters,
+        revoked: RevokedTokens | None = None,
     ) -> None:
-        """`tokens`: None where no issuer is configured; `routes`: by `Route.index`."""
+        """`tokens`: None where no issuer is configured; `routes`: by `Route.index`.
+
+        `revoked`: None where no issuer ends tokens before their time.
+        """
         self._tokens = tokens
         self._certificates = certificates
         self._routes = tuple(routes)
         self._proofs = proofs
         self._counters = counters
         self._challenge = _CERTIFICATE if tokens is None else None
+        self._check_standing = _check_time if revoked is None else _and_revoked(revoked)
 
     async def __call__(self, ctx: RequestContext, route: Route) -> Principal:
         """Raises Refused: 400 BAD_REQUEST, 401, or 503 KEYS_, INTROSPECTION_ or STORE_UNAVAILABLE."""
@@ -102,7 +108,7 @@ class Authenticate:
         self, ctx: RequestContext, asked: RouteCredentials, sent: Sent, token: VerifiedToken, method: str
     ) -> Principal:
         try:
-            _check_time(token, ctx.time)
+            self._check_standing(token, ctx.time)
             workload = self._workload(ctx, lambda: _check_audience(token, asked))
             if workload is None and asked.certificate:
                 raise Refused(
@@ -145,7 +151,7 @@ class Authenticate:
     ) -> Refused | None:
         """What a token of an issuer in shadow would have been refused with."""
         try:
-            _check_time(token, ctx.time)
+            self._check_standing(token, ctx.time)
             _check_audience(token, asked)
             await self._check_possession(ctx, sent, token, workload)
         except Refused as refused:
@@ -209,6 +215,16 @@ def _check_time(token: VerifiedToken, now: float) -> None:
         raise Refused(Reason.TOKEN_EXPIRED, "exp has passed")
     if now < token.begins:
         raise Refused(Reason.TOKEN_NOT_YET_VALID, "nbf or iat lies in the future")
+
+
+def _and_revoked(revoked: RevokedTokens) -> Callable[[VerifiedToken, float], None]:
+    """The same, and that nobody has ended the token."""
+
+    def check(token: VerifiedToken, now: float) -> None:
+        _check_time(token, now)
+        revoked.check(token)
+
+    return check
 
 
 def _check_audience(token: VerifiedToken, asked: RouteCredentials) -> None:
