@@ -11,16 +11,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gateway.config.schema import Config
+from gateway.control.build.assertion import assertion_keys
 from gateway.control.build.authenticate import CredentialSources, credential_sources
 from gateway.control.build.posture import PostureSources, posture_sources
 from gateway.control.build.ratelimit import LimitStore
+from gateway.control.build.receivers import revocation_feed
 from gateway.control.build.record import AuditKeys, log_settings, open_audit_log, read_audit_keys
 from gateway.control.build.snapshot import build_snapshot
 from gateway.control.build.upstreams import Upstreams, build_upstreams
-from gateway.control.feeds.assertion import AssertionKeys, AssertionSettings
+from gateway.control.feeds.assertion import AssertionKeys
 from gateway.control.feeds.feed import FeedError
+from gateway.control.feeds.revocations import RevocationFeed
 from gateway.control.feeds.watch import FileWatch
 from gateway.control.health import FileHealth
+from gateway.control.streams import OpenStreams
+from gateway.control.uncounted import judged_before
 from gateway.kernel.cells import Metrics
 from gateway.snapshot import AcceptStage, Snapshot
 from gateway.stages.record import AuditError, AuditLog
@@ -45,7 +50,8 @@ class Parts:
     posture: PostureSources
     upstreams: Upstreams
     audit: AuditLog
-    assertion: AssertionKeys | None = None
+    revocations: RevocationFeed | None  # None where no issuer ends tokens
+    assertion: AssertionKeys | None  # None where backends are told nothing
 
 
 class Runtime:
@@ -60,6 +66,9 @@ class Runtime:
         self._worker = worker
         self._clock = clock
         self._parts: Parts | None = None
+        self.streams = OpenStreams(
+            lambda proved: judged_before(self.parts.snapshot, proved), lambda: _facts(self.parts), clock=clock
+        )
 
     @property
     def parts(self) -> Parts:
@@ -86,13 +95,22 @@ class Runtime:
             store = store or LimitStore.of(config, self.metrics)
             upstreams = build_upstreams(config, before.upstreams if before is not None else None, self.metrics)
             audit = self._audit(config, keys)
-            assertion = self._assertion(config)
+            revocations = revocation_feed(
+                config,
+                before.revocations if before is not None else None,
+                store.redis,
+                clock=self._clock,
+                on_change=lambda: self.streams.rejudge("tokens were revoked"),
+            )
+            assertion = assertion_keys(
+                config, before.assertion if before is not None else None, self.health, self.watch, self._clock
+            )
             snapshot = build_snapshot(
-                config, self.metrics, store, sources, posture, upstreams.clusters, audit, keys, assertion
+                config, self.metrics, store, sources, posture, upstreams.clusters, audit, keys, revocations, assertion
             )
         except (FeedError, AuditError, OSError, ssl.SSLError, ValueError) as error:
             raise Unusable(f"{config.path}: {error}") from error
-        return Parts(config, snapshot, store, sources, posture, upstreams, audit, assertion)
+        return Parts(config, snapshot, store, sources, posture, upstreams, audit, revocations, assertion)
 
     async def adopt(self, parts: Parts) -> None:
         """Put `parts` to work. Requests that began under the old ones keep them to their end."""
@@ -105,6 +123,9 @@ class Runtime:
         if parts.assertion is not None:
             parts.assertion.start()
         parts.sources.start()
+        if parts.revocations is not None:
+            parts.revocations.start()
+            await parts.revocations.tried()
         await parts.sources.settle(_SETTLE_SECONDS)
         self._parts = parts
         parts.sources.observe(self.metrics.jwks_age)
@@ -114,6 +135,7 @@ class Runtime:
         parts.upstreams.swap_in(self.metrics)
         if before is not None:
             await self._let_go(before, parts)
+            self.streams.rejudge("another config is at work")
 
     def replace_stages(self, accept: AcceptStage) -> None:
         """Put a stage in the place of one that hangs on a file besides the config. Requests under way keep theirs."""
@@ -124,8 +146,11 @@ class Runtime:
         """The clean end, after the last request."""
         if self._parts is None:
             return
+        self.streams.close()
         self._parts.upstreams.abort()
         await self._parts.sources.close()
+        if self._parts.revocations is not None:
+            await self._parts.revocations.close()
         await self.watch.close()
         await self._parts.posture.close()
         if self._parts.assertion is not None:
@@ -137,6 +162,8 @@ class Runtime:
         before.upstreams.close(keep=now.upstreams)
         await before.sources.close(keep=now.sources)
         await before.posture.close(keep=now.posture)
+        if before.revocations is not None and before.revocations is not now.revocations:
+            await before.revocations.close()
         if before.assertion is not None and before.assertion is not now.assertion:
             await before.assertion.close()
         if before.store is not now.store:
@@ -150,15 +177,10 @@ class Runtime:
             raise AuditError("audit: where and how the log is kept changes only with a restart")
         return at_work
 
-    def _assertion(self, config: Config) -> AssertionKeys | None:
-        """The keys of `config`: those at work where they are the same. Raises FeedError."""
-        if config.assertion is None:
-            return None
-        settings = AssertionSettings(config.assertion.key, config.assertion.previous)
-        at_work = self._parts.assertion if self._parts is not None else None
-        if at_work is not None and at_work.settings == settings:
-            return at_work
-        return AssertionKeys(settings, at_work, health=self.health, watch=self.watch, clock=self._clock)
-
     def _refreshed(self, issuer: str, good: bool) -> None:
         self.metrics.jwks_refresh.labels(issuer, "success" if good else "failure").inc()
+
+
+def _facts(parts: Parts) -> list[object]:
+    """What verdicts hang on besides the config, and what is replaced when it changes."""
+    return [parts.snapshot, parts.sources.trust.current, *(file.devices for file in parts.posture.files.values())]
