@@ -13,7 +13,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from gateway.config.schema import Asserted, Balance, Config, Endpoint, Jwks, Node, Percent, WeightedUpstream
+from gateway.config.schema import Asserted, Balance, Bundle, Config, Endpoint, Jwks, Node, Percent, WeightedUpstream
 from gateway.config.schema.scalars import is_size
 from gateway.config.schema.units import in_bytes, in_words
 
@@ -21,6 +21,7 @@ _VARIABLE = {"type": "string", "pattern": r"^\$\{[A-Za-z_]"}
 _SHORT = {  # what a scalar may stand for
     Asserted.__name__: "whether it is given at all",
     Balance.__name__: "the policy",
+    Bundle.__name__: "a PEM file, or workload_api",
     Endpoint.__name__: "its URL",
     Jwks.__name__: "a file",
     WeightedUpstream.__name__: "its name",

@@ -30,11 +30,6 @@ def _value(*names: str) -> _Judge:
     return lambda value: str(value) if isinstance(value, str) and value in names else None
 
 
-def _shape(shape: type, name: str) -> _Judge:
-    """The key is built, but not as a value of this shape."""
-    return lambda value: name if isinstance(value, shape) else None
-
-
 def _store(value: object) -> str | None:
     scheme = value.partition("://")[0] if isinstance(value, str) else ""
     return f"{scheme}://" if scheme in ("redis+cluster", "redis+sentinel") else None
@@ -45,11 +40,6 @@ UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("listeners.*.protocols.*", False, _value("h2", "h2c")),
     ("listeners.*.proxy_protocol", True, _key("proxy_protocol", False)),
     ("store", False, _store),
-    ("identity.workload_api", True, _key("workload_api")),
-    ("identity.hint", True, _key("hint")),
-    ("trust_domains.*.bundle", False, _shape(dict, "bundle: {url}")),
-    ("trust_domains.*.bundle", False, _value("workload_api")),
-    ("client_authorities.*.bundle", False, _shape(dict, "bundle: {url}")),
     ("posture.*.source.store", True, _key("store")),
     ("rate_limits.*.mode", True, _key("mode", "enforce")),
     ("upstreams.*.protocol", False, _value("h2")),
@@ -60,13 +50,6 @@ UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("audit.keep", True, _key("keep")),
     ("telemetry", True, _key("telemetry")),
 )
-
-_INSTEAD_OF = {"workload_api": ("certificate", "key")}  # keys that are not missing beside what is refused
-
-
-def _holder(root: Block, path: tree.Path) -> Block:
-    holder = tree.value(root, path[:-1])
-    return holder if isinstance(holder, Block) else root
 
 
 def refuse(root: Block, gone: Gone) -> list[Problem]:
@@ -81,8 +64,6 @@ def refuse(root: Block, gone: Gone) -> list[Problem]:
             if name is not None:
                 where = tree.key_place(root, path) if whole_key else tree.place(root, path)
                 problems.append(Problem(where, f"{name} is not built yet: remove it"))
-                for key in _INSTEAD_OF.get(str(path[-1]), ()):
-                    gone.note(_holder(root, path).where, key)
                 gone.remove(root, path)
             elif whole_key:
                 Gone().remove(root, path)

@@ -82,6 +82,11 @@ class Reloader:
         runtime.metrics.config_info.labels(digest).set(1)
         runtime.metrics.config_info.keep({(digest,)})
 
+    async def catch_up(self) -> None:
+        """Put to work what feeds gave while the config was put to work."""
+        async with self._lock:
+            await self._rotation.catch_up()
+
     async def watch(self) -> None:
         """Swap what certificates, keys and bundles make when their files change. Runs until it is cancelled."""
         await self._rotation.watch()
@@ -113,6 +118,7 @@ class Reloader:
             listener.limits = listener_limits(config.listeners[name], config.workers)
             listener.contexts = contexts[name]
         self.started()
+        await self._rotation.catch_up()
         return [], config
 
 

@@ -113,6 +113,7 @@ class Worker:
         runtime, parts = self.runtime, self._parts
         await runtime.adopt(parts)
         self._reloader.started()
+        await self._reloader.catch_up()
         record_config(parts.audit, digest=parts.config.digest, ok=True, inputs=input_names(parts.config))
         calm_collector()
         if self._settings.number == 0:
@@ -159,6 +160,9 @@ class Worker:
             Condition("listeners", accepting, needed=True, detail="draining" if self._server.should_exit else ""),
             Condition("audit", failure is None, needed=True, detail=failure or ""),
         ]
+        if parts.workload is not None:
+            svid = parts.workload.svid
+            found.append(Condition("identity", svid is not None, needed=True, detail=svid.id if svid else "no SVID"))
         if parts.store.address is not None:
             trouble = parts.store.trouble
             found.append(Condition("store", trouble is None, needed=False, detail=trouble or ""))

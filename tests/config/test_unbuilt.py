@@ -47,20 +47,9 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
         pytest.param(("address:", "proxy_protocol: true, address:"), "3:10 proxy_protocol", id="proxy-protocol"),
         pytest.param(("upstreams:", "store: redis+sentinel://a\nupstreams:"), "6:8 redis+sentinel://", id="sentinel"),
         pytest.param(
-            ("upstreams:", "identity: {workload_api: unix:///s}\nupstreams:"), "6:12 workload_api", id="workload-api"
-        ),
-        pytest.param(
-            ("upstreams:", "trust_domains: {a: {bundle: {url: https://a}}}\nupstreams:"),
-            "6:29 bundle: {url}",
-            id="bundle-url",
-        ),
-        pytest.param(
             ("upstreams:", "posture: {p: {device: claims.d, source: {store: key}}}\nupstreams:"),
             "6:42 store",
             id="posture-store",
-        ),
-        pytest.param(
-            ("upstreams:", "identity: {certificate: a, key: b, hint: c}\nupstreams:"), "6:36 hint", id="svid-hint"
         ),
         pytest.param(("upstreams:", "audit: {keep: 90d}\nupstreams:"), "6:9 keep", id="audit-keep"),
         pytest.param(

@@ -18,6 +18,7 @@ from gateway.config.checks import (
     routes,
     rules,
     safety,
+    trust,
     upstreams,
 )
 from gateway.config.checks.report import Report
@@ -32,6 +33,7 @@ _CHECKS: tuple[Callable[[Config, Report], None], ...] = (
     routes.check,
     rules.check,
     posture.check,
+    trust.check,
     assertion.check,
     coverage.check,
     safety.check,

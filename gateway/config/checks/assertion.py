@@ -40,11 +40,11 @@ def check(config: Config, report: Report) -> None:
 
 
 def _names_itself(identity: Identity) -> bool:
-    """True when its certificate is an SVID, or cannot be judged, which is told elsewhere."""
+    """True when its certificate is an SVID, or will be, or cannot be judged, which is told elsewhere."""
     from gateway.kernel.x509.leaf import pem_spiffe_id
 
     try:
-        return pem_spiffe_id(identity.certificate.read_bytes()) is not None
+        return identity.certificate is None or pem_spiffe_id(identity.certificate.read_bytes()) is not None
     except (OSError, ValueError):
         return True
 

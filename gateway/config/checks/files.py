@@ -41,12 +41,12 @@ def check(config: Config, report: Report, now: float) -> None:
         both = [_readable(report, (*path, "certificate"), certificate), _readable(report, (*path, "key"), key)]
         if all(both):
             _fits(report, path, certificate, key)
-    for section, authorities in (
-        ("trust_domains", config.trust_domains),
-        ("client_authorities", config.client_authorities),
-    ):
-        for name, authority in authorities.items():
-            _authority(report, (section, name), name, authority.bundle, authority.crl)
+    for name, domain in config.trust_domains.items():
+        _authority(report, ("trust_domains", name), name, domain.bundle.file, domain.crl)
+        _bundle(report, ("trust_domains", name, "bundle", "ca"), domain.bundle.ca)
+        _bundle(report, ("trust_domains", name, "bundle", "bootstrap"), domain.bundle.bootstrap)
+    for name, authority in config.client_authorities.items():
+        _authority(report, ("client_authorities", name), name, authority.bundle, authority.crl)
     for name in config.trust_domains:
         _named(report, ("trust_domains", name), name)
     for name, client in config.client_authorities.items():
@@ -88,9 +88,13 @@ def expiries(config: Config) -> Iterator[Expiry]:
     for path, certificate, _ in _pairs(config):
         role = "identity" if path == ("identity",) else "edge"
         yield from _dates((*path, "certificate"), certificate, role, str(path[1]) if len(path) > 1 else role)
-    for section in ("trust_domains", "client_authorities"):
-        for name, authority in getattr(config, section).items():
-            yield from _dates((section, name, "bundle"), authority.bundle, "bundle", name)
+    for name, domain in config.trust_domains.items():
+        for key, file in (("", domain.bundle.file), ("ca", domain.bundle.ca), ("bootstrap", domain.bundle.bootstrap)):
+            if file is not None:
+                where = ("bundle", key) if key else ("bundle",)
+                yield from _dates(("trust_domains", name, *where), file, "bundle", name)
+    for name, authority in config.client_authorities.items():
+        yield from _dates(("client_authorities", name, "bundle"), authority.bundle, "bundle", name)
     for name, issuer in config.issuers.items():
         if issuer.ca is not None:
             yield from _dates(("issuers", name, "ca"), issuer.ca, "bundle", name)
@@ -118,8 +122,8 @@ def _pairs(config: Config) -> Iterator[tuple[Path, FilePath, FilePath]]:
             yield from _tls_pairs(("listeners", name, "tls"), listener.tls)
     if config.admin is not None and config.admin.tls is not None:
         yield from _tls_pairs(("admin", "tls"), config.admin.tls)
-    if config.identity is not None:
-        yield ("identity",), config.identity.certificate, config.identity.key
+    if config.identity is not None and config.identity.files is not None:
+        yield ("identity",), *config.identity.files
 
 
 def _tls_pairs(path: Path, tls: ListenerTls) -> Iterator[tuple[Path, FilePath, FilePath]]:
@@ -180,11 +184,12 @@ def _client(report: Report, path: Path, asked: Introspection) -> None:
         _judged(report, (*path, "client_certificate"), lambda: check_key_pair(certificate, key))
 
 
-def _authority(report: Report, path: Path, name: str, bundle: FilePath, crl: FilePath | None) -> None:
+def _authority(report: Report, path: Path, name: str, bundle: FilePath | None, crl: FilePath | None) -> None:
+    """`bundle`: None where it lies in no file."""
     from gateway.kernel.x509.trust import make_authority, parse_certificates
 
     listed = crl is not None and _readable(report, (*path, "crl"), crl)
-    if not _readable(report, (*path, "bundle"), bundle):
+    if bundle is None or not _readable(report, (*path, "bundle"), bundle):
         return
     try:
         parse_certificates(bundle.read_bytes())

@@ -28,7 +28,7 @@ from gateway.config.schema.routes import (
 )
 from gateway.config.schema.rules import Condition, Operation, Policy, Rule, Source
 from gateway.config.schema.scalars import UNLIMITED
-from gateway.config.schema.trust import Assertion, ClientAuthority, Identity, TrustDomain
+from gateway.config.schema.trust import Assertion, Bundle, ClientAuthority, Identity, TrustDomain
 from gateway.config.schema.units import Address, Percent, Rate
 from gateway.config.schema.upstreams import (
     Balance,
@@ -55,6 +55,7 @@ __all__ = [
     "Audit",
     "Balance",
     "Binding",
+    "Bundle",
     "CertificateFiles",
     "CircuitBreaker",
     "ClientAuthority",

@@ -8,13 +8,17 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gateway.config.schema import ClientAuthority, Config, Issuer, Route, TrustDomain
+from gateway.config.schema import Config, Issuer, Route, TrustDomain
 from gateway.control.build.proofs import build_proofs
+from gateway.control.build.workload import workload_settings
+from gateway.control.feeds.bundle_endpoint import EndpointSettings
+from gateway.control.feeds.feed import FeedError
 from gateway.control.feeds.introspection import IntrospectionClient, IntrospectionSettings
 from gateway.control.feeds.jwks import JwksFeed, JwksSettings, OnRefresh
 from gateway.control.feeds.jwks_file import FileKeys
 from gateway.control.feeds.trust import AuthorityFiles, TrustFeed, TrustSettings
 from gateway.control.feeds.watch import FileWatch
+from gateway.control.feeds.workload_api import WorkloadApi, WorkloadSettings
 from gateway.control.health import FileHealth
 from gateway.kernel.cells import GaugeFamily, Metrics
 from gateway.kernel.store import RedisStore
@@ -65,10 +69,10 @@ class CredentialSources:
     async def settle(self, seconds: float) -> None:
         """Wait, `seconds` at most, until each issuer was asked once for its keys: who asks next need not see a 503."""
         waiting = [asyncio.create_task(feed.tried()) for feed in self.keys.values() if isinstance(feed, JwksFeed)]
-        if waiting:
-            _, late = await asyncio.wait(waiting, timeout=seconds)
-            for task in late:
-                task.cancel()
+        waiting.append(asyncio.create_task(self.trust.tried()))
+        _, late = await asyncio.wait(waiting, timeout=seconds)
+        for task in late:
+            task.cancel()
 
     def observe(self, ages: GaugeFamily) -> None:
         """Tell the age of every issuer's fetched keys as `jwks_age_seconds`, and no longer of issuers that are gone."""
@@ -107,19 +111,25 @@ def credential_sources(
     on_refresh: OnRefresh | None = None,
     watch: FileWatch | None = None,
     health: FileHealth | None = None,
+    workload: WorkloadApi | None = None,
 ) -> CredentialSources:
     """The sources for `config`: those of `previous` whose settings are equal, and fresh ones that are not started yet.
 
     `clock`: wall clock, seconds since the epoch. Raises FeedError for a file that cannot be used.
     """
     settings = TrustSettings(
-        tuple(_files(domain) for domain in config.trust_domains.values()),
-        tuple(_files(authority) for authority in config.client_authorities.values()),
+        tuple(_domain(config, domain) for domain in config.trust_domains.values()),
+        tuple(
+            AuthorityFiles(authority.name, authority.bundle, authority.crl, authority.names)
+            for authority in config.client_authorities.values()
+        ),
     )
     if previous is not None and previous.trust.settings == settings:
         trust, certificates = previous.trust, previous.certificates
     else:
-        trust = TrustFeed(settings, health=health, watch=watch, clock=clock)
+        held = previous.trust if previous is not None else None
+        given = workload if any(isinstance(domain.bundle, WorkloadSettings) for domain in settings.domains) else None
+        trust = TrustFeed(settings, before=held, workload=given, health=health, watch=watch, clock=clock)
         certificates = CertificateAuthenticator(trust)
     keys: dict[str, JwksFeed | FileKeys] = {}
     for name, issuer in config.issuers.items():
@@ -259,6 +269,13 @@ def _keys(
     return JwksFeed(settings, clock=clock, on_refresh=on_refresh, watch=watch)
 
 
-def _files(held: TrustDomain | ClientAuthority) -> AuthorityFiles:
-    names = held.names if isinstance(held, ClientAuthority) else ()
-    return AuthorityFiles(held.name, held.bundle, held.crl, names)
+def _domain(config: Config, domain: TrustDomain) -> AuthorityFiles:
+    bundle, workload = domain.bundle, workload_settings(config)
+    source: Path | EndpointSettings | WorkloadSettings | None = bundle.file
+    if bundle.workload_api:
+        source = workload
+    elif bundle.url is not None:
+        source = EndpointSettings(bundle.url, bundle.ca, bundle.endpoint_spiffe_id, bundle.bootstrap, config.state_dir)
+    if source is None:
+        raise FeedError(f"trust domain {domain.name}: nothing says where its bundle is")
+    return AuthorityFiles(domain.name, source, domain.crl)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from gateway.config.schema import Config, Forward, HeaderEdit, Route
 from gateway.control.build.accept import via_pseudonym
 from gateway.control.build.upstreams import own_spiffe_id
+from gateway.control.feeds.svid import Svid
 from gateway.model.request import RawHeaders
 from gateway.stages.forward.assertion import Assertion, Assertions, KeySource
 from gateway.stages.forward.claims import FieldValue, compile_value, literal_or_claim
@@ -34,12 +35,14 @@ def build_forward(
     clusters: Mapping[str, Cluster],
     own: Mapping[str, Way] | None = None,
     keys: KeySource | None = None,
+    svid: Svid | None = None,
 ) -> ForwardStage:
     """The forward stage of `config`; `clusters` by the upstream's name. Raises ValueError with the route's place.
 
     `own`: who answers at the gateway's own addresses, by path. `keys`: of assertions, where the config has them.
+    `svid`: of the gateway, where the Workload API gave one.
     """
-    own_id = own_spiffe_id(config)
+    own_id = own_spiffe_id(config, svid)
     issuer = config.assertion.issuer if config.assertion is not None else None
     assertions = Assertions(keys, lambda: issuer or own_id) if keys is not None else None
     shared = _Shared(_reserved(config), via_pseudonym(config), own_id, assertions)

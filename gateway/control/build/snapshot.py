@@ -19,6 +19,7 @@ from gateway.control.build.record import AuditKeys, build_record
 from gateway.control.build.route import build_routes
 from gateway.control.feeds.assertion import AssertionKeys
 from gateway.control.feeds.revocations import RevocationFeed
+from gateway.control.feeds.svid import Svid
 from gateway.kernel.cells import Metrics
 from gateway.snapshot import Snapshot
 from gateway.stages.record import AuditLog
@@ -36,6 +37,7 @@ def build_snapshot(
     keys: AuditKeys,
     revocations: RevocationFeed | None = None,
     assertion: AssertionKeys | None = None,
+    svid: Svid | None = None,
 ) -> Snapshot:
     """The snapshot of `config` over what outlives it. Raises OSError or ValueError for a file that cannot be used."""
     receivers = build_receivers(config, build_issuers(config, sources.keys), revocations, audit, metrics)
@@ -51,5 +53,5 @@ def build_snapshot(
         authorize=build_authorize(config, metrics),
         record=build_record(config, keys, audit, metrics),
         answer=build_answer(config),
-        forward=build_forward(config, clusters, own_ways(config, assertion, receivers), assertion),
+        forward=build_forward(config, clusters, own_ways(config, assertion, receivers), assertion, svid),
     )

@@ -35,8 +35,10 @@ def judge_chain(leaf: Leaf, sent: Sequence[bytes], authority: Authority, now: fl
     """Judge `leaf` with the certificates `sent` after it (DER, any order). Revocation: every one but the anchor.
 
     Raises CertificateFault: CERTIFICATE_EXPIRED where only the dates do not hold, CERTIFICATE_REVOKED,
-    CERTIFICATE_UNTRUSTED.
+    CERTIFICATE_UNTRUSTED; KEYS_UNAVAILABLE where the bundle was not had yet.
     """
+    if not authority.known:
+        raise CertificateFault(Reason.KEYS_UNAVAILABLE, f"the bundle of {authority.name} is not available yet")
     if len(sent) > _MAX_SENT:
         raise CertificateFault(Reason.CERTIFICATE_UNTRUSTED, "too many certificates were sent")
     try:

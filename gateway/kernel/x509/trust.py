@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import Store
 
 from gateway.kernel.x509.crl import RevocationList, Revocations, parse_lists, signed_by
@@ -25,7 +26,8 @@ class Authority:
     anchors: tuple[x509.Certificate, ...]
     store: Store | None  # None where the bundle is empty: everything is revoked
     revocations: Revocations | None  # None where no list is configured
-    digest: str  # of the files, hex
+    digest: str  # of all that it was made of, hex
+    known: bool = True  # False: its bundle was not had yet, so nothing can be said
 
     def __repr__(self) -> str:
         lists = "with" if self.revocations is not None else "without"
@@ -53,14 +55,25 @@ def make_authority(name: str, bundle: bytes, lists: bytes | None) -> Authority:
 
     A list that claims to come from an anchor of the bundle and is not signed by it refuses the whole.
     """
-    anchors = parse_certificates(bundle)
-    digest = sha256(bundle + b"\0" + (lists or b"")).hexdigest()
+    return authority_of(name, parse_certificates(bundle), lists)
+
+
+def authority_of(name: str, anchors: tuple[x509.Certificate, ...], lists: bytes | None) -> Authority:
+    """An authority from its roots, of which there may be none, and its lists as above. Raises ValueError."""
+    der = [anchor.public_bytes(Encoding.DER) for anchor in anchors]
+    digest = sha256(b"".join(der) + b"\0" + (lists or b"")).hexdigest()
+    store = Store(list(anchors)) if anchors else None
     if lists is None:
-        return Authority(name, anchors, Store(list(anchors)), None, digest)
+        return Authority(name, anchors, store, None, digest)
     parsed = parse_lists(lists)
     for one in parsed:
         _check_signature(one, anchors)
-    return Authority(name, anchors, Store(list(anchors)), Revocations(parsed), digest)
+    return Authority(name, anchors, store, Revocations(parsed), digest)
+
+
+def unknown_authority(name: str) -> Authority:
+    """Stands for one whose bundle was not had yet."""
+    return Authority(name, (), None, None, "", known=False)
 
 
 def parse_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
