@@ -62,7 +62,7 @@ class HttpProtocol(asyncio.Protocol):
         self.write_paused = False
         self._connection: Connection | None = None
         self._deadline = Deadline(self.loop)
-        self._parser = HeadParser()
+        self._parser = HeadParser(listener.sections)
         self._exchange: HttpExchange | None = None  # the request that is being answered
         self._reader: BodyReader | None = None  # the body that is being read, its request's answer whole or not
         self._rest = b""  # bytes behind the message that is being read, or the begin of a head

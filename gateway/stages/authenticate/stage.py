@@ -6,6 +6,7 @@ Invariant: nothing but a trusted certificate binds a token, and nothing of a tok
 
 from collections.abc import Callable, Sequence
 
+from gateway.model.credential import SentToken
 from gateway.model.noun import noun
 from gateway.model.principal import Principal, Workload
 from gateway.model.reason import Effect, Reason
@@ -16,7 +17,7 @@ from gateway.model.shadow import Shadow
 from gateway.stages.authenticate.bindings import dpop
 from gateway.stages.authenticate.bindings.dpop import Proofs
 from gateway.stages.authenticate.counters import Counters
-from gateway.stages.authenticate.credentials import Sent, read_authorization
+from gateway.stages.authenticate.credentials import read_authorization
 from gateway.stages.authenticate.evidence import CertificateJudge, Possession, Shadowed, TokenVerifier, VerifiedToken
 from gateway.stages.authenticate.issuer import TrustedIssuer
 
@@ -64,8 +65,13 @@ class Authenticate:
     async def __call__(self, ctx: RequestContext, route: Route) -> Principal:
         """Raises Refused: 400 BAD_REQUEST, 401, or 503 KEYS_, INTROSPECTION_ or STORE_UNAVAILABLE."""
         asked = self._routes[route.index]
-        values = ctx.values.get("authorization")
-        sent = read_authorization(values) if values is not None else None
+        section = ctx.head.section
+        sent = section.token if section is not None else None
+        if sent is None:
+            values = ctx.values.get("authorization")
+            sent = read_authorization(values) if values is not None else None
+            if section is not None:
+                section.token = sent
         if asked.ignored:
             return Principal(None, None, ctx.client_ip)
         if sent is None:
@@ -73,9 +79,9 @@ class Authenticate:
         tokens = self._tokens
         if tokens is None:
             raise Refused(Reason.TOKEN_ISSUER, "no issuer is configured", challenge=_CERTIFICATE)
-        method = tokens.method(sent.token)
+        method = tokens.method(sent.text)
         try:
-            token = await tokens.verify(sent.token, ctx.time)
+            token = await tokens.verify(sent, ctx.time)
         except Shadowed as shadowed:
             return self._unsent(ctx, asked, self._workload(ctx), method, shadowed.issuer, shadowed.refused)
         except Refused as refused:
@@ -88,7 +94,7 @@ class Authenticate:
         return await self._with_token(ctx, asked, sent, token, method)
 
     async def _with_token(
-        self, ctx: RequestContext, asked: RouteCredentials, sent: Sent, token: VerifiedToken, method: str
+        self, ctx: RequestContext, asked: RouteCredentials, sent: SentToken, token: VerifiedToken, method: str
     ) -> Principal:
         try:
             _check_time(token, ctx.time)
@@ -108,7 +114,7 @@ class Authenticate:
         return Principal(workload, token.user, ctx.client_ip)
 
     async def _check_possession(
-        self, ctx: RequestContext, sent: Sent, token: VerifiedToken, workload: Workload | None
+        self, ctx: RequestContext, sent: SentToken, token: VerifiedToken, workload: Workload | None
     ) -> None:
         """Whatever binds the token must be proved by this request. Raises Refused."""
         issuer = token.issuer
@@ -116,7 +122,7 @@ class Authenticate:
             raise Refused(Reason.BINDING_MISSING, "a token that is not bound to a key came under the DPoP scheme")
         proof = None
         if sent.dpop and issuer.bindings[dpop.MEMBER] != "off":
-            proof = self._proofs.read(ctx, sent.token, issuer)
+            proof = self._proofs.read(ctx, sent.text, issuer)
         if token.proofs:
             possession = Possession(workload, proof.key if proof is not None else None)
             for confirm, expected in token.proofs:
@@ -128,7 +134,7 @@ class Authenticate:
         self,
         ctx: RequestContext,
         asked: RouteCredentials,
-        sent: Sent,
+        sent: SentToken,
         token: VerifiedToken,
         workload: Workload | None,
     ) -> Refused | None:
