@@ -17,7 +17,6 @@ _LINE_END = {b" HTTP/1.1\r\n": "1.1", b" HTTP/1.0\r\n": "1.0"}
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SALVAGED_HEADERS = 100
 _USUAL = {method.encode("ascii"): method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
-_VISIBLE = bytes(range(0x21, 0x7F))
 _VERSION = b"HTTP/1.1"
 
 
@@ -56,7 +55,9 @@ class HeadParser:
         if len(words) != 3 or words[2] != _VERSION:
             return None
         method, target = _USUAL.get(words[0]), words[1]
-        if method is None or target[:1] != b"/" or len(target) > MAX_TARGET or target.translate(None, _VISIBLE):
+        if method is None or target[:1] != b"/" or len(target) > MAX_TARGET:
+            return None
+        if not (target.isascii() and target.decode().isprintable()):
             return None
         head = RequestHead(
             method, target, "1.1", known.headers, known.content_length, known.has_body, None, known.section
