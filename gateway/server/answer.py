@@ -7,9 +7,13 @@ Invariant: a head holds as many lines as were meant, and a body never more bytes
 import http
 import time
 from email.utils import formatdate
+from os import urandom
 
 from gateway.kernel.framing import names_token
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders, RequestHead
+from gateway.stages.answer.documents import JSON_TYPE, problem
 
 _OURS = frozenset((b"content-length", b"transfer-encoding", b"connection", b"date", b"keep-alive"))
 _STATUS_LINES = {status: b"HTTP/1.1 %d " % status for status in range(200, 600)} | {
@@ -89,9 +93,21 @@ class Answer:
         return data
 
 
-def bare(status: int) -> bytes:
-    """A whole answer without a body, to what is no request."""
-    return _STATUS_LINES[status] + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+def bare(reason: Reason) -> bytes:
+    """A whole answer to what is no request. Its id stands in no record: there is nothing that one could tell."""
+    request_id = urandom(16).hex()
+    body = problem(Refused(reason, ""), request_id)
+    lines = (
+        _STATUS_LINES[reason.status],
+        b"x-request-id: " + request_id.encode("ascii"),
+        b"cache-control: no-store",
+        b"content-type: " + JSON_TYPE,
+        date_line(),
+        b"content-length: %d" % len(body),
+        b"connection: close",
+        b"\r\n",
+    )
+    return b"\r\n".join(lines) + body
 
 
 def date_line() -> bytes:

@@ -18,6 +18,7 @@ _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQR
 _SALVAGED_HEADERS = 100
 _USUAL = {method.encode("ascii"): method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 _VERSION = b"HTTP/1.1"
+_VISIBLE = bytes(range(0x21, 0x7F))
 
 
 class HeadParser:
@@ -110,6 +111,17 @@ class HeadParser:
         self._complete = True
 
 
+def is_no_head(data: bytes) -> bool:
+    """True when the begin of a head shows that no sound one can come of it.
+
+    A bare LF (RFC 9112 section 2.2, H5), or a first line that is no request line of HTTP/1.x.
+    """
+    if data.count(b"\n") != data.count(b"\r\n"):
+        return True
+    line, whole, _ = data.partition(b"\r\n")
+    return bool(whole) and not line.endswith((b" HTTP/1.1", b" HTTP/1.0"))
+
+
 def salvage(raw: bytes, fault: Reason) -> Framing | None:
     """A head of what stands in `raw`, for the record of its refusal; None where no request line can be made out.
 
@@ -126,9 +138,20 @@ def salvage(raw: bytes, fault: Reason) -> Framing | None:
             headers.append((name.lower(), value.strip(b" \t")))
     version = "1.0" if words[-1] == b"HTTP/1.0" else "1.1"
     head = judge(words[0].decode("ascii"), words[1][: MAX_TARGET + 1], version, headers).head
-    if head.fault is Reason.AMBIGUOUS_FRAMING and fault is Reason.BAD_REQUEST:
-        fault = head.fault
+    if fault is Reason.BAD_REQUEST:
+        if head.fault is Reason.AMBIGUOUS_FRAMING:
+            fault = head.fault
+        elif _raw_bytes_in_path(line):
+            fault = Reason.AMBIGUOUS_PATH
     return _faulty(head, fault)
+
+
+def _raw_bytes_in_path(line: bytes) -> bool:
+    """True for a request line that is sound but for control or non-ASCII bytes in its path, which llhttp refuses."""
+    parts = line.split(b" ")
+    if len(parts) != 3 or parts[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
+        return False
+    return bool(parts[1].partition(b"?")[0].strip(_VISIBLE))
 
 
 def _faulty(head: RequestHead, fault: Reason) -> Framing:
