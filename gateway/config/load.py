@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from gateway.config import faults, tree, unbuilt
 from gateway.config.checks import judge
 from gateway.config.checks.report import Report
+from gateway.config.classes import classified
 from gateway.config.defaults import complete
 from gateway.config.document import Block, Document
 from gateway.config.plain import BROKEN
@@ -51,6 +52,7 @@ def load(path: Path, *, env: Mapping[str, str] = os.environ, now: float | None =
             judge(config, report, time.time() if now is None else now)
             errors += report.errors
             warnings += report.warnings
+            config = classified(config)
     warnings = _in_order(warnings)
     if errors or config is None:
         raise ConfigInvalid(_in_order(errors), warnings)

@@ -55,8 +55,6 @@ UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("posture.*.source.store", True, _key("store")),
     ("rate_limits.*.mode", True, _key("mode", "enforce")),
     ("upstreams.*.protocol", False, _value("h2")),
-    ("routes.*.requires.acr", True, _key("acr")),
-    ("routes.*.requires.max_auth_age", True, _key("max_auth_age")),
     ("routes.*.forward.assertion", False, _shape(dict, "forward.assertion: {claims}")),
     ("routes.*.websocket", True, _key("websocket", False)),
     ("assertion", True, _key("assertion")),

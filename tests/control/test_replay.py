@@ -11,6 +11,7 @@ from gateway.control.replay import Judged, judge_all
 from gateway.model.json import JSON
 from tests.control.audit_log import Ask, write_log
 from tests.control.policy_config import config
+from tests.facts import NOW
 
 WEB, OPS = "spiffe://cluster.local/ns/default/sa/web", "spiffe://cluster.local/ns/ops/sa/root"
 BEFORE = """
@@ -224,3 +225,16 @@ async def test_a_record_without_its_listener_is_judged_on_all_that_it_may_have_m
         after = changed(tmp_path, policies=policies, listeners=inner)
         (judged,) = [each async for each in judge_all(after, [file])]
         assert (judged.answer is None) is undecidable
+
+
+async def test_a_login_is_judged_as_of_then(tmp_path: Path) -> None:
+    route = "- {name: api, match: {paths: ['/api/*']}, upstream: api, allow: [{from: {request_principals: ['*']}}]"
+    loose = config(tmp_path, routes=route + "}\n")
+    strict = config(tmp_path, routes=route + ", requires: {acr: [phr], max_auth_age: 15m}}\n")
+    fresh, stale = {"acr": "phr", "auth_time": int(NOW)}, {"acr": "phr", "auth_time": int(NOW) - 1000}
+    asked = [Ask(user="a", claims=fresh), Ask(user="b", claims=stale)]
+    assert await again(loose, strict, *asked) == dict.fromkeys(("r0", "r1"), "? the claim acr is not recorded")
+    stricter = config(tmp_path, routes=route + ", requires: {acr: [phr], max_auth_age: 15m, scopes: [x]}}\n")
+    assert await again(strict, stricter, *asked[:1]) == {"r0": "? the claim scope, the claim scp are not recorded"}
+    older = config(tmp_path, routes=route + ", requires: {acr: [phr], max_auth_age: 1h}}\n")
+    assert await again(older, strict, *asked[:2]) == {"r1": "allow->challenge step_up_required"}

@@ -17,7 +17,7 @@ from gateway.config.schema.issuers import Issuer
 from gateway.config.schema.limits import RateLimit
 from gateway.config.schema.listeners import Admin, Listener
 from gateway.config.schema.posture import Posture
-from gateway.config.schema.routes import Route
+from gateway.config.schema.routes import DataClass, Route
 from gateway.config.schema.rules import Policy
 from gateway.config.schema.scalars import FilePath, Integer, Name, Secret, Some
 from gateway.config.schema.trust import ClientAuthority, Identity, TrustDomain
@@ -56,6 +56,8 @@ class Config(Node):
     posture: dict[Name, Posture] = Field(default_factory=dict)
     rate_limits: dict[Name, RateLimit] = Field(default_factory=dict)
     upstreams: dict[Name, Upstream] = Field(default_factory=dict)
+    classes: dict[Name, DataClass] = Field(default_factory=dict)
+    """Classes of data (`routes.*.classification`), each with what it requires."""
     policies: tuple[Policy, ...] = ()
     routes: Some[Route]
     audit: Audit = Field(default_factory=_always, validate_default=True)

@@ -52,6 +52,8 @@ def build_inputs(config: Config) -> Mapping[int, Inputs]:
         requires = config.routes[index].requires or Requires()
         asked = {("scope",), ("scp",)} if requires.scopes else set()
         asked |= {("aud",)} if requires.audiences else set()
+        asked |= {("acr",)} if requires.acr else set()
+        asked |= {("auth_time",)} if requires.max_auth_age is not None else set()
         found[index] = Inputs(headers, claims | asked, device)
     return found
 
@@ -108,7 +110,9 @@ def _tables(config: Config, metrics: Metrics | None = None) -> dict[tuple[int, s
             applies = tuple(names(route.name) and _on(policy, listener) for policy, names, _ in policies)
             if applies not in shared:
                 above = [rule for (_, _, rules), yes in zip(policies, applies, strict=True) if yes for rule in rules]
-                shared[applies] = route_rules(above, own, requires.scopes, requires.where, public=route.public)
+                shared[applies] = route_rules(
+                    above, own, requires.scopes, requires.stated("scopes"), public=route.public
+                )
             tables[index, listener] = shared[applies]
     return tables
 
