@@ -52,7 +52,6 @@ UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("client_authorities.*.bundle", False, _shape(dict, "bundle: {url}")),
     ("issuers.*.backchannel_logout", True, _key("backchannel_logout")),
     ("issuers.*.shared_signals", True, _key("shared_signals")),
-    ("posture.*.source.store", True, _key("store")),
     ("rate_limits.*.mode", True, _key("mode", "enforce")),
     ("upstreams.*.protocol", False, _value("h2")),
     ("routes.*.forward.assertion", False, _shape(dict, "forward.assertion: {claims}")),

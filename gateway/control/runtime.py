@@ -79,9 +79,9 @@ class Runtime:
                 watch=self.watch,
                 health=self.health,
             )
-            posture = posture_sources(config, before.posture if before is not None else None)
             store = before.store if before is not None and before.store.serves(config) else None
             store = store or LimitStore.of(config, self.metrics)
+            posture = posture_sources(config, before.posture if before is not None else None, store.redis)
             upstreams = build_upstreams(config, before.upstreams if before is not None else None, self.metrics)
             audit = self._audit(config, keys)
             snapshot = build_snapshot(config, self.metrics, store, sources, posture, upstreams.clusters, audit, keys)

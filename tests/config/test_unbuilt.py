@@ -53,11 +53,6 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
             id="bundle-url",
         ),
         pytest.param(
-            ("upstreams:", "posture: {p: {device: claims.d, source: {store: key}}}\nupstreams:"),
-            "6:42 store",
-            id="posture-store",
-        ),
-        pytest.param(
             ("upstreams:", "identity: {certificate: a, key: b, hint: c}\nupstreams:"), "6:36 hint", id="svid-hint"
         ),
         pytest.param(

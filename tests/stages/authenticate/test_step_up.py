@@ -89,7 +89,7 @@ def test_a_challenge_says_all_that_would_be_enough() -> None:
     assert (refusal.challenge.acr, refusal.challenge.max_age) == (("phr", "phrh"), 900)
 
 
-BAD_AND_STALE = {"acr": "0", "auth_time": 1}
+BAD_AND_STALE: dict[str, Any] = {"acr": "0", "auth_time": 1}
 ROUTE = replace(PLAIN, step_up=asked(("phr",), 900.0))
 
 
