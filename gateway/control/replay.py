@@ -205,7 +205,7 @@ class Replay:
 def _goes_by_time(config: Config) -> bool:
     """True where the same request may be answered otherwise a moment later."""
     required = [route.requires.asked() for route in config.routes if route.requires is not None]
-    if any("max_auth_age" in asked or "posture" in asked for asked in required):
+    if config.granted or any("max_auth_age" in asked or "posture" in asked for asked in required):
         return True
     rules = [rule for route in config.routes for rule in (*route.deny, *route.allow)]
     rules += [rule for policy in config.policies for rule in policy.rules]
