@@ -71,6 +71,9 @@ def check(config: Config, report: Report, now: float) -> None:
             _judged(report, ("posture", name, "source", "file"), partial(read_devices, posture.source.file))
     if config.audit.signing_key is not None and _readable(report, ("audit", "signing_key"), config.audit.signing_key):
         _judged(report, ("audit", "signing_key"), partial(_signing_key, config.audit.signing_key))
+    for name, key in config.grants.signers.items() if config.grants is not None else ():
+        if _readable(report, ("grants", "signers", name), key):
+            _judged(report, ("grants", "signers", name), partial(_public_key, key))
     for expiry in expiries(config):
         if expiry.not_after <= now:
             report.warn(expiry.path, f"{expiry.file.name}: the certificate has expired", "replace it")
@@ -266,3 +269,9 @@ def _signing_key(file: FilePath) -> None:
         raise ValueError(f"{file} holds no private key in PEM without a password") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError(f"{file} holds another kind of key: an Ed25519 key signs checkpoints")
+
+
+def _public_key(file: FilePath) -> None:
+    from gateway.kernel.signing_key import read_public_key
+
+    read_public_key(file)

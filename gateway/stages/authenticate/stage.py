@@ -20,6 +20,7 @@ from gateway.stages.authenticate.counters import Counters
 from gateway.stages.authenticate.credentials import read_authorization
 from gateway.stages.authenticate.evidence import CertificateJudge, Possession, Shadowed, TokenVerifier, VerifiedToken
 from gateway.stages.authenticate.issuer import TrustedIssuer
+from gateway.stages.authenticate.step_up import StepUp
 
 _CERTIFICATE = Challenge(certificate=True)
 _OF_CERTIFICATES = frozenset(  # counted where the certificate is judged, or no verdict on what was sent
@@ -41,6 +42,7 @@ class RouteCredentials:
     ignored: bool  # `ignore_credentials`: dropped unread
     certificate: bool  # requires.certificate
     audiences: frozenset[str] | None  # requires.audiences, in the place of the issuer's; None: the issuer's
+    step_up: StepUp | None = None  # requires.acr and requires.max_auth_age
 
 
 class Authenticate:
@@ -106,6 +108,8 @@ class Authenticate:
             _check_audience(token, asked)
             if sent.dpop or token.proofs:  # a plain bearer token pays for no coroutine
                 await self._check_possession(ctx, sent, token, workload)
+            if asked.step_up is not None:
+                asked.step_up.check(token.user.claims, ctx.time, token.issuer.clock_skew)
         except Refused as refused:
             if refused.reason not in _OF_CERTIFICATES:
                 self._counters.count(method, refused.reason)
@@ -143,6 +147,8 @@ class Authenticate:
             _check_time(token, ctx.time)
             _check_audience(token, asked)
             await self._check_possession(ctx, sent, token, workload)
+            if asked.step_up is not None:
+                asked.step_up.check(token.user.claims, ctx.time, token.issuer.clock_skew)
         except Refused as refused:
             return refused
         return None
@@ -170,12 +176,15 @@ class Authenticate:
         shadows: tuple[Shadow, ...] = (),
     ) -> Principal:
         if workload is None and not asked.public:
-            challenge = _CERTIFICATE if asked.certificate else self._challenge
+            challenge = _CERTIFICATE if asked.certificate else self._challenge or _wanted(asked)
             detail = "neither a certificate nor a token was sent"
             raise Refused(Reason.CREDENTIALS_MISSING, detail, challenge=challenge, shadows=shadows)
         if asked.audiences is not None:
             detail = "the route requires a token's audience, and none was sent"
-            raise Refused(Reason.CREDENTIALS_MISSING, detail, shadows=shadows)
+            raise Refused(Reason.CREDENTIALS_MISSING, detail, challenge=_wanted(asked), shadows=shadows)
+        if asked.step_up is not None:
+            detail = "the route requires a login, and no token was sent"
+            raise Refused(Reason.CREDENTIALS_MISSING, detail, challenge=_wanted(asked), shadows=shadows)
         return Principal(workload, None, ctx.client_ip, shadows)
 
     def _workload(self, ctx: RequestContext, before: Callable[[], None] | None = None) -> Workload | None:
@@ -197,6 +206,11 @@ class Authenticate:
             raise
         self._counters.count("certificate", None)
         return workload
+
+
+def _wanted(asked: RouteCredentials) -> Challenge | None:
+    """What a token would have to say, for who has none yet."""
+    return asked.step_up.challenge if asked.step_up is not None else None
 
 
 def _check_time(token: VerifiedToken, now: float) -> None:
