@@ -35,7 +35,7 @@ def build_forward(
 
     `own`: who answers at the gateway's own addresses, by path.
     """
-    shared = _Shared(_reserved(config), via_pseudonym(config), own_spiffe_id(config))
+    shared = _Shared(_reserved(config), via_pseudonym(config), own_spiffe_id(config), {})
     return ForwardStage([_way(config, route, clusters, shared) for route in config.routes], own)
 
 
@@ -46,6 +46,17 @@ class _Shared:
     reserved: frozenset[bytes]  # what some route sets
     via: str
     own_id: str | None
+    fields: dict[tuple[object, ...], RequestFields]  # routes that let the same pass share one
+
+    def passing(self, route: Route) -> RequestFields:
+        """What of a client's fields passes on a route."""
+        keep_authorization = route.forward.authorization == "keep"
+        keep, remove = _names(route.forward.keep), _names(route.request_headers.remove)
+        made = self.fields.get((keep_authorization, *keep, None, *remove))
+        if made is None:
+            made = RequestFields(self.reserved, keep_authorization=keep_authorization, keep=keep, remove=remove)
+            self.fields[keep_authorization, *keep, None, *remove] = made
+        return made
 
 
 def _way(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: _Shared) -> Way:
@@ -63,15 +74,9 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
     if route.upstream is None:
         raise ValueError("it has neither upstream nor respond nor redirect")
     constant, claims = _set_by(route.forward, route.request_headers)
-    fields = RequestFields(
-        shared.reserved,
-        keep_authorization=route.forward.authorization == "keep",
-        keep=_names(route.forward.keep),
-        remove=_names(route.request_headers.remove),
-    )
     rewrite = route.rewrite
     head = RequestHead(
-        fields,
+        shared.passing(route),
         via=shared.via,
         own_id=shared.own_id,
         rewrite=Rewrite(prefix=rewrite.prefix, path=rewrite.path, host=rewrite.host) if rewrite is not None else None,
