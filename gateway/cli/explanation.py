@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from gateway.cli.output import paint
 from gateway.config.schema import Listener
+from gateway.config.schema.units import in_words
 from gateway.control.offline import DECIDING, Offline, Verdict
 from gateway.model.place import Place
 from gateway.model.reason import Effect
@@ -34,6 +35,18 @@ class Report:
     def route(self) -> str | None:
         """The name of the route; None where none matched."""
         return self.verdict.route
+
+    def requires(self) -> list[tuple[str, str, Place, str | None]]:
+        """What the route requires besides its rules: key, value, where it is stated, and by which class of data."""
+        route = self.verdict.trace.route
+        settings = self.offline.config.routes[route.index] if route is not None and route.index >= 0 else None
+        if settings is None or settings.requires is None:
+            return []
+        requires = settings.requires
+        return [
+            (key, _value(held), requires.stated(key), settings.classification if key in requires.origins else None)
+            for key, held in requires.asked().items()
+        ]
 
     def stages(self) -> list[tuple[Stage, str, str]]:
         """Each deciding stage, its result ("ok", "refused", "not reached"), and a few words."""
@@ -126,6 +139,10 @@ def document(report: Report) -> Mapping[str, object]:
         "stages": [
             {"stage": stage.value, "result": result, "detail": detail} for stage, result, detail in report.stages()
         ],
+        "requires": [
+            {"key": key, "value": value, "where": place(where), "class": named}
+            for key, value, where, named in report.requires()
+        ],
         "rules": [_rule(judged) for judged in verdict.judged],
         "nearest": [
             {"rule": judged.rule.name, "where": place(judged.rule.where), "missing": list(judged.missing)}
@@ -169,6 +186,12 @@ def show(report: Report) -> None:
     for stage, result, detail in report.stages():
         mark = paint(*_MARKS[result])
         print(f"  {mark} {stage.value:<18} {detail}".rstrip())
+    required = report.requires()
+    if required:
+        print("\nrequires")
+        for key, value, where, named in required:
+            cause = f"  class {named}" if named is not None else ""
+            print(f"           {key:<14} {value}{cause}  {paint(place(where) or '', 'dim')}".rstrip())
     if verdict.judged:
         print("\nrules")
         for judged in verdict.judged:
@@ -213,6 +236,15 @@ def _shadowed(verdict: Verdict) -> str:
         for shadow in verdict.shadows
         if shadow.kind == "issuer"
     )
+
+
+def _value(held: object) -> str:
+    """A requirement's value as the file writes it."""
+    if isinstance(held, tuple):
+        return ", ".join(map(str, held))
+    if isinstance(held, bool):
+        return "true"
+    return in_words(held) if isinstance(held, float) else str(held)
 
 
 def _joined(code: str, detail: str) -> str:

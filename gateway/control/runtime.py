@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from gateway.config.schema import Config
 from gateway.control.build.assertion import assertion_keys
 from gateway.control.build.authenticate import CredentialSources, credential_sources
+from gateway.control.build.authorize import build_authorize
 from gateway.control.build.forward import build_forward
 from gateway.control.build.posture import PostureSources, posture_sources
 from gateway.control.build.ratelimit import LimitStore
 from gateway.control.build.receivers import revocation_feed
-from gateway.control.build.record import AuditKeys, log_settings, open_audit_log, read_audit_keys
+from gateway.control.build.record import AuditKeys, build_record, log_settings, open_audit_log, read_audit_keys
 from gateway.control.build.snapshot import build_snapshot
 from gateway.control.build.upstreams import Given, Upstreams, build_upstreams
 from gateway.control.build.workload import workload_source
@@ -54,6 +55,7 @@ class Parts:
     posture: PostureSources
     upstreams: Upstreams
     audit: AuditLog
+    keys: AuditKeys
     revocations: RevocationFeed | None  # None where no issuer ends tokens
     assertion: AssertionKeys | None  # None where backends are told nothing
     workload: WorkloadApi | None  # None where the gateway's identity lies in files, or it has none
@@ -100,9 +102,9 @@ class Runtime:
                 workload=workload,
             )
             given = _given(sources, workload)
-            posture = posture_sources(config, before.posture if before is not None else None)
             store = before.store if before is not None and before.store.serves(config) else None
             store = store or LimitStore.of(config, self.metrics)
+            posture = posture_sources(config, before.posture if before is not None else None, store.redis)
             upstreams = build_upstreams(config, before.upstreams if before is not None else None, self.metrics, given)
             audit = self._audit(config, keys)
             revocations = revocation_feed(
@@ -130,7 +132,9 @@ class Runtime:
             )
         except (FeedError, AuditError, OSError, ssl.SSLError, ValueError) as error:
             raise Unusable(f"{config.path}: {error}") from error
-        return Parts(config, snapshot, store, sources, posture, upstreams, audit, revocations, assertion, workload)
+        return Parts(
+            config, snapshot, store, sources, posture, upstreams, audit, keys, revocations, assertion, workload
+        )
 
     async def adopt(self, parts: Parts) -> None:
         """Put `parts` to work. Requests that began under the old ones keep them to their end."""
@@ -177,6 +181,16 @@ class Runtime:
         """Put a stage in the place of one that hangs on a file besides the config. Requests under way keep theirs."""
         parts = self.parts
         self._parts = replace(parts, snapshot=replace(parts.snapshot, accept=accept))
+
+    def grant(self, config: Config) -> None:
+        """Put other grants to work: `config` is the one at work but for them. Requests under way keep theirs."""
+        parts = self.parts
+        snapshot = replace(
+            parts.snapshot,
+            authorize=build_authorize(config, self.metrics),
+            record=build_record(config, parts.keys, parts.audit, self.metrics),  # what grants read is recorded
+        )
+        self._parts = replace(parts, config=config, snapshot=snapshot)
 
     async def close(self) -> None:
         """The clean end, after the last request."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from gateway.config.checks import (
     assertion,
+    classes,
     coverage,
     files,
     issuers,
@@ -22,6 +23,7 @@ from gateway.config.checks import (
     upstreams,
 )
 from gateway.config.checks.report import Report
+from gateway.config.classes import classified
 from gateway.config.schema import Config
 
 _CHECKS: tuple[Callable[[Config, Report], None], ...] = (
@@ -33,15 +35,18 @@ _CHECKS: tuple[Callable[[Config, Report], None], ...] = (
     routes.check,
     rules.check,
     posture.check,
+    classes.check,
     trust.check,
     assertion.check,
-    coverage.check,
-    safety.check,
 )
+_MEANING: tuple[Callable[[Config, Report], None], ...] = (coverage.check, safety.check)  # with what classes add
 
 
 def judge(config: Config, report: Report, now: float) -> None:
     """Run every check. `now` (seconds since 1970) judges the dates of certificates."""
     for check in _CHECKS:
         check(config, report)
+    whole = classified(config)
+    for check in _MEANING:
+        check(whole, report)
     files.check(config, report, now)

@@ -15,6 +15,7 @@ from gateway.config.schema.posture import Posture, PostureSource
 from gateway.config.schema.routes import (
     Asserted,
     Cors,
+    DataClass,
     Forward,
     HeaderEdit,
     Match,
@@ -63,6 +64,7 @@ __all__ = [
     "Config",
     "Connections",
     "Cors",
+    "DataClass",
     "Dns",
     "Endpoint",
     "Forward",

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gateway.config.schema import Config, Issuer, Route, TrustDomain
+from gateway.config.schema import Config, Issuer, Requires, Route, TrustDomain
 from gateway.control.build.proofs import build_proofs
 from gateway.control.build.workload import workload_settings
 from gateway.control.feeds.bundle_endpoint import EndpointSettings
@@ -34,6 +34,7 @@ from gateway.stages.authenticate.counters import Counters
 from gateway.stages.authenticate.evidence import CertificateJudge, TokenVerifier
 from gateway.stages.authenticate.issuer import KeySource, TrustedIssuer
 from gateway.stages.authenticate.revoked import RevokedTokens
+from gateway.stages.authenticate.step_up import step_up
 
 _ANY = "*"
 _CLAIM = "claims."
@@ -236,12 +237,13 @@ def _issuer(issuer: Issuer, keys: KeySource, devices: tuple[str, ...]) -> Truste
 
 
 def _route(route: Route) -> RouteCredentials:
-    requires = route.requires
+    requires = route.requires or Requires()
     return RouteCredentials(
         public=route.public,
         ignored=route.public and route.ignore_credentials,
-        certificate=requires is not None and requires.certificate,
-        audiences=frozenset(requires.audiences) if requires is not None and requires.audiences else None,
+        certificate=requires.certificate,
+        audiences=frozenset(requires.audiences) if requires.audiences else None,
+        step_up=step_up(requires.acr, requires.max_auth_age, requires.stated("acr"), requires.stated("max_auth_age")),
     )
 
 

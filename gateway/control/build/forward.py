@@ -45,7 +45,7 @@ def build_forward(
     own_id = own_spiffe_id(config, svid)
     issuer = config.assertion.issuer if config.assertion is not None else None
     assertions = Assertions(keys, lambda: issuer or own_id) if keys is not None else None
-    shared = _Shared(_reserved(config), via_pseudonym(config), own_id, assertions)
+    shared = _Shared(_reserved(config), via_pseudonym(config), own_id, {}, assertions)
     return ForwardStage([_way(config, route, clusters, shared) for route in config.routes], own)
 
 
@@ -56,7 +56,18 @@ class _Shared:
     reserved: frozenset[bytes]  # what some route sets
     via: str
     own_id: str | None
+    fields: dict[tuple[object, ...], RequestFields]  # routes that let the same pass share one
     assertions: Assertions | None
+
+    def passing(self, route: Route) -> RequestFields:
+        """What of a client's fields passes on a route."""
+        keep_authorization = route.forward.authorization == "keep"
+        keep, remove = _names(route.forward.keep), _names(route.request_headers.remove)
+        made = self.fields.get((keep_authorization, *keep, None, *remove))
+        if made is None:
+            made = RequestFields(self.reserved, keep_authorization=keep_authorization, keep=keep, remove=remove)
+            self.fields[keep_authorization, *keep, None, *remove] = made
+        return made
 
 
 def _way(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: _Shared) -> Way:
@@ -74,17 +85,11 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
     if route.upstream is None:
         raise ValueError("it has neither upstream nor respond nor redirect")
     constant, claims = _set_by(route.forward, route.request_headers)
-    fields = RequestFields(
-        shared.reserved,
-        keep_authorization=route.forward.authorization == "keep",
-        keep=_names(route.forward.keep),
-        remove=_names(route.request_headers.remove),
-    )
     rewrite = route.rewrite
 
     def head(upstream: str) -> RequestHead:
         return RequestHead(
-            fields,
+            shared.passing(route),
             via=shared.via,
             own_id=shared.own_id,
             rewrite=Rewrite(prefix=rewrite.prefix, path=rewrite.path, host=rewrite.host) if rewrite else None,

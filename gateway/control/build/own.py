@@ -26,8 +26,8 @@ def own_paths(config: Config) -> OwnPaths:
     return OwnPaths(_methods(config), served, frozenset(config.listeners) - served)
 
 
-def own_ways(config: Config, assertion: AssertionKeys | None, receivers: Mapping[str, Way]) -> Mapping[str, Way]:
-    """Who answers at each path of `own_paths`; `assertion`: there where the config has it; `receivers`: of events."""
+def own_ways(config: Config, receivers: Mapping[str, Way], assertion: AssertionKeys | None = None) -> Mapping[str, Way]:
+    """Who answers at each path of `own_paths`; `receivers`: of events; `assertion`: there where the config has it."""
     ways = dict(receivers)
     if assertion is not None:
         ways[JWKS] = LiveAnswer(lambda: assertion.document, _JWKS_FIELDS)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Protocol, TypeAlias
 
+from gateway.model.credential import SentToken
 from gateway.model.json import JSON
 from gateway.model.noun import noun
 from gateway.model.principal import User, Workload
@@ -70,7 +71,7 @@ class TokenVerifier(Protocol):
         """How this token is proved, for the metrics: "jwt" or "introspection"."""
         ...
 
-    async def verify(self, token: str, now: float) -> VerifiedToken:
+    async def verify(self, sent: SentToken, now: float) -> VerifiedToken:
         """Raises Refused: 401, or 503 KEYS_UNAVAILABLE or INTROSPECTION_UNAVAILABLE; Shadowed instead in shadow."""
         ...
 

@@ -8,14 +8,17 @@ from gateway.stages.record.log import AuditLog
 from gateway.stages.record.text import json_text, quote, quote_or_null
 
 
-def record_config(log: AuditLog, *, digest: str, ok: bool, errors: int = 0, inputs: JSON = None) -> None:
-    """A start or a reload. `digest` is that of the file that was read; it is at work only when `ok`.
+def record_config(
+    log: AuditLog, *, digest: str, ok: bool, errors: int = 0, inputs: JSON = None, grants: JSON = None
+) -> None:
+    """A start, a reload, or other grants. `digest` is that of the file that was read; it is at work only when `ok`.
 
     `inputs`: by route, the names that the records of its decisions show where they are there, so that whoever reads
-    the log can tell what was absent from what was not asked for.
+    the log can tell what was absent from what was not asked for. `grants`: who granted what, until when and why.
     """
     result = "success" if ok else "failure"
     shown = "" if inputs is None else f',"inputs":{json_text(inputs)}'
+    shown += "" if grants is None else f',"grants":{json_text(grants)}'
     log.queue("config", f',"result":"{result}","config":{quote(digest)},"errors":{errors}{shown}')
 
 

@@ -28,10 +28,10 @@ def test_who_routes_and_who_answers_know_the_same_addresses(tmp_path: Path) -> N
     loaded = config(tmp_path, "assertion: {issuer: a}\n")
     own = own_paths(loaded)
     keys = AssertionKeys(AssertionSettings(None, ()), health=FileHealth(Metrics()))
-    assert set(own.methods) == set(own_ways(loaded, keys, {})) == {JWKS}
+    assert set(own.methods) == set(own_ways(loaded, {}, keys)) == {JWKS}
     assert all(path.startswith(BASE) for path in own.methods)
     assert (set(own.listeners), set(own.elsewhere)) == ({"edge"}, {"plain"})
 
 
 def test_without_what_they_serve_there_are_none(tmp_path: Path) -> None:
-    assert (own_paths(config(tmp_path)).methods, own_ways(config(tmp_path), None, {})) == ({}, {})
+    assert (own_paths(config(tmp_path)).methods, own_ways(config(tmp_path), {})) == ({}, {})

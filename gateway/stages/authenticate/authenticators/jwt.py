@@ -5,8 +5,8 @@ Invariant: the cache holds claims and the keys that proved them, by a 256-bit di
 """
 
 from collections.abc import Iterable
-from hashlib import sha256
 
+from gateway.model.credential import SentToken
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.authenticate.claims import check_expiry, check_type, judge_claims
@@ -42,17 +42,16 @@ class JwtVerifier:
     def method(self, token: str) -> str:
         return "jwt"
 
-    async def verify(self, token: str, now: float) -> VerifiedToken:
+    async def verify(self, sent: SentToken, now: float) -> VerifiedToken:
         """Raises Refused: 401 TOKEN_*, or 503 KEYS_UNAVAILABLE. Waits only while keys are asked for again."""
-        digest = sha256(token.encode()).digest()
-        entry = self._entries.get(digest)
+        entry = self._entries.get(sent.digest)
         if entry is not None and now < entry.until and entry.token.issuer.keys.current is entry.keys:
             return entry.token
-        unverified = take_apart(token)
+        unverified = take_apart(sent.text)
         issuer = self._issuer(unverified)
         with judged_for(issuer):
             verified, keys = await _prove(issuer, unverified, now)
-        self._remember(digest, _Entry(verified, keys, min(verified.ends, now + _REMEMBERED)))
+        self._remember(sent.digest, _Entry(verified, keys, min(verified.ends, now + _REMEMBERED)))
         return verified
 
     def _issuer(self, unverified: Unverified) -> TrustedIssuer:
