@@ -6,7 +6,7 @@ Invariant: whatever the other side does ends in messages or in GrpcFailed, for e
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 from h2.config import H2Configuration
@@ -74,8 +74,11 @@ class GrpcConnection(asyncio.Protocol):
         self._calls: dict[int, _Call] = {}
         self._transport: asyncio.WriteTransport | None = None
 
-    async def stream(self, path: str, metadata: Iterable[tuple[str, str]]) -> AsyncIterator[bytes]:
-        """Call `path` with an empty message; every message of the answer. Raises GrpcFailed at its end."""
+    async def stream(self, path: str, metadata: Iterable[tuple[str, str]], first: float) -> AsyncIterator[bytes]:
+        """Call `path` with an empty message; every message of the answer. Raises GrpcFailed at its end.
+
+        `first`: seconds within which the first message comes.
+        """
         if self._transport is None or self._transport.is_closing():
             raise GrpcFailed("the connection is closed")
         number, call = self._h2.get_next_available_stream_id(), _Call()
@@ -87,22 +90,27 @@ class GrpcConnection(asyncio.Protocol):
         self._h2.send_headers(number, head)
         self._h2.send_data(number, _NO_MESSAGE, end_stream=True)
         self._flush()
-        while True:
-            item = await call.items.get()
-            if isinstance(item, GrpcFailed):
-                raise item
-            yield item
+        late = GrpcFailed(f"no answer within {first:g} s")
+        timer = asyncio.get_running_loop().call_later(first, call.items.put_nowait, late)
+        try:
+            while True:
+                item = await call.items.get()
+                timer.cancel()
+                if isinstance(item, GrpcFailed):
+                    raise item
+                yield item
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """End it; streams end with GrpcFailed."""
         if self._transport is not None:
-            self._transport.close()
+            self._transport.abort()
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - for the type checker
-        self._transport = transport
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's own kinds know no base class
         self._h2.initiate_connection()
         self._flush()
 

@@ -27,6 +27,7 @@ _METADATA = (("workload.spiffe.io", "true"),)  # SPIFFE Workload API section 6.2
 _SVIDS = "/SpiffeWorkloadAPI/FetchX509SVID"
 _BUNDLES = "/SpiffeWorkloadAPI/FetchX509Bundles"
 _CONNECT = 3.0  # seconds
+_FIRST_ANSWER = 10.0  # seconds: an agent that knows no identity says so
 _FIRST_RETRY, _LONGEST_RETRY = 0.1, 4.0  # seconds
 _SCHEME = "unix://"
 _NO_IDENTITY = 7  # PERMISSION_DENIED: the agent knows no identity for this process (yet)
@@ -151,7 +152,7 @@ class WorkloadApi:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _stream(self, connection: "GrpcConnection", method: str, take: Callable[[bytes], None]) -> None:
-        async with contextlib.aclosing(connection.stream(method, _METADATA)) as answers:  # type: ignore[type-var]
+        async with contextlib.aclosing(connection.stream(method, _METADATA, _FIRST_ANSWER)) as answers:  # type: ignore[type-var]
             async for answer in answers:
                 try:
                     take(answer)
