@@ -55,10 +55,6 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
         pytest.param(
             ("upstreams:", "identity: {certificate: a, key: b, hint: c}\nupstreams:"), "6:36 hint", id="svid-hint"
         ),
-        pytest.param(
-            ("audiences:", "backchannel_logout: {client_id: x}, audiences:"), "5:62 backchannel_logout", id="logout"
-        ),
-        pytest.param(("audiences:", "shared_signals: {audience: x}, audiences:"), "5:62 shared_signals", id="signals"),
         pytest.param(("upstreams:", "audit: {keep: 90d}\nupstreams:"), "6:9 keep", id="audit-keep"),
         pytest.param(
             ("upstreams:", "rate_limits: {a: {rate: 1/second, mode: shadow}}\nupstreams:"),

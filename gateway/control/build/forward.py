@@ -28,10 +28,15 @@ from gateway.upstreams.hash_key import HashKey, hash_key
 _COPY = 15.0  # seconds that a mirrored request may take
 
 
-def build_forward(config: Config, clusters: Mapping[str, Cluster]) -> ForwardStage:
-    """The forward stage of `config`; `clusters` by the upstream's name. Raises ValueError with the route's place."""
+def build_forward(
+    config: Config, clusters: Mapping[str, Cluster], own: Mapping[str, Way] | None = None
+) -> ForwardStage:
+    """The forward stage of `config`; `clusters` by the upstream's name. Raises ValueError with the route's place.
+
+    `own`: who answers at the gateway's own addresses, by path.
+    """
     shared = _Shared(_reserved(config), via_pseudonym(config), own_spiffe_id(config), {})
-    return ForwardStage([_way(config, route, clusters, shared) for route in config.routes])
+    return ForwardStage([_way(config, route, clusters, shared) for route in config.routes], own)
 
 
 @dataclass(frozen=True, slots=True)

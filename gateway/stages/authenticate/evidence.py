@@ -40,6 +40,8 @@ class VerifiedToken:
     ends: float  # seconds since the epoch: exp and the clock skew; no longer valid at this instant
     proofs: tuple[tuple[Confirm, JSON], ...]  # what the caller must prove besides, with the expected value
     key_bound: bool  # `cnf` names a key of the client's, whether or not that must be proved
+    marks: tuple[bytes, ...] = ()  # what it could be revoked by; of tokens of revocable issuers only
+    issued: float | None = None  # the claim iat, seconds since the epoch
 
 
 class Shadowed(Exception):  # noqa: N818 - a verdict

@@ -5,6 +5,7 @@ Invariant: nothing but a trusted certificate binds a token, and nothing of a tok
 """
 
 from collections.abc import Callable, Sequence
+from copy import copy
 
 from gateway.model.credential import SentToken
 from gateway.model.noun import noun
@@ -16,10 +17,11 @@ from gateway.model.route import Route
 from gateway.model.shadow import Shadow
 from gateway.stages.authenticate.bindings import dpop
 from gateway.stages.authenticate.bindings.dpop import Proofs
-from gateway.stages.authenticate.counters import Counters
+from gateway.stages.authenticate.counters import UNCOUNTED, Counters
 from gateway.stages.authenticate.credentials import read_authorization
 from gateway.stages.authenticate.evidence import CertificateJudge, Possession, Shadowed, TokenVerifier, VerifiedToken
 from gateway.stages.authenticate.issuer import TrustedIssuer
+from gateway.stages.authenticate.revoked import RevokedTokens
 from gateway.stages.authenticate.step_up import StepUp
 
 _CERTIFICATE = Challenge(certificate=True)
@@ -55,14 +57,19 @@ class Authenticate:
         routes: Sequence[RouteCredentials],
         proofs: Proofs,
         counters: Counters,
+        revoked: RevokedTokens | None = None,
     ) -> None:
-        """`tokens`: None where no issuer is configured; `routes`: by `Route.index`."""
+        """`tokens`: None where no issuer is configured; `routes`: by `Route.index`.
+
+        `revoked`: None where no issuer ends tokens before their time.
+        """
         self._tokens = tokens
         self._certificates = certificates
         self._routes = tuple(routes)
         self._proofs = proofs
         self._counters = counters
         self._challenge = _CERTIFICATE if tokens is None else None
+        self._check_standing = _check_time if revoked is None else _and_revoked(revoked)
 
     async def __call__(self, ctx: RequestContext, route: Route) -> Principal:
         """Raises Refused: 400 BAD_REQUEST, 401, or 503 KEYS_, INTROSPECTION_ or STORE_UNAVAILABLE."""
@@ -95,11 +102,21 @@ class Authenticate:
             return self._unsent(ctx, asked, workload, method, token.issuer, found)
         return await self._with_token(ctx, asked, sent, token, method)
 
+    def again(self, proved: float) -> "Authenticate":
+        """The stage for a request that was let in at `proved` (seconds since the epoch) and is judged once more.
+
+        A proof of possession holds as of then and is not used up; nothing is counted.
+        """
+        stage = copy(self)
+        stage._proofs = self._proofs.as_of(proved)  # noqa: SLF001 - its own kind
+        stage._counters = UNCOUNTED  # noqa: SLF001
+        return stage
+
     async def _with_token(
         self, ctx: RequestContext, asked: RouteCredentials, sent: SentToken, token: VerifiedToken, method: str
     ) -> Principal:
         try:
-            _check_time(token, ctx.time)
+            self._check_standing(token, ctx.time)
             workload = self._workload(ctx, lambda: _check_audience(token, asked))
             if workload is None and asked.certificate:
                 raise Refused(
@@ -144,7 +161,7 @@ class Authenticate:
     ) -> Refused | None:
         """What a token of an issuer in shadow would have been refused with."""
         try:
-            _check_time(token, ctx.time)
+            self._check_standing(token, ctx.time)
             _check_audience(token, asked)
             await self._check_possession(ctx, sent, token, workload)
             if asked.step_up is not None:
@@ -218,6 +235,16 @@ def _check_time(token: VerifiedToken, now: float) -> None:
         raise Refused(Reason.TOKEN_EXPIRED, "exp has passed")
     if now < token.begins:
         raise Refused(Reason.TOKEN_NOT_YET_VALID, "nbf or iat lies in the future")
+
+
+def _and_revoked(revoked: RevokedTokens) -> Callable[[VerifiedToken, float], None]:
+    """The same, and that nobody has ended the token."""
+
+    def check(token: VerifiedToken, now: float) -> None:
+        _check_time(token, now)
+        revoked.check(token)
+
+    return check
 
 
 def _check_audience(token: VerifiedToken, asked: RouteCredentials) -> None:

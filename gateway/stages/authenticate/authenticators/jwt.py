@@ -13,10 +13,10 @@ from gateway.stages.authenticate.claims import check_expiry, check_type, judge_c
 from gateway.stages.authenticate.evidence import VerifiedToken, judged_for
 from gateway.stages.authenticate.issuer import TrustedIssuer
 from gateway.stages.authenticate.jose import Unverified, take_apart
-from gateway.stages.authenticate.keys import KeySet, VerificationKey
+from gateway.stages.authenticate.keys import KeySet
+from gateway.stages.authenticate.signatures import check_algorithm, check_signature
 
 _REMEMBERED = 60.0  # seconds at most, and never past exp
-_RETRY_AFTER = 5  # seconds: about when a key feed tries again
 
 
 class _Entry:
@@ -73,39 +73,8 @@ class JwtVerifier:
 
 async def _prove(issuer: TrustedIssuer, unverified: Unverified, now: float) -> tuple[VerifiedToken, KeySet]:
     """Its claims, and the keys that proved them. Raises Refused."""
-    if unverified.alg not in issuer.algorithms:
-        raise Refused(Reason.TOKEN_ALGORITHM, f"the algorithm is not one that {issuer.name} may use")
+    check_algorithm(issuer, unverified)
     check_type(issuer, unverified.typ, unverified.claims)
     check_expiry(issuer, unverified.claims, now)
-    keys, key = await _choose(issuer, unverified)
-    if not key.verifies(unverified.signing_input, unverified.signature):
-        raise Refused(Reason.TOKEN_SIGNATURE, f"the signature is not by the key of {issuer.name} that it names")
+    keys = await check_signature(issuer, unverified)
     return judge_claims(issuer, unverified.claims), keys
-
-
-async def _choose(issuer: TrustedIssuer, unverified: Unverified) -> tuple[KeySet, VerificationKey]:
-    """The issuer's keys and the one that the token names. Raises Refused."""
-    keys = _current(issuer)
-    kid = unverified.kid
-    if kid is not None and not keys.knows(kid):
-        answered = await issuer.keys.refetch()
-        keys = _current(issuer)
-        if not answered and not keys.knows(kid):
-            raise _unavailable(issuer)
-    key = keys.find(kid, unverified.alg)
-    if key is not None:
-        return keys, key
-    if kid is not None and keys.knows(kid):
-        raise Refused(Reason.TOKEN_ALGORITHM, f"the key of {issuer.name} that it names is not one for its algorithm")
-    raise Refused(Reason.TOKEN_KEY_UNKNOWN, f"{issuer.name} has no key that it could mean")
-
-
-def _current(issuer: TrustedIssuer) -> KeySet:
-    keys = issuer.keys.current
-    if keys is None:
-        raise _unavailable(issuer)
-    return keys
-
-
-def _unavailable(issuer: TrustedIssuer) -> Refused:
-    return Refused(Reason.KEYS_UNAVAILABLE, f"the keys of {issuer.name} are not available", retry_after=_RETRY_AFTER)
