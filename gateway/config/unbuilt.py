@@ -58,7 +58,6 @@ UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("routes.*.requires.acr", True, _key("acr")),
     ("routes.*.requires.max_auth_age", True, _key("max_auth_age")),
     ("routes.*.forward.assertion", False, _shape(dict, "forward.assertion: {claims}")),
-    ("routes.*.websocket", True, _key("websocket", False)),
     ("assertion", True, _key("assertion")),
     ("audit.sinks", True, _key("sinks", [])),
     ("audit.keep", True, _key("keep")),

@@ -89,7 +89,9 @@ class Runtime:
             store = store or LimitStore.of(config, self.metrics)
             upstreams = build_upstreams(config, before.upstreams if before is not None else None, self.metrics)
             audit = self._audit(config, keys)
-            snapshot = build_snapshot(config, self.metrics, store, sources, posture, upstreams.clusters, audit, keys)
+            snapshot = build_snapshot(
+                config, self.metrics, store, sources, posture, upstreams.clusters, audit, keys, self.streams
+            )
         except (FeedError, AuditError, OSError, ssl.SSLError, ValueError) as error:
             raise Unusable(f"{config.path}: {error}") from error
         return Parts(config, snapshot, store, sources, posture, upstreams, audit)

@@ -73,8 +73,7 @@ class Answer:
         self.persistent = persistent
         lines.append(b"\r\n")
         head = b"\r\n".join(lines)
-        # The last guard against response splitting: as many line ends as lines, and nothing else that could be one.
-        # One translate() finds all three bytes in a third of the time that three count() take.
+        # As in `_guarded`, which would be a call an answer.
         if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * len(lines):
             raise ValueError("a response header holds a line end or NUL")
         return head + self.piece(data, end=end)
@@ -92,6 +91,21 @@ class Answer:
             if self._left < 0:
                 raise ValueError("the answer is longer than its Content-Length")
         return data
+
+
+def switching(headers: RawHeaders) -> bytes:
+    """A whole 101. Raises ValueError for a header that holds a line end."""
+    lines = [_STATUS_LINES[101], *(name + b": " + value for name, value in headers if name not in _OURS)]
+    lines += [date_line(), b"connection: Upgrade", b"\r\n"]
+    return _guarded(b"\r\n".join(lines), len(lines))
+
+
+def _guarded(head: bytes, lines: int) -> bytes:
+    """The last guard against response splitting: as many line ends as lines, and nothing else that could be one."""
+    # one translate() finds all three bytes in a third of the time that three count() take
+    if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * lines:
+        raise ValueError("a response header holds a line end or NUL")
+    return head
 
 
 def bare(status: int) -> bytes:

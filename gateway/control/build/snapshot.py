@@ -17,6 +17,7 @@ from gateway.control.build.record import AuditKeys, build_record
 from gateway.control.build.route import build_routes
 from gateway.kernel.cells import Metrics
 from gateway.snapshot import Snapshot
+from gateway.stages.forward.streams import Streams
 from gateway.stages.record import AuditLog
 from gateway.upstreams.cluster import Cluster
 
@@ -30,6 +31,7 @@ def build_snapshot(
     clusters: Mapping[str, Cluster],
     audit: AuditLog,
     keys: AuditKeys,
+    streams: Streams,
 ) -> Snapshot:
     """The snapshot of `config` over what outlives it. Raises OSError or ValueError for a file that cannot be used."""
     return Snapshot(
@@ -42,5 +44,5 @@ def build_snapshot(
         authorize=build_authorize(config, metrics),
         record=build_record(config, keys, audit, metrics),
         answer=build_answer(config),
-        forward=build_forward(config, clusters),
+        forward=build_forward(config, clusters, streams),
     )
