@@ -96,6 +96,7 @@ class Worker:
             GatewayApp(self.current, listener=next(iter(self.listeners))),
             [(listener, sockets[name]) for name, listener in self.listeners.items()],
             on_hangup=self._hang_up,
+            on_cut=self.runtime.streams.drain,
             driver=settings.driver,
         )
 
