@@ -164,8 +164,8 @@ class Scene:
         await until(lambda: len(self.records()) > number)
         return self.records()[number]
 
-    def metric(self, name: str) -> dict[tuple[str, ...], float]:
-        return {tuple(labels): value for labels, value in self.worker.runtime.metrics.dump()[f"gateway_{name}"]}  # type: ignore[misc]
+    def metric(self, name: str) -> dict[tuple[str, ...], object]:
+        return {tuple(labels): value for labels, value in self.worker.runtime.metrics.dump()[name]}
 
 
 @contextlib.asynccontextmanager
@@ -191,11 +191,10 @@ async def scene(
     (folder / "ca.crl").write_bytes(authority.crl([]))
     (folder / "jwks.json").write_text(json.dumps(ISSUER.jwks()))
     backend = Backend()
-    context = server_context(authority.issue(uri=STOCK), [authority])
     subprotocols = [Subprotocol("chat.v2"), Subprotocol("chat.v1")]
     options = {"select_subprotocol": choose, **options} if "subprotocols" not in options else options
     async with serve(
-        handler or backend.serve, "127.0.0.1", 0, ssl=context, **{"subprotocols": subprotocols, **options}
+        handler or backend.serve, "127.0.0.1", 0, ssl=backend_tls(), **{"subprotocols": subprotocols, **options}
     ) as served:
         backend.url = url or f"https://127.0.0.1:{next(iter(served.sockets)).getsockname()[1]}"
 
@@ -234,6 +233,6 @@ async def within(seconds: float, awaitable: Awaitable[Any], *, at_least: float =
     return took
 
 
-def insecure() -> ssl.SSLContext:
-    """Of a client that believes any server."""
-    return client_context([])
+def backend_tls() -> ssl.SSLContext:
+    """Of a backend that proves what the upstream asks for."""
+    return server_context(root().issue(uri=STOCK), [root()])
