@@ -318,7 +318,7 @@ async def test_an_answer_that_stays_open_is_entered_and_left_and_a_whole_one_is_
         assert not stream.left
         finish.set()
         assert (await run)[0].reason is None
-        assert stream.left
+        await until(lambda: stream.left)
         stream.end(Refused(Reason.TOKEN_REVOKED))  # too late to do anything
         assert made.connections("idle") == 1
 
