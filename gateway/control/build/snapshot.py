@@ -49,10 +49,5 @@ def build_snapshot(
         authorize=build_authorize(config, metrics),
         record=build_record(config, keys, audit, metrics),
         answer=build_answer(config),
-        forward=build_forward(
-            config,
-            clusters,
-            streams,
-            own_ways(config, build_receivers(config, sources.keys, revocations, audit, metrics)),
-        ),
+        forward=build_forward(config, clusters, streams, own_ways(config, receivers)),
     )
