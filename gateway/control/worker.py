@@ -189,7 +189,7 @@ class Worker:
                 for name, listener in self.listeners.items()
             ],
             "audit": parts.audit.status,  # the log never changes while the process lives
-            "upstreams": lambda: [repr(cluster) for cluster in self.runtime.parts.upstreams.clusters.values()],
+            "upstreams": lambda: [cluster.status() for cluster in self.runtime.parts.upstreams.clusters.values()],
         }
 
     def _hang_up(self) -> None:
