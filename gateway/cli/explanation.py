@@ -98,8 +98,10 @@ class Report:
 
     def _limits(self, *, by_address: bool) -> str:
         names = self.offline.limits(self.verdict.trace.connection, self.verdict.trace.route, by_address=by_address)
-        config = self.offline.config
-        named = [f"{name} ({config.rate_limits[name].rate}, not counted)" for name in names]
+        limits = [self.offline.config.rate_limits[name] for name in names]
+        named = [
+            f"{each.name} ({each.rate}{', shadow' if each.mode == 'shadow' else ''}, not counted)" for each in limits
+        ]
         return ", ".join(named) or "no limit"
 
 

@@ -53,7 +53,6 @@ UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("issuers.*.backchannel_logout", True, _key("backchannel_logout")),
     ("issuers.*.shared_signals", True, _key("shared_signals")),
     ("posture.*.source.store", True, _key("store")),
-    ("rate_limits.*.mode", True, _key("mode", "enforce")),
     ("upstreams.*.protocol", False, _value("h2")),
     ("routes.*.requires.acr", True, _key("acr")),
     ("routes.*.requires.max_auth_age", True, _key("max_auth_age")),

@@ -234,13 +234,15 @@ def handshake(config: Config, connection: Connection, certificate: CertificateEv
 class NeverCounted:
     """Limits that let everything through: nobody sent this request."""
 
-    async def by_address(self, ctx: RequestContext, route: MatchedRoute) -> list[LimitStatus]:
+    async def by_address(self, ctx: RequestContext, route: MatchedRoute, trace: Trace) -> list[LimitStatus]:
         return []
 
-    async def failed_credential(self, ctx: RequestContext, route: MatchedRoute) -> None:
+    async def failed_credential(self, ctx: RequestContext, route: MatchedRoute, trace: Trace) -> None:
         return None
 
-    async def by_caller(self, ctx: RequestContext, route: MatchedRoute, principal: Principal) -> list[LimitStatus]:
+    async def by_caller(
+        self, ctx: RequestContext, route: MatchedRoute, principal: Principal, trace: Trace
+    ) -> list[LimitStatus]:
         return []
 
 

@@ -1,7 +1,7 @@
 """The flight recorder of one request: what each stage produced.
 
-Written by the pipeline alone; read by record, answer and explain. The one seam for audit, metrics, spans and explain;
-no stage decides by it.
+Written by the pipeline, and by gates that tell of limits in shadow; read by record, answer and explain. The one seam
+for audit, metrics, spans and explain; no stage decides by it.
 """
 
 from enum import StrEnum
@@ -42,6 +42,7 @@ class Trace:
         "connection",
         "ctx",
         "head",
+        "limit_shadows",
         "limits",
         "permit",
         "posture",
@@ -66,6 +67,7 @@ class Trace:
         self.ctx: RequestContext | None = None
         self.route: Route | None = None
         self.limits: list[LimitStatus] = []
+        self.limit_shadows: tuple[Shadow, ...] = ()
         self.principal: Principal | None = None
         self.posture: Posture | None = None
         self.permit: Permit | None = None
@@ -80,8 +82,10 @@ class Trace:
 
     @property
     def shadows(self) -> tuple[Shadow, ...]:
-        """What things in shadow would have done, in the order of the stages."""
-        before = self.principal.shadows if self.principal is not None else ()
+        """What things in shadow would have done: limits, then the rest in the order of the stages."""
+        before = self.limit_shadows
+        if self.principal is not None:
+            before += self.principal.shadows
         if self.posture is not None:
             before += self.posture.shadows
         last = self.refused if self.refused is not None else self.permit

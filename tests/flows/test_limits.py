@@ -18,10 +18,11 @@ store: redis://127.0.0.1:{port}
 rate_limits:
   per-address: {{rate: 20/hour, key: [client_ip]}}
   everyone: {{rate: 1000/hour, key: []}}
+  tried: {{rate: 5/hour, key: [client_ip], mode: shadow}}
   strict: {{rate: 1000/hour, key: [client_ip], on_store_failure: deny}}
 routes:
   - {{name: limited, match: {{paths: [/limited]}}, public: true, respond: {{status: 200, body: ok}},
-     rate_limits: [per-address, everyone]}}
+     rate_limits: [per-address, everyone, tried]}}
   - {{name: strict, match: {{paths: [/strict]}}, public: true, respond: {{status: 200, body: ok}},
      rate_limits: [strict]}}
 audit: {{directory: audit}}
@@ -36,6 +37,10 @@ async def at_once(gateways: list[Served], certs: Path, count: int) -> list[httpx
     """So many requests at one time to each."""
     async with httpx2.AsyncClient(verify=trust(certs), timeout=30) as client:
         return await asyncio.gather(*(client.get(f"{one.url}/limited") for one in gateways for _ in range(count)))
+
+
+def audited(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in (folder / "audit").rglob("*.jsonl"))
 
 
 def metric(gateway: Served, line: str) -> float:
@@ -59,6 +64,13 @@ def test_R2_R8_R10_two_gateways_share_a_budget_and_outlive_their_store(tmp_path:
             answers = asyncio.run(at_once(gateways, certs, 15))
             assert sorted(answer.status_code for answer in answers) == [200] * 20 + [429] * 10
             assert metric(one, "gateway_rate_limit_store_up") == 1
+            shadowed = [
+                metric(g, 'gateway_shadow_decisions_total{effect="limit",kind="limit",route="limited"}')
+                for g in gateways
+            ]
+            assert sum(shadowed) >= 15  # of the twenty that passed; those that were refused are told of as well
+            assert metric(one, 'gateway_rate_limit_decisions_total{limit="tried",result="shadow_refused"}') > 0
+            assert b'"shadow":[{"kind":"limit","name":"tried","effect":"limit"}]' in audited(tmp_path / "one")
             with httpx2.Client(verify=trust(certs)) as client:
                 refused = client.get(f"{one.url}/limited")
         assert refused.json()["reason"] == "rate_limited"

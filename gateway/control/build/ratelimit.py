@@ -13,6 +13,8 @@ from gateway.config.schema import RateLimit as LimitConfig
 from gateway.config.schema import Route as RouteConfig
 from gateway.kernel.cells import Metrics
 from gateway.kernel.store import MemoryStore, RedisAddress, RedisStore
+from gateway.model.reason import Effect
+from gateway.model.shadow import Shadow
 from gateway.stages.ratelimit import (
     FixedWindow,
     Gates,
@@ -131,17 +133,21 @@ class _Maker:
 
     def _keyed(self, name: str, route: str, upstream: str | None) -> Keyed:
         limit = self._limits[name]
-        return Keyed(limit.identity, limit.key, route=route, upstream=upstream, secret=self._keeper.secret)
+        told, secret = limit.shadow is None, self._keeper.secret
+        return Keyed(limit.identity, limit.key, route=route, upstream=upstream, secret=secret, told=told)
 
 
 def _limit(name: str, limit: LimitConfig, metrics: Metrics) -> Limit:
     cell = metrics.rate_limit_decisions.labels
+    shadow = Shadow("limit", name, Effect.LIMIT, limit.where) if limit.mode == "shadow" else None
+    refused = "refused" if shadow is None else "shadow_refused"
     return Limit(
         name,
         _algorithm(limit),
         limit.key,
         OnStoreFailure(limit.on_store_failure),
-        Decisions(cell(name, "admitted"), cell(name, "refused"), cell(name, "error")),
+        Decisions(cell(name, "admitted"), cell(name, refused), cell(name, "error")),
+        shadow,
     )
 
 

@@ -25,7 +25,7 @@ _CARRIED: dict[str, frozenset[str]] = {
         "ClientAuthority": "bundle crl names",
         "Issuer": "issuer audiences jwks_uri jwks ca clock_skew space_delimited_claims",
         "Jwks": "file refresh",
-        "RateLimit": "rate algorithm burst key",
+        "RateLimit": "rate algorithm burst key mode",
         "Upstream": "endpoints tls balance connections timeouts retries health_check outlier_detection "
         "circuit_breaker dns",
         "Balance": "policy key",

@@ -66,7 +66,8 @@ class Limits:
             "fill_interval": seconds(float(rate.period)),
         }
         always = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
-        message = typed(_LOCAL, stat_prefix=_stat(limit.name), filter_enabled=always, filter_enforced=always)
+        enforced = always if limit.mode == "enforce" else {"default_value": {**always["default_value"], "numerator": 0}}
+        message = typed(_LOCAL, stat_prefix=_stat(limit.name), filter_enabled=always, filter_enforced=enforced)
         message |= {"status": {"code": "TooManyRequests"}, "enable_x_ratelimit_headers": "DRAFT_VERSION_03"}
         parts = [pair for part in limit.key for pair in _actions(part, route)]
         if not parts:

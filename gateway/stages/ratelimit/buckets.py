@@ -14,12 +14,17 @@ class Charge:
 
     limit: Limit
     keyed: Keyed
-    cost: int = 1  # 0: it has to have room, and nothing is spent
+    cost: int = 1  # 0: it has to have room for one, and nothing is spent
+
+    @property
+    def enforced(self) -> bool:
+        """False for a limit in shadow, which refuses nothing and spends what it would have admitted."""
+        return self.limit.shadow is None
 
 
 Reading: TypeAlias = tuple[int, int, float, float]
-"""What came of one limit: room before this request (0: it refuses), remaining after it, seconds until it admits one
-(0.0 when it admitted this), seconds until the quota is whole. A bare tuple: one is made per limit and request."""
+"""What came of one limit: room before this request (0: it refuses), remaining after it, seconds until it would admit it
+(0.0 where it does not refuse), seconds until the quota is whole. A bare tuple: one is made per limit and request."""
 
 
 class Check(Protocol):

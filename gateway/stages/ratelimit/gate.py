@@ -8,6 +8,7 @@ from gateway.model.principal import Principal
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
+from gateway.model.trace import Trace
 from gateway.stages.ratelimit.buckets import BucketKeeper, Charge
 
 
@@ -33,8 +34,11 @@ class Gate:
         self.charges = tuple(charges)
         self._check = keeper.check(self.charges) if self.charges else None
 
-    async def enter(self, ctx: RequestContext, principal: Principal | None) -> list[LimitStatus]:
-        """Charge all, or none and raise Refused(RATE_LIMITED | STORE_UNAVAILABLE)."""
+    async def enter(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> list[LimitStatus]:
+        """Charge all, or none and raise Refused(RATE_LIMITED | STORE_UNAVAILABLE).
+
+        What a limit in shadow would refuse goes into `trace`, and refuses nothing.
+        """
         check = self._check
         if check is None:
             return []
@@ -54,6 +58,10 @@ class Gate:
                 limit.decisions.admitted.inc()
             else:
                 limit.decisions.refused.inc()
+                if limit.shadow is not None:
+                    if limit.shadow not in trace.limit_shadows:  # the budget of failed credentials is asked twice
+                        trace.limit_shadows += (limit.shadow,)
+                    continue
                 if refusing is None or wait > longest:
                     refusing, longest = limit, wait
             if charge.keyed.own(principal):

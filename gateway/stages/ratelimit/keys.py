@@ -30,9 +30,16 @@ class Keyed:
     __slots__ = ("_by_workload", "_dynamic", "_known", "_names", "_own", "_secret")
 
     def __init__(
-        self, identity: bytes, parts: tuple[str, ...], *, route: str, upstream: str | None, secret: bytes = b""
+        self,
+        identity: bytes,
+        parts: tuple[str, ...],
+        *,
+        route: str,
+        upstream: str | None,
+        secret: bytes = b"",
+        told: bool = True,
     ) -> None:
-        """`secret`: makes the digest one that nobody else can make (at most 64 bytes)."""
+        """`secret`: makes the digest one that nobody else can make (at most 64 bytes). `told`: callers may know."""
         self._secret = secret
         known = [_sized(identity)]
         dynamic: list[Part] = []
@@ -46,8 +53,8 @@ class Keyed:
         self._known = b"".join(known)
         self._dynamic = tuple(dynamic)
         self._names: dict[bytes, bytes] = {}  # what was digested lately: callers come back
-        self._own = "principal" in parts or "client_ip" in parts
-        self._by_workload = "workload" in parts
+        self._own = told and ("principal" in parts or "client_ip" in parts)
+        self._by_workload = told and "workload" in parts
 
     def name(self, ctx: RequestContext, principal: Principal | None) -> bytes:
         """The bucket's name: a keyed digest, in hex."""
@@ -64,7 +71,7 @@ class Keyed:
         return name
 
     def own(self, principal: Principal | None) -> bool:
-        """True when the bucket is the caller's alone, so that its numbers are nobody else's."""
+        """True when the bucket is the caller's alone, so that its numbers are nobody else's, and may be told."""
         return self._own or (self._by_workload and principal is not None and principal.workload is not None)
 
 

@@ -10,7 +10,7 @@ from struct import error as StructError  # noqa: N812 - an exception, in its own
 from gateway.kernel.store import Call, RedisStore, StoreUnavailable
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.stages.ratelimit.algorithm import spent
+from gateway.stages.ratelimit.algorithm import price, spent
 from gateway.stages.ratelimit.buckets import Charge, Reading
 from gateway.stages.ratelimit.keys import NAME_LENGTH
 from gateway.stages.ratelimit.limit import OnStoreFailure
@@ -38,16 +38,18 @@ class SharedBuckets:
 class SharedCheck:
     """Judges a fixed set of charges by one script call."""
 
-    __slots__ = ("_answer", "_call", "_charges", "_denies", "_fallback", "_locals", "_store")
+    __slots__ = ("_answer", "_call", "_charges", "_costs", "_denies", "_fallback", "_locals", "_store")
 
     def __init__(self, charges: Sequence[Charge], store: RedisStore, fallback: LocalBuckets) -> None:
         self._charges = charges
         self._store = store
-        told = [argument for c in charges for argument in arguments(c.limit.algorithm, c.cost)]
+        told = [argument for c in charges for argument in arguments(c.limit.algorithm, c.cost, enforced=c.enforced)]
         self._call = Call(_SCRIPT, prefix=store.prefix, keys=len(charges), length=NAME_LENGTH, arguments=told)
         self._answer = Answer(len(charges))
         modes = [c.limit.on_store_failure for c in charges]
-        self._denies = next((c for c in charges if c.limit.on_store_failure is OnStoreFailure.DENY), None)
+        self._costs = [price(c.limit.algorithm, c.cost) for c in charges]
+        denies = (c for c in charges if c.limit.on_store_failure is OnStoreFailure.DENY and c.enforced)
+        self._denies = next(denies, None)
         self._locals = [index for index, mode in enumerate(modes) if mode is OnStoreFailure.LOCAL]
         self._fallback = fallback.check([charges[index] for index in self._locals])
 
@@ -67,14 +69,18 @@ class SharedCheck:
 
     def _readings(self, reply: bytes) -> Sequence[Reading]:
         now, found = self._answer.read(reply)
-        admitted = all(room for room, _ in found)
+        charges, costs = self._charges, self._costs
+        admitted = True
+        for index, (room, _) in enumerate(found):
+            if room < (costs[index] or 1) and charges[index].enforced:
+                admitted = False
         readings = []
-        for charge, (room, state) in zip(self._charges, found, strict=True):
-            algorithm = charge.limit.algorithm
-            if admitted and charge.cost:
-                readings.append((room, room - 1, 0.0, algorithm.reset(spent(state), now)))
+        for index, (room, state) in enumerate(found):
+            algorithm, cost = charges[index].limit.algorithm, costs[index]
+            if admitted and 0 < cost <= room:
+                readings.append((room, room - cost, 0.0, algorithm.reset(spent(state, cost), now)))
             else:
-                readings.append(unspent(algorithm, state, now, room))
+                readings.append(unspent(algorithm, state, now, room, cost))
         return readings
 
     def _without_store(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None]:

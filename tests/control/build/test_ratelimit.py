@@ -10,7 +10,7 @@ from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.ratelimit import RateLimit
 from tests.redis_server import redis_server
-from tests.stages.ratelimit.requests import NO_ROUTE, anonymous, request, route, user
+from tests.stages.ratelimit.requests import NO_ROUTE, anonymous, request, route, trace, user
 
 ROUTES = """
 version: 1
@@ -50,7 +50,11 @@ async def admitted(stage: RateLimit, gate: str, index: int, tries: int = 20, lis
     for _ in range(tries):
         ctx, taken = request(listener=listener), NO_ROUTE if index < 0 else route(index)
         try:
-            await (stage.by_address(ctx, taken) if gate == "address" else stage.by_caller(ctx, taken, anonymous()))
+            await (
+                stage.by_address(ctx, taken, trace())
+                if gate == "address"
+                else stage.by_caller(ctx, taken, anonymous(), trace())
+            )
         except Refused as refused:
             if refused.reason is not Reason.RATE_LIMITED:
                 raise
@@ -76,7 +80,7 @@ async def test_limits_stand_at_the_gate_that_their_key_says(tmp_path: Path, metr
 async def test_a_limit_that_a_route_shares_with_its_listener_is_charged_once(tmp_path: Path, metrics: Metrics) -> None:
     made = config(tmp_path)
     stage = build_ratelimit(made, LimitStore.of(made, metrics), metrics)
-    statuses = await stage.by_address(request(), route(0))
+    statuses = await stage.by_address(request(), route(0), trace())
     assert [(status.name, status.remaining) for status in statuses] == [("per-address", 4)]
 
 
@@ -123,7 +127,7 @@ async def test_the_state_of_the_store_is_shown(tmp_path: Path, metrics: Metrics)
     stage = build_ratelimit(made, store, metrics)
     assert await admitted(stage, "address", -1) == 5  # local
     with pytest.raises(Refused) as refused:
-        await stage.by_caller(request(), route(0), user())
+        await stage.by_caller(request(), route(0), user(), trace())
     assert refused.value.reason is Reason.STORE_UNAVAILABLE
     await store.close()
 
