@@ -46,7 +46,6 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
     [
         pytest.param(("address:", "protocols: [h2, http/1.1], address:"), "3:22 h2", id="h2"),
         pytest.param(("address:", "proxy_protocol: true, address:"), "3:10 proxy_protocol", id="proxy-protocol"),
-        pytest.param(("upstreams:", "store: redis+sentinel://a\nupstreams:"), "6:8 redis+sentinel://", id="sentinel"),
         pytest.param(
             ("upstreams:", "identity: {workload_api: unix:///s}\nupstreams:"), "6:12 workload_api", id="workload-api"
         ),

@@ -12,7 +12,7 @@ from gateway.config.schema import Listener as ListenerConfig
 from gateway.config.schema import RateLimit as LimitConfig
 from gateway.config.schema import Route as RouteConfig
 from gateway.kernel.cells import Metrics
-from gateway.kernel.store import MemoryStore, RedisAddress, RedisStore
+from gateway.kernel.store import MemoryStore, RedisAddress, RedisStore, open_store
 from gateway.model.reason import Effect
 from gateway.model.shadow import Shadow
 from gateway.stages.ratelimit import (
@@ -46,7 +46,7 @@ class LimitStore:
         if address is None:
             self.keeper: BucketKeeper = LocalBuckets(self._memory, lambda: workers)
             return
-        redis = self._redis = RedisStore(address, on_state=lambda up: self._up.set(float(up)))
+        redis = self._redis = open_store(address, lambda up: self._up.set(float(up)))
         fallback = LocalBuckets(self._memory, lambda: redis.processes or workers)
         self.keeper = SharedBuckets(redis, fallback, _secret(address))
 
@@ -66,8 +66,8 @@ class LimitStore:
 
     @property
     def trouble(self) -> str | None:
-        """Why the store is down, for /readyz?verbose; None while it is up."""
-        return self._redis.trouble if self._redis is not None and not self._redis.up else None
+        """Why the store, or a part of it, is down, for /readyz?verbose; None while all of it is up."""
+        return (self._redis.trouble or None) if self._redis is not None else None
 
     async def start(self) -> None:
         """Connect, or warn once; never raises."""
@@ -102,13 +102,12 @@ class _Maker:
         self._limits = limits
         self._keeper = keeper
         self._made: dict[tuple[object, ...], Gate] = {}
+        self._slots = slot_parts(config) if keeper.one_slot else {}
 
     def gates(self, listener: ListenerConfig, route: RouteConfig | None) -> Gates:
         """Those of one route, or of requests without one (which are never authenticated)."""
         failures = listener.on_failed_authentication
-        names = list(dict.fromkeys((*listener.rate_limits, *(route.rate_limits if route is not None else ()))))
-        by_address = [name for name in names if self._config.rate_limits[name].by_address]
-        by_caller = [name for name in names if name not in by_address]
+        by_address, by_caller = _meeting(self._config, listener, route)
         failed = [failures] if failures is not None and route is not None else []
         return Gates(
             address=self._gate(by_address, [], route),
@@ -133,8 +132,43 @@ class _Maker:
 
     def _keyed(self, name: str, route: str, upstream: str | None) -> Keyed:
         limit = self._limits[name]
-        told, secret = limit.shadow is None, self._keeper.secret
-        return Keyed(limit.identity, limit.key, route=route, upstream=upstream, secret=secret, told=told)
+        return Keyed(
+            limit.identity,
+            limit.key,
+            route=route,
+            upstream=upstream,
+            secret=self._keeper.secret,
+            told=limit.shadow is None,
+            slot=self._slots.get(name),
+        )
+
+
+def _meeting(config: Config, listener: ListenerConfig, route: RouteConfig | None) -> tuple[list[str], list[str]]:
+    """The limits that a request meets by its address, and by its caller."""
+    names = list(dict.fromkeys((*listener.rate_limits, *(route.rate_limits if route is not None else ()))))
+    by_address = [name for name in names if config.rate_limits[name].by_address]
+    return by_address, [name for name in names if name not in by_address]
+
+
+def slot_parts(config: Config) -> dict[str, tuple[str, ...]]:
+    """For each limit the parts of its key that choose its slot in a cluster.
+
+    Limits that meet at some gate are judged in one call, so they lie in one slot: it hangs on what all of them, and all
+    that those meet elsewhere, count by.
+    """
+    together: dict[str, set[str]] = {name: {name} for name in config.rate_limits}
+    for listener in config.listeners.values():
+        failures = listener.on_failed_authentication
+        for route in (None, *config.routes):
+            by_address, by_caller = _meeting(config, listener, route)
+            for names in ([*by_address, failures] if failures is not None else by_address, by_caller):
+                met = set().union(*(together[name] for name in names))
+                for name in met:
+                    together[name] = met
+    common = {
+        name: set.intersection(*(set(config.rate_limits[each].key) for each in met)) for name, met in together.items()
+    }
+    return {name: tuple(sorted(parts)) for name, parts in common.items()}
 
 
 def _limit(name: str, limit: LimitConfig, metrics: Metrics) -> Limit:

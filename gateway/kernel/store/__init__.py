@@ -5,9 +5,20 @@ the caller's to say. Nothing here knows what a bucket counts.
 """
 
 from gateway.kernel.store.address import RedisAddress
+from gateway.kernel.store.cluster import RedisCluster, open_store
 from gateway.kernel.store.failure import StoreUnavailable
 from gateway.kernel.store.memory import Buckets, MemoryStore
 from gateway.kernel.store.redis import RedisStore
 from gateway.kernel.store.script import Call, Script
 
-__all__ = ["Buckets", "Call", "MemoryStore", "RedisAddress", "RedisStore", "Script", "StoreUnavailable"]
+__all__ = [
+    "Buckets",
+    "Call",
+    "MemoryStore",
+    "RedisAddress",
+    "RedisCluster",
+    "RedisStore",
+    "Script",
+    "StoreUnavailable",
+    "open_store",
+]

@@ -51,6 +51,11 @@ class BucketKeeper(Protocol):
         """What buckets' names are keyed with."""
         ...
 
+    @property
+    def one_slot(self) -> bool:
+        """True in a cluster: buckets that are judged together have to lie in one slot."""
+        ...
+
     def check(self, charges: Sequence[Charge]) -> Check:
         """Prepare for these charges; called when a snapshot is built."""
         ...

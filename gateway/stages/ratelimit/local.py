@@ -11,6 +11,7 @@ class LocalBuckets:
     """Keeps buckets in `store`; `processes` tells how many share each limit, at every request anew."""
 
     secret = b""  # names do not leave the process
+    one_slot = False
 
     def __init__(self, store: MemoryStore[State], processes: Callable[[], int]) -> None:
         self._store = store

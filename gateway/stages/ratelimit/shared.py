@@ -12,7 +12,6 @@ from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.ratelimit.algorithm import price, spent
 from gateway.stages.ratelimit.buckets import Charge, Reading
-from gateway.stages.ratelimit.keys import NAME_LENGTH
 from gateway.stages.ratelimit.limit import OnStoreFailure
 from gateway.stages.ratelimit.local import LocalBuckets, unspent
 from gateway.stages.ratelimit.script import Answer, arguments, compose
@@ -27,6 +26,7 @@ class SharedBuckets:
     def __init__(self, store: RedisStore, fallback: LocalBuckets, secret: bytes) -> None:
         """`secret`: the same for all that share the store; keeps identities out of its dumps."""
         self.secret = secret
+        self.one_slot = bool(store.address.cluster)
         self._store = store
         self._fallback = fallback
 
@@ -44,7 +44,9 @@ class SharedCheck:
         self._charges = charges
         self._store = store
         told = [argument for c in charges for argument in arguments(c.limit.algorithm, c.cost, enforced=c.enforced)]
-        self._call = Call(_SCRIPT, prefix=store.prefix, keys=len(charges), length=NAME_LENGTH, arguments=told)
+        self._call = Call(
+            _SCRIPT, prefix=store.prefix, keys=len(charges), length=charges[0].keyed.length, arguments=told
+        )
         self._answer = Answer(len(charges))
         modes = [c.limit.on_store_failure for c in charges]
         self._costs = [price(c.limit.algorithm, c.cost) for c in charges]

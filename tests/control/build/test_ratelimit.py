@@ -1,15 +1,21 @@
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from gateway.config.load import load
 from gateway.config.schema import Config
-from gateway.control.build.ratelimit import LimitStore, build_ratelimit
+from gateway.control.build.ratelimit import LimitStore, build_ratelimit, slot_parts
 from gateway.kernel.cells import Metrics
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.ratelimit import RateLimit
-from tests.redis_server import redis_server
+from gateway.testing.ca import Authority
+from gateway.testing.process import free_ports
+from gateway.testing.wait import wait_for
+from tests.absent import absent
+from tests.redis_server import redis_server, with_tls
+from tests.redis_topologies import clustered
 from tests.stages.ratelimit.requests import NO_ROUTE, anonymous, request, route, trace, user
 
 ROUTES = """
@@ -137,3 +143,58 @@ async def test_memory_is_always_up(tmp_path: Path, metrics: Metrics) -> None:
     await store.start()
     assert (store.trouble, metrics.rate_limit_store_up.value) == (None, 1)
     await store.close()
+
+
+async def test_R2_in_a_cluster_the_limits_of_a_request_are_judged_in_one_call_by_one_node(
+    tmp_path: Path, metrics: Metrics
+) -> None:
+    with clustered(tmp_path / "nodes", password="pw") as nodes:
+        made = config(tmp_path, store=nodes.url(":pw@"))
+        stores = [LimitStore.of(made, metrics) for _ in range(2)]
+        for store in stores:
+            await store.start()
+            assert store.trouble is None
+        stages = [build_ratelimit(made, store, metrics) for store in stores]
+        passed = await asyncio.gather(
+            *(admitted(stage, "caller", index, tries=10) for stage in stages for index in (0, 1))
+        )
+        assert sum(passed) == 4  # per-client's burst, whoever asks and on whichever route; per-route has more
+        assert sum([await admitted(stage, "address", -1, tries=10) for stage in stages]) == 5
+        for store in stores:
+            await store.close()
+
+
+def test_in_a_cluster_a_slot_hangs_on_what_all_limits_that_meet_count_by(tmp_path: Path) -> None:
+    slots = slot_parts(config(tmp_path))
+    assert slots == {
+        "per-address": ("client_ip",),
+        "bad": ("client_ip",),
+        "per-client": (),  # it meets per-route, which knows no caller
+        "per-route": (),
+    }
+
+
+async def test_R12_a_cluster_over_tls_is_verified_and_shown_our_certificate(tmp_path: Path, metrics: Metrics) -> None:
+    binary = with_tls()
+    if binary is None:
+        absent("REDIS_TLS", "no redis-server with TLS on this machine")
+    ca, (port, bus) = Authority("redis"), free_ports(2)
+    ours = ca.issue(common_name="gateway").write(tmp_path, "gateway")
+    theirs = ca.issue(ips=["127.0.0.1"]).write(tmp_path, "server")
+    root = ca.write(tmp_path, "ca")
+    options = ["--tls-port", str(port), "--port", "0", "--tls-ca-cert-file", str(root), "--tls-cluster", "yes"]
+    options += ["--tls-cert-file", str(theirs.certificate), "--tls-key-file", str(theirs.key)]
+    options += ["--cluster-enabled", "yes", "--cluster-port", str(bus)]
+    with redis_server(tmp_path / "r", *options, binary=binary, port=port) as server:
+        with server.client() as client:
+            client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+            wait_for(lambda: client.cluster("INFO")["cluster_state"] == "ok", what="the cluster to be whole")
+        url = f"redis+cluster://127.0.0.1:{port}?tls=true&ca={root}"
+        for options_, up in ((f"&certificate={ours.certificate}&key={ours.key}", True), ("", False)):
+            made = config(tmp_path, store=f'"{url}{options_}"')
+            store = LimitStore.of(made, metrics)
+            await store.start()
+            assert (store.trouble is None) is up
+            if up:
+                assert await admitted(build_ratelimit(made, store, metrics), "address", -1) == 5
+            await store.close()
