@@ -72,6 +72,8 @@ async def handle(exchange: Exchange, gw: Snapshot) -> None:
     except ClientGone:
         pass
     finally:
+        if trace.held:
+            trace.release()
         gw.record.outcome(trace, outcome)
 
 

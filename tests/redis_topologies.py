@@ -72,7 +72,7 @@ def _sentinel(directory: Path, port: int, master: RedisServer, password: str | N
 
 def _linked(replica: RedisServer) -> bool:
     with replica.client() as client:
-        return client.info("replication").get("master_link_status") == "up"
+        return bool(client.info("replication").get("master_link_status") == "up")
 
 
 def _knows(port: int, count: int) -> bool:

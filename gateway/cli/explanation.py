@@ -97,12 +97,8 @@ class Report:
         return f"{verdict.rule} allows" if verdict.rule is not None else "the route is public"
 
     def _limits(self, *, by_address: bool) -> str:
-        names = self.offline.limits(self.verdict.trace.connection, self.verdict.trace.route, by_address=by_address)
-        limits = [self.offline.config.rate_limits[name] for name in names]
-        named = [
-            f"{each.name} ({each.rate}{', shadow' if each.mode == 'shadow' else ''}, not counted)" for each in limits
-        ]
-        return ", ".join(named) or "no limit"
+        trace = self.verdict.trace
+        return ", ".join(self.offline.limits(trace, self.verdict.principal, by_address=by_address)) or "no limit"
 
 
 def document(report: Report) -> Mapping[str, object]:

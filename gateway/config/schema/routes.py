@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.schema.base import Node
+from gateway.config.schema.limits import LimitUse
 from gateway.config.schema.rules import Rule, name_rules
 from gateway.config.schema.scalars import (
     AnyText,
@@ -146,7 +147,8 @@ class Route(Node):
     ignore_credentials: Boolean = False
     """On a public route: credentials are dropped unread."""
     rewrite: Rewrite | None = None
-    rate_limits: tuple[Name, ...] = ()
+    rate_limits: tuple[LimitUse, ...] = ()
+    """Names of limits, or {limit: NAME, cost: N}."""
     requires: Requires | None = None
     deny: Some[Rule] = ()
     allow: Some[Rule] = ()

@@ -26,6 +26,7 @@ _CARRIED: dict[str, frozenset[str]] = {
         "Issuer": "issuer audiences jwks_uri jwks ca clock_skew space_delimited_claims",
         "Jwks": "file refresh",
         "RateLimit": "rate algorithm burst key mode",
+        "LimitUse": "limit",
         "Upstream": "endpoints tls balance connections timeouts retries health_check outlier_detection "
         "circuit_breaker dns",
         "Balance": "policy key",
@@ -73,6 +74,9 @@ _WHY = {
     "Issuer.introspection": "Envoy asks nobody about opaque tokens: they are refused",
     "Jwks.max_stale": "Envoy uses the last good keys without an end",
     "RateLimit.on_store_failure": "there is no store",
+    "RateLimit.concurrency": "Envoy's local limits count rates",
+    "RateLimit.overrides": "each caller is given the limit's own rate",
+    "LimitUse.cost": "each request costs one",
     "Upstream.protocol": "clusters are given HTTP/1.1",
     "Timeouts.response": "Envoy bounds the whole answer: write the route's `timeout`",
     "Forward.assertion": "Envoy signs no assertions",

@@ -87,7 +87,6 @@ class RedisCluster(RedisStore):
         loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
         while True:
             began = loop.time()
-            await self._put_in_order()
             with suppress(StoreUnavailable):
                 while self._whole and not self._lost.is_set():
                     try:
@@ -100,6 +99,7 @@ class RedisCluster(RedisStore):
                 pause = FIRST_PAUSE
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - replicas should not knock as one
             pause = min(pause * 2, LONGEST_PAUSE)
+            await self._put_in_order()
 
     async def _put_in_order(self) -> None:
         """Read the map, connect to who is missing, renew the lease, and tell how it stands. Never raises."""

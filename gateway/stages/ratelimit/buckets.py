@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias
 
 from gateway.stages.ratelimit.keys import Keyed
 from gateway.stages.ratelimit.limit import Limit
+from gateway.stages.ratelimit.slots import Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,11 @@ class BucketKeeper(Protocol):
     @property
     def one_slot(self) -> bool:
         """True in a cluster: buckets that are judged together have to lie in one slot."""
+        ...
+
+    @property
+    def slots(self) -> Slots:
+        """The places of this process under limits of concurrency."""
         ...
 
     def check(self, charges: Sequence[Charge]) -> Check:

@@ -35,6 +35,8 @@ class Limit:
     on_store_failure: OnStoreFailure
     decisions: Decisions
     shadow: Shadow | None = None  # in shadow: what is told where it would refuse
+    bucket: tuple[str, ...] = ()  # what its buckets are known by, where that is not its name alone
+    least_life: float = 0.0  # seconds: of the longest window under which its buckets are read
 
     @property
     def identity(self) -> bytes:
@@ -43,5 +45,10 @@ class Limit:
         In shadow it is another one (contract section 3): a trial spends nothing of what it is tried beside.
         """
         mode = ("", "shadow") if self.shadow is not None else ()  # no name is empty
-        parts = (*mode, self.name, self.algorithm.name, *self.key)
+        parts = (*mode, *(self.bucket or (self.name,)), self.algorithm.name, *self.key)
         return b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+
+    @property
+    def life(self) -> float:
+        """Seconds after which an untouched bucket is as good as none."""
+        return max(self.algorithm.life, self.least_life)

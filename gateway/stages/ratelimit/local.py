@@ -1,10 +1,26 @@
 """Buckets in this process. Nothing waits, and each of N workers admits its share: the rate divided by N, rounded up."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from gateway.kernel.store import MemoryStore
 from gateway.stages.ratelimit.algorithm import Algorithm, State, price, spent
+from gateway.stages.ratelimit.algorithms import Concurrency
 from gateway.stages.ratelimit.buckets import Charge, Reading
+from gateway.stages.ratelimit.limit import Limit
+from gateway.stages.ratelimit.slots import HeldBuckets, Slots
+
+
+class Table(Protocol):
+    """Buckets of one meaning."""
+
+    def get(self, name: bytes, now: float) -> State | None:
+        """The bucket's state; None for one that was never used."""
+        ...
+
+    def put(self, name: bytes, state: State, now: float) -> None:
+        """Keep the bucket."""
+        ...
 
 
 class LocalBuckets:
@@ -13,13 +29,21 @@ class LocalBuckets:
     secret = b""  # names do not leave the process
     one_slot = False
 
-    def __init__(self, store: MemoryStore[State], processes: Callable[[], int]) -> None:
+    def __init__(self, store: MemoryStore[State], processes: Callable[[], int], slots: Slots | None = None) -> None:
+        """`slots`: where limits of concurrency count."""
         self._store = store
         self._processes = processes
+        self.slots = slots or Slots()
 
     def check(self, charges: Sequence[Charge]) -> "LocalCheck":
         """Prepare for these charges."""
-        return LocalCheck(charges, self._store, self._processes)
+        tables = [self._table(charge.limit) for charge in charges]
+        return LocalCheck(charges, tables, self._processes)
+
+    def _table(self, limit: Limit) -> Table:
+        if isinstance(limit.algorithm, Concurrency):
+            return HeldBuckets(self.slots)
+        return self._store.table(limit.identity, limit.life)
 
 
 class LocalCheck:
@@ -27,10 +51,10 @@ class LocalCheck:
 
     __slots__ = ("_algorithms", "_charges", "_divided", "_prices", "_processes", "_tables")
 
-    def __init__(self, charges: Sequence[Charge], store: MemoryStore[State], processes: Callable[[], int]) -> None:
+    def __init__(self, charges: Sequence[Charge], tables: Sequence[Table], processes: Callable[[], int]) -> None:
         self._charges = charges
         self._processes = processes
-        self._tables = tuple(store.table(c.limit.identity, c.limit.algorithm.life) for c in charges)
+        self._tables = tuple(tables)
         self._divided = 1
         self._algorithms: tuple[Algorithm, ...] = tuple(c.limit.algorithm for c in charges)
         self._prices = prices(charges, self._algorithms)

@@ -7,10 +7,11 @@ judged, `local` ones are judged together by this process, each for its share.
 from collections.abc import Sequence
 from struct import error as StructError  # noqa: N812 - an exception, in its own case
 
-from gateway.kernel.store import Call, RedisStore, StoreUnavailable
+from gateway.kernel.store import Call, CallWithId, RedisStore, StoreUnavailable
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.ratelimit.algorithm import price, spent
+from gateway.stages.ratelimit.algorithms import Concurrency
 from gateway.stages.ratelimit.buckets import Charge, Reading
 from gateway.stages.ratelimit.limit import OnStoreFailure
 from gateway.stages.ratelimit.local import LocalBuckets, unspent
@@ -27,6 +28,7 @@ class SharedBuckets:
         """`secret`: the same for all that share the store; keeps identities out of its dumps."""
         self.secret = secret
         self.one_slot = bool(store.address.cluster)
+        self.slots = fallback.slots
         self._store = store
         self._fallback = fallback
 
@@ -43,8 +45,9 @@ class SharedCheck:
     def __init__(self, charges: Sequence[Charge], store: RedisStore, fallback: LocalBuckets) -> None:
         self._charges = charges
         self._store = store
-        told = [argument for c in charges for argument in arguments(c.limit.algorithm, c.cost, enforced=c.enforced)]
-        self._call = Call(
+        told = [argument for c in charges for argument in arguments(c.limit, c.cost)]
+        make = CallWithId if any(isinstance(c.limit.algorithm, Concurrency) for c in charges) else Call
+        self._call = make(
             _SCRIPT, prefix=store.prefix, keys=len(charges), length=charges[0].keyed.length, arguments=told
         )
         self._answer = Answer(len(charges))

@@ -14,7 +14,7 @@ from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
 from gateway.model.route import Route
 from gateway.model.trace import Trace
-from gateway.stages.ratelimit.gate import NOTHING_SPENT, Gate
+from gateway.stages.ratelimit.gate import NOTHING_SPENT, Entrance
 
 _SCHEMES = ("Bearer ", "DPoP ")  # as they are mostly written
 
@@ -23,10 +23,10 @@ _SCHEMES = ("Bearer ", "DPoP ")  # as they are mostly written
 class Gates:
     """What a request of one listener meets on one route."""
 
-    address: Gate
-    address_with_credential: Gate  # the same, and the budget of failed credentials must not be empty
-    caller: Gate
-    failed: Gate
+    address: Entrance
+    address_with_credential: Entrance  # the same, and the budget of failed credentials must not be empty
+    caller: Entrance
+    failed: Entrance
 
 
 class RateLimit:

@@ -174,14 +174,14 @@ def test_in_a_cluster_a_slot_hangs_on_what_all_limits_that_meet_count_by(tmp_pat
     }
 
 
-async def test_R12_a_cluster_over_tls_is_verified_and_shown_our_certificate(tmp_path: Path, metrics: Metrics) -> None:
+async def test_R12_a_clusters_nodes_are_verified_and_shown_our_certificate(tmp_path: Path, metrics: Metrics) -> None:
     binary = with_tls()
     if binary is None:
         absent("REDIS_TLS", "no redis-server with TLS on this machine")
     ca, (port, bus) = Authority("redis"), free_ports(2)
     ours = ca.issue(common_name="gateway").write(tmp_path, "gateway")
     theirs = ca.issue(ips=["127.0.0.1"]).write(tmp_path, "server")
-    root = ca.write(tmp_path, "ca")
+    root, other = ca.write(tmp_path, "ca"), Authority("other").write(tmp_path, "other")
     options = ["--tls-port", str(port), "--port", "0", "--tls-ca-cert-file", str(root), "--tls-cluster", "yes"]
     options += ["--tls-cert-file", str(theirs.certificate), "--tls-key-file", str(theirs.key)]
     options += ["--cluster-enabled", "yes", "--cluster-port", str(bus)]
@@ -189,12 +189,14 @@ async def test_R12_a_cluster_over_tls_is_verified_and_shown_our_certificate(tmp_
         with server.client() as client:
             client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
             wait_for(lambda: client.cluster("INFO")["cluster_state"] == "ok", what="the cluster to be whole")
-        url = f"redis+cluster://127.0.0.1:{port}?tls=true&ca={root}"
-        for options_, up in ((f"&certificate={ours.certificate}&key={ours.key}", True), ("", False)):
-            made = config(tmp_path, store=f'"{url}{options_}"')
+        for trusted, up in ((root, True), (other, False)):
+            shown = f"ca={trusted}&certificate={ours.certificate}&key={ours.key}"
+            made = config(tmp_path, store=f'"redis+cluster://127.0.0.1:{port}?tls=true&{shown}"')
             store = LimitStore.of(made, metrics)
             await store.start()
             assert (store.trouble is None) is up
             if up:
                 assert await admitted(build_ratelimit(made, store, metrics), "address", -1) == 5
+            else:
+                assert "certificate verify failed" in str(store.trouble).lower()
             await store.close()

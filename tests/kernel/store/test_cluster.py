@@ -77,6 +77,17 @@ async def test_R12_without_its_password_a_cluster_is_down(nodes: Cluster) -> Non
             store.run(WRITE, (b"aa",))
 
 
+async def test_R12_a_user_with_few_rights_is_enough_for_a_cluster(nodes: Cluster) -> None:
+    rights = ["on", ">gw", "resetkeys", "~gateway:*", "-@all", "+eval", "+evalsha", "+time", "+get", "+set", "+incr"]
+    rights += ["+zadd", "+zrem", "+zremrangebyscore", "+zcard", "+expire", "+cluster|slots", "+ping", "+asking"]
+    for node in nodes.masters:
+        with node.client() as client:
+            client.execute_command("ACL", "SETUSER", "gw", *rights)
+    async with started(nodes.url("gw:gw@")) as store:
+        assert store.trouble == ""
+        assert await store.run(WRITE, (name_in(1, 4),)) == 1
+
+
 async def test_a_slot_that_moved_is_followed_without_a_call_lost(nodes: Cluster) -> None:
     name = name_in(0, 2)
     async with started(nodes.url(":pw@")) as store:
@@ -145,7 +156,7 @@ async def test_R8_a_master_that_is_killed_fails_its_own_slots_at_once_until_its_
 def _copied(nodes: Cluster, name: bytes) -> bool:
     with nodes.replica.client() as client:
         client.execute_command("READONLY")
-        return client.get(f"gateway:{{{name.decode()}}}") == "1"
+        return bool(client.get(f"gateway:{{{name.decode()}}}") == "1")
 
 
 async def test_R8_nodes_that_send_a_call_in_circles_cost_its_time_and_no_more(tmp_path: Path) -> None:

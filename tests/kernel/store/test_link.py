@@ -99,7 +99,7 @@ async def test_R8_a_master_that_is_cut_off_and_does_not_know_it_is_left(guards: 
 
 def _copied(guards: Guarded) -> bool:
     with guards.replica.client() as client:
-        return client.get("gateway:{aa}") == "1"
+        return bool(client.get("gateway:{aa}") == "1")
 
 
 def _failover(guards: Guarded) -> None:

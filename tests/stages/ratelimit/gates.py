@@ -6,7 +6,7 @@ from gateway.model.shadow import Shadow
 from gateway.stages.ratelimit import FixedWindow, Keyed, Limit, OnStoreFailure
 from gateway.stages.ratelimit.algorithm import Algorithm
 from gateway.stages.ratelimit.buckets import BucketKeeper, Charge
-from gateway.stages.ratelimit.gate import Gate
+from gateway.stages.ratelimit.gate import Gate, make_gate
 from gateway.stages.ratelimit.limit import Decisions
 
 
@@ -34,7 +34,7 @@ def charge(
 
 def gate(keeper: BucketKeeper, *limits: Limit, looked_at: tuple[Limit, ...] = (), route: str = "r") -> Gate:
     charged = [charge(one, route=route, secret=keeper.secret) for one in limits]
-    return Gate(keeper, [*charged, *(charge(one, 0, route=route, secret=keeper.secret) for one in looked_at)])
+    return make_gate(keeper, [*charged, *(charge(one, 0, route=route, secret=keeper.secret) for one in looked_at)])
 
 
 def counts(of: Limit) -> tuple[int, int, int]:
