@@ -51,6 +51,7 @@ async def run(only: str, folder: Path) -> int:
     async with world(folder) as of:
         load = Load(of)
         async with load.running():
+            await asyncio.sleep(_CALM)
             for name, seconds, fault in FAULTS:
                 if only in name:
                     phase = await broken(of, load, name, seconds, fault)
