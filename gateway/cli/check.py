@@ -96,7 +96,7 @@ def _ending(config: "Config", until: float) -> list[Problem]:
     from gateway.config.checks.files import expiries
 
     return [
-        Problem(config.where, f"{each.role} {each.name}: {each.file} ends {_time(each.not_after)}")
+        Problem(each.where, f"{each.role} {each.name}: {each.file} ends {_time(each.not_after)}")
         for each in expiries(config)
         if each.not_after < until
     ]

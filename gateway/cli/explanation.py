@@ -78,16 +78,22 @@ class Report:
         return Stage.AUTHORIZE if trace.ctx is not None and trace.ctx.preflight is not None else trace.stage
 
     @property
+    def _own(self) -> bool:
+        """An address of the gateway's own, which is for everybody."""
+        route = self.verdict.trace.route
+        return route is not None and route.index < 0 and route.refusal is None
+
+    @property
     def _allowed(self) -> str:
         route = self.verdict.trace.route
         return f"served here: {', '.join(route.allowed_methods)}" if route is not None and route.allowed_methods else ""
 
     def _takes_part(self, stage: Stage) -> bool:
         ctx = self.verdict.trace.ctx
-        preflight = ctx is not None and ctx.preflight is not None
+        unasked = (ctx is not None and ctx.preflight is not None) or self._own
         if stage is Stage.POSTURE and self.verdict.trace.posture is None:
             return False
-        return not (preflight and stage in (Stage.AUTHENTICATE, Stage.POSTURE, Stage.CALLER_LIMIT))
+        return not (unasked and stage in (Stage.AUTHENTICATE, Stage.POSTURE, Stage.CALLER_LIMIT))
 
     def _detail(self, stage: Stage) -> str:
         verdict, ctx = self.verdict, self.verdict.trace.ctx
@@ -96,6 +102,8 @@ class Report:
         match stage:
             case Stage.ACCEPT:
                 return f"{ctx.method} {ctx.path} at {ctx.host}, client {ctx.client_ip}, listener {self.listener.name}"
+            case Stage.ROUTE if self._own:
+                return "an address of the gateway's own"
             case Stage.ROUTE:
                 route = verdict.trace.route
                 return f"{self.route}{' (public)' if route is not None and route.public else ''}"
@@ -107,6 +115,8 @@ class Report:
                 return _device(verdict)
         if ctx.preflight is not None:
             return f"preflight from {ctx.preflight.origin} for {ctx.preflight.method}"
+        if self._own:
+            return "for everybody"
         return f"{verdict.rule} allows" if verdict.rule is not None else "the route is public"
 
     def _limits(self, *, by_address: bool) -> str:

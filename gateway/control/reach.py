@@ -54,7 +54,7 @@ def who(offline: Offline, method: str, url: Url, listener: Listener, now: float)
     ways: list[Reaches] = []
     names: list[str] = []
     for candidate in offline.candidates(connection, method, url, now):
-        if candidate.route.refusal is None:
+        if candidate.route.index >= 0:
             names.append(candidate.route.name)
             ways += _Reach(offline, candidate, listener).ways()
     return Reachable(tuple(names), tuple(dict.fromkeys(ways)))

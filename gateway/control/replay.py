@@ -14,9 +14,10 @@ from gateway.control.build.authenticate import authenticate_with
 from gateway.control.build.authorize import build_authorize
 from gateway.control.build.route import build_routes
 from gateway.control.moments import moments
-from gateway.control.offline import NeverCounted, Unserved, handshake
+from gateway.control.offline import Unserved, handshake
 from gateway.control.recorded import Recorded, RecordedDevice, Sources, Who
 from gateway.control.records import Decision, InputNames, decisions, input_names
+from gateway.control.uncounted import NeverCounted
 from gateway.control.unsure import Need, Undecidable, any_of, holds, needs_of
 from gateway.model.permit import Permit
 from gateway.model.place import Place
@@ -164,6 +165,8 @@ class Replay:
     ) -> Answer:
         if route.refusal is not None:
             return _refused(Refused(route.refusal), None)
+        if route.index < 0:
+            return Answer(Effect.ALLOW.value, None, route.name, None, None)
         settled = self._settled(route, listener, recorded)
         if settled is not None:
             return settled
@@ -257,6 +260,10 @@ class _Unsure:
     def preflight(self, ctx: RequestContext, route: Route) -> Permit:
         """The same for a preflight."""
         return self._authorize.preflight(ctx, route)
+
+    def own(self, ctx: RequestContext, route: Route) -> Permit:
+        """The same at an address of the gateway's own."""
+        return self._authorize.own(ctx, route)
 
     def _missing_scopes(self, route: Route, principal: Principal, listener: Listener) -> list[Need]:
         """The claims of scopes that are asked for and not known, unless those that are known suffice."""

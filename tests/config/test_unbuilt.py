@@ -55,10 +55,6 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
         pytest.param(
             ("upstreams:", "identity: {certificate: a, key: b, hint: c}\nupstreams:"), "6:36 hint", id="svid-hint"
         ),
-        pytest.param(
-            ("audiences:", "backchannel_logout: {client_id: x}, audiences:"), "5:62 backchannel_logout", id="logout"
-        ),
-        pytest.param(("audiences:", "shared_signals: {audience: x}, audiences:"), "5:62 shared_signals", id="signals"),
         pytest.param(("upstreams:", "audit: {keep: 90d}\nupstreams:"), "6:9 keep", id="audit-keep"),
         pytest.param(
             ("upstreams:", "rate_limits: {a: {rate: 1/second, mode: shadow}}\nupstreams:"),
@@ -66,11 +62,6 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
             id="shadow-limit",
         ),
         pytest.param(("endpoints:", "protocol: h2, endpoints:"), "7:25 h2", id="h2-upstream"),
-        pytest.param(
-            ("    upstream: inventory\n", "    upstream: inventory\n    websocket: true\n"),
-            "12:5 websocket",
-            id="websocket",
-        ),
         pytest.param(
             ("    upstream: inventory\n", "    upstream: inventory\n    forward: {assertion: {claims: [a]}}\n"),
             "12:26 forward.assertion: {claims}",
@@ -87,7 +78,6 @@ def test_other_keys_and_values_of_the_contract_are_refused(folder: Path, extra: 
     [
         pytest.param(("upstreams:", "rate_limits: {a: {rate: 1/second, mode: enforce}}\nupstreams:"), id="limit"),
         pytest.param(("upstreams:", "audit: {sinks: []}\nupstreams:"), id="empty"),
-        pytest.param(("    upstream: inventory\n", "    upstream: inventory\n    websocket: false\n"), id="websocket"),
         pytest.param(
             ("    upstream: inventory\n", "    upstream: inventory\n    forward: {assertion: true}\n"), id="assertion"
         ),

@@ -135,6 +135,12 @@ class Authorize:
             raise Refused(Reason.CORS_REFUSED, "the origin is not listed", where=where)
         return Permit(ctx, route, Principal(None, None, ctx.client_ip), None, where, (), (), None)
 
+    def own(self, ctx: RequestContext, route: Route) -> Permit:
+        """An address of the gateway's own: what is asked of its callers, its endpoint asks. No rule stands over it."""
+        if ctx.preflight is not None:
+            raise Refused(Reason.CORS_REFUSED, "no page is answered here")
+        return Permit(ctx, route, Principal(None, None, ctx.client_ip), None, None, (), (), None)
+
     def judge(self, ctx: RequestContext, route: Route, principal: Principal, posture: Posture | None) -> list[Judged]:
         """Every rule that this request meets, with why; for explain, test and review."""
         return judge(self._rules[route.index, ctx.connection.listener].listed, Facts(ctx, route, principal, posture))

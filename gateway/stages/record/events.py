@@ -22,9 +22,14 @@ def record_config(
     log.queue("config", f',"result":"{result}","config":{quote(digest)},"errors":{errors}{shown}')
 
 
-def record_admin(log: AuditLog, *, action: str, status: int, client: str) -> None:
-    """A call of the admin address, and what it was answered."""
+def record_admin(log: AuditLog, *, action: str, status: int, client: str, subject: str | None = None) -> None:
+    """A call of the admin address, or a logout or event that an issuer sent, and what it was answered.
+
+    `subject`: whom an event is about.
+    """
     members = f',"action":{quote(action)},"status":{status},"client_ip":{quote(client)}'
+    if subject is not None:
+        members += f',"subject":{quote(subject)}'
     if status < 400 or log.admits("admin", str(status)):
         log.queue("admin", members)
 
