@@ -81,6 +81,13 @@ class Trace:
         self.refused: Refused | None = None
 
     @property
+    def proved(self) -> Principal | None:
+        """Who was proved, also where more is wanted than that."""
+        if self.principal is None and self.refused is not None:
+            return self.refused.principal
+        return self.principal
+
+    @property
     def device(self) -> Posture | None:
         """What is known of the caller's device, also where it is refused for it."""
         if self.posture is None and self.refused is not None:

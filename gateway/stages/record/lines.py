@@ -41,7 +41,8 @@ def _allowed(listener: str, route: str, rule: str | None) -> str:
 
 def decision_members(trace: Trace, effect: str, reason: str | None, route: str, inputs: str, config: str) -> str:
     """Of a `decision`. `route`, `inputs` and `config` are JSON already."""
-    ctx, principal, refused, permit = trace.ctx, trace.principal, trace.refused, trace.permit
+    ctx, refused, permit = trace.ctx, trace.refused, trace.permit
+    principal = trace.principal if refused is None else trace.proved
     device = trace.posture if refused is None else trace.device
     workload = principal.workload if principal is not None else None
     if refused is not None:

@@ -107,7 +107,7 @@ class Record:
         effect = reason.effect
         index = trace.route.index if trace.route is not None else -1
         self._counters[index].decided(effect.value, reason.code, trace.shadows)
-        principal = trace.principal
+        principal = trace.proved
         # who proved nothing may flood; a caller that proved who it is answers for each of its refusals
         bounded = principal is None or principal.anonymous or effect is Effect.LIMIT
         if bounded and not self._log.admits("decision", reason.code):
@@ -115,7 +115,8 @@ class Record:
         self._log.queue("decision", self._members(trace, index, effect.value, reason.code))
 
     def _members(self, trace: Trace, index: int, effect: str, reason: str | None) -> str:
-        inputs = "null" if index < 0 else self._inputs[index].text(trace.ctx, trace.principal, trace.device)
+        principal = trace.principal if reason is None else trace.proved
+        inputs = "null" if index < 0 else self._inputs[index].text(trace.ctx, principal, trace.device)
         return decision_members(trace, effect, reason, self._names[index], inputs, self._config)
 
 
