@@ -121,6 +121,8 @@ def assumed_certificate(config: Config, spiffe_id: str) -> CertificateEvidence:
     judge = assumed_judge(config, spiffe_id)
     presented = judge.presented()
     unsigned = presented is not None and not judge.vouched(presented)
+    if presented is not None and presented.dns_names:
+        unsigned = not config.client_authorities  # signed by one of them, which may not vouch for this name
     return CertificateEvidence(judge, (b"assumed",), presented, unsigned)
 
 
