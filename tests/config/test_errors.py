@@ -635,6 +635,26 @@ CASES = [
         id="H26-header-injection",
     ),
     pytest.param(
+        route("forward: {headers: {x-forwarded-for: claims.sub, x-forwarded-user: claims.sub}}"),
+        ["12:42 the gateway sets x-forwarded-for itself"],
+        id="H14-address-by-hand",
+    ),
+    pytest.param(
+        route('request_headers: {set: {TraceParent: "a", Via: "b"}}'),
+        ["12:42 the gateway sets TraceParent itself", "12:52 the gateway sets Via itself"],
+        id="H14-trace-by-hand",
+    ),
+    pytest.param(
+        route("forward: {headers: {x-user: claims.sub, X_User: claims.sub}}"),
+        ["12:45 X_User is set twice (to a backend - and _ are often the same)"],
+        id="H16-set-twice",
+    ),
+    pytest.param(
+        route('forward: {headers: {x-user: claims.sub}}\n    request_headers: {set: {X-User: "a"}}'),
+        ["12:25 x-user is set twice (to a backend - and _ are often the same)"],
+        id="H16-set-twice-in-two-places",
+    ),
+    pytest.param(
         route("forward: {headers: {x-user: sub}}"),
         ["12:33 'sub' is neither a claim path nor a quoted literal: write claims.NAME or \"'sub'\""],
         id="forwarded-field",
