@@ -58,8 +58,7 @@ def make_authority(name: str, bundle: bytes, lists: bytes | None) -> Authority:
     if lists is None:
         return Authority(name, anchors, Store(list(anchors)), None, digest)
     parsed = parse_lists(lists)
-    for one in parsed:
-        _check_signature(one, anchors)
+    check_lists(parsed, anchors)
     return Authority(name, anchors, Store(list(anchors)), Revocations(parsed), digest)
 
 
@@ -76,7 +75,9 @@ def parse_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
     return certificates
 
 
-def _check_signature(one: RevocationList, anchors: tuple[x509.Certificate, ...]) -> None:
-    claimed = [anchor for anchor in anchors if anchor.subject == one.issuer]
-    if claimed and not any(signed_by(one, anchor) for anchor in claimed):
-        raise ValueError("a revocation list is not signed by the authority whose name it bears")
+def check_lists(lists: tuple[RevocationList, ...], anchors: tuple[x509.Certificate, ...]) -> None:
+    """Raises ValueError for a list that claims to come from one of `anchors` and is not signed by it."""
+    for one in lists:
+        claimed = [anchor for anchor in anchors if anchor.subject == one.issuer]
+        if claimed and not any(signed_by(one, anchor) for anchor in claimed):
+            raise ValueError("a revocation list is not signed by the authority whose name it bears")
