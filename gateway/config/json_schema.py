@@ -13,7 +13,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from gateway.config.schema import Balance, Config, Endpoint, Jwks, Node, Percent, WeightedUpstream
+from gateway.config.schema import Balance, Config, Endpoint, Jwks, Node, Percent, WebSocket, WeightedUpstream
 from gateway.config.schema.scalars import is_size
 from gateway.config.schema.units import in_bytes, in_words
 
@@ -43,6 +43,7 @@ def json_schema() -> Mapping[str, object]:
             _describe(model, shape)
     for name, what in _SHORT.items():
         definitions[name] = {"anyOf": [{"type": "string", "description": what}, definitions[name]]}
+    definitions[WebSocket.__name__] = {"anyOf": [{"type": "boolean"}, _VARIABLE, definitions[WebSocket.__name__]]}
     _in_schema_words([schema, definitions])
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "routes.yaml of the gateway"}
     return {**head, **{key: value for key, value in schema.items() if key != "title"}, "$defs": definitions}

@@ -53,7 +53,6 @@ UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("rate_limits.*.mode", True, _key("mode", "enforce")),
     ("upstreams.*.protocol", False, _value("h2")),
     ("routes.*.forward.assertion", False, _shape(dict, "forward.assertion: {claims}")),
-    ("routes.*.websocket", True, _key("websocket", False)),
     ("assertion", True, _key("assertion")),
     ("audit.sinks", True, _key("sinks", [])),
     ("audit.keep", True, _key("keep")),

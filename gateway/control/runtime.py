@@ -102,7 +102,16 @@ class Runtime:
                 on_change=lambda: self.streams.rejudge("tokens were revoked"),
             )
             snapshot = build_snapshot(
-                config, self.metrics, store, sources, posture, upstreams.clusters, audit, keys, revocations
+                config,
+                self.metrics,
+                store,
+                sources,
+                posture,
+                upstreams.clusters,
+                audit,
+                keys,
+                self.streams,
+                revocations,
             )
         except (FeedError, AuditError, OSError, ssl.SSLError, ValueError) as error:
             raise Unusable(f"{config.path}: {error}") from error

@@ -32,9 +32,10 @@ End = Callable[[Refused], None]
 class Stream:
     """One open answer or upgraded connection."""
 
-    __slots__ = ("drain", "end", "ends", "judged", "permit", "task", "websocket")
+    __slots__ = ("_among", "drain", "end", "ends", "judged", "permit", "task", "websocket")
 
-    def __init__(self, permit: Permit, end: End, drain: Callable[[], None] | None) -> None:
+    def __init__(self, among: "dict[Stream, None]", permit: Permit, end: End, drain: Callable[[], None] | None) -> None:
+        self._among = among
         self.permit = permit
         self.end = end
         self.drain = drain
@@ -42,6 +43,10 @@ class Stream:
         self.ends = _ends(permit)
         self.judged = 0  # the generation that it was judged in
         self.task: asyncio.Task[None] | None = None  # judges it now
+
+    def leave(self) -> None:
+        """The stream is over."""
+        self._among.pop(self, None)
 
 
 class OpenStreams:
@@ -80,21 +85,17 @@ class OpenStreams:
         return sum(stream.websocket for stream in self._streams)
 
     def enter(self, permit: Permit, end: End, drain: Callable[[], None] | None = None) -> Stream:
-        """A stream is open; `leave` it in any case. On the running loop.
+        """A stream is open; its `leave` is called in any case. On the running loop.
 
         `end` is called once, with what it would be refused for now. `drain`: of an upgraded connection, called when
         the process is about to end.
         """
-        stream = Stream(permit, end, drain)
+        stream = Stream(self._streams, permit, end, drain)
         stream.judged = self._generation
         self._streams[stream] = None
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(LOOK, self._look)
         return stream
-
-    def leave(self, stream: Stream) -> None:
-        """The stream is over."""
-        self._streams.pop(stream, None)
 
     def rejudge(self, cause: str) -> None:
         """Something changed by which streams were allowed: judge every one again, now. `cause` is for the log."""

@@ -96,6 +96,7 @@ class Worker:
             GatewayApp(self.current, listener=next(iter(self.listeners))),
             [(listener, sockets[name]) for name, listener in self.listeners.items()],
             on_hangup=self._hang_up,
+            on_cut=self.runtime.streams.drain,
             driver=settings.driver,
         )
 
@@ -188,7 +189,7 @@ class Worker:
                 for name, listener in self.listeners.items()
             ],
             "audit": parts.audit.status,  # the log never changes while the process lives
-            "upstreams": lambda: [repr(cluster) for cluster in self.runtime.parts.upstreams.clusters.values()],
+            "upstreams": lambda: [cluster.status() for cluster in self.runtime.parts.upstreams.clusters.values()],
         }
 
     def _hang_up(self) -> None:

@@ -14,7 +14,7 @@ from gateway.kernel.framing import Framing
 from gateway.model.connection import Connection
 from gateway.model.reason import Reason
 from gateway.server.answer import bare
-from gateway.server.body import BadFraming, BodyReader, ChunkedBody, LengthBody
+from gateway.server.body import BadFraming, BodyReader, ChunkedBody, LengthBody, Tunnelled
 from gateway.server.deadline import Deadline
 from gateway.server.exchange import HIGH_WATER, Driver, HttpExchange
 from gateway.server.facts import read_connection
@@ -246,8 +246,9 @@ class HttpProtocol(asyncio.Protocol):
             self._close()
 
     def await_body(self) -> None:
-        """The application waits for a piece of the body."""
-        self._deadline.arm(self.listener.limits.idle_timeout, self._body_late)
+        """The application waits for a piece of the body; how long a tunnel may be idle is the backend's to say."""
+        if type(self._reader) is not Tunnelled:
+            self._deadline.arm(self.listener.limits.idle_timeout, self._body_late)
 
     def _body_late(self) -> None:
         self._body_failed(Reason.REQUEST_TIMEOUT)
@@ -287,6 +288,21 @@ class HttpProtocol(asyncio.Protocol):
         else:
             self._deadline.arm(_LINGER, self._close)
             self.resume()
+
+    def tunnel(self, exchange: HttpExchange) -> None:
+        """It left HTTP: from here on what comes is its own, and what waited behind its head too."""
+        self._reader = reader = Tunnelled()
+        exchange.reading = True
+        data, self._rest = self._rest, b""
+        if data:
+            self._take_body(reader, data)
+        if exchange.buffered <= HIGH_WATER:
+            self.resume()
+
+    def hang_up(self) -> None:
+        """Close once all is out; nothing more is awaited of the client."""
+        self._exchange = None
+        self._close()
 
     def shutdown(self) -> None:
         """The gateway drains: end after this request, or after a last chance to send the one that is on its way."""

@@ -63,11 +63,6 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
         ),
         pytest.param(("endpoints:", "protocol: h2, endpoints:"), "7:25 h2", id="h2-upstream"),
         pytest.param(
-            ("    upstream: inventory\n", "    upstream: inventory\n    websocket: true\n"),
-            "12:5 websocket",
-            id="websocket",
-        ),
-        pytest.param(
             ("    upstream: inventory\n", "    upstream: inventory\n    forward: {assertion: {claims: [a]}}\n"),
             "12:26 forward.assertion: {claims}",
             id="assertion-claims",
@@ -83,7 +78,6 @@ def test_other_keys_and_values_of_the_contract_are_refused(folder: Path, extra: 
     [
         pytest.param(("upstreams:", "rate_limits: {a: {rate: 1/second, mode: enforce}}\nupstreams:"), id="limit"),
         pytest.param(("upstreams:", "audit: {sinks: []}\nupstreams:"), id="empty"),
-        pytest.param(("    upstream: inventory\n", "    upstream: inventory\n    websocket: false\n"), id="websocket"),
         pytest.param(
             ("    upstream: inventory\n", "    upstream: inventory\n    forward: {assertion: true}\n"), id="assertion"
         ),

@@ -182,8 +182,8 @@ async def test_of_very_many_all_are_judged_when_a_fact_changes(scene: Scene) -> 
 
 async def test_a_stream_that_is_over_is_neither_judged_nor_ended(scene: Scene) -> None:
     stream = scene.open(a_user=user(exp=NOW + 1))
-    scene.streams.leave(stream)
-    scene.streams.leave(stream)
+    stream.leave()
+    stream.leave()
     scene.clock.advance(10)
     scene.streams.rejudge("a test")
     scene.open("/b")

@@ -29,6 +29,7 @@ def check(config: Config, report: Report) -> None:
         _access(report, path, route)
         _rewrite(report, path, route)
         _spread(report, path, route)
+        _websocket(report, path, route)
         if route.cors is not None:
             _cors(report, (*path, "cors"), route.cors)
         _forward(report, (*path, "forward"), route.forward)
@@ -147,6 +148,19 @@ def _judge_literal_path(text: str) -> None:
     if "*" in text or "{" in text:
         raise ValueError(f"{text!r} is a pattern: write the path itself")
     compile_path(text)
+
+
+def _websocket(report: Report, path: Path, route: Route) -> None:
+    websocket, base = route.websocket, (*path, "websocket")
+    if websocket is None:
+        return
+    if route.upstream is None and not report.lost(route.where, *_ACTIONS):
+        report.error_at_key(base, "only an upstream takes WebSockets")
+    for index, origin in enumerate(websocket.origins):
+        if origin != "*":
+            report.one((*base, "origins", index), origin, _judge_origin)
+    if websocket.token_subprotocol is not None:
+        report.one((*base, "token_subprotocol"), websocket.token_subprotocol, judge_field_name)
 
 
 def _cors(report: Report, path: Path, cors: Cors) -> None:

@@ -24,6 +24,7 @@ from gateway.config.schema.routes import (
     Respond,
     Rewrite,
     Route,
+    WebSocket,
     WeightedUpstream,
 )
 from gateway.config.schema.rules import Condition, Operation, Policy, Rule, Source
@@ -101,5 +102,6 @@ __all__ = [
     "TrustDomain",
     "Upstream",
     "UpstreamTls",
+    "WebSocket",
     "WeightedUpstream",
 ]

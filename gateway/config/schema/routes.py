@@ -7,7 +7,7 @@ A route that is not public answers 401 without a credential, whatever its rules 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, SkipValidation, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SkipValidation, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from gateway.config.schema.base import Named, Node
@@ -24,6 +24,7 @@ from gateway.config.schema.scalars import (
     OneOrSome,
     PercentText,
     Some,
+    boolean,
 )
 from gateway.config.schema.units import Percent
 from gateway.model.place import Place
@@ -139,6 +140,24 @@ class Cors(Node):
     max_age: Duration = 600.0
 
 
+def _true_is_all(value: Any) -> Any:
+    if isinstance(value, dict | WebSocket) or value is None:
+        return value
+    return {} if boolean(value) else None
+
+
+class WebSocket(Node):
+    """Who may open WebSockets on a route; `true` is the mapping without keys, `false` is none."""
+
+    origins: Some[NonEmpty] = ()
+    """Whose pages may, whatever a browser sends along for its user; default: only pages of the host itself."""
+    token_subprotocol: NonEmpty | None = None
+    """The subprotocol behind which a browser may name its token: `bearer, TOKEN`."""
+
+    def short(self) -> str | bool | None:
+        return None if self.model_fields_set else True
+
+
 class HeaderEdit(Node):
     """Fields set (replacing what was there) and removed."""
 
@@ -186,6 +205,8 @@ class Route(Node):
     """Total, to the end of the answer."""
     max_body: BodySize | None = None
     """Overrides the listener's `limits.body`; UNLIMITED for `unlimited`."""
+    websocket: Annotated[WebSocket | None, BeforeValidator(_true_is_all)] = None
+    """true, or who may; default: nobody leaves HTTP."""
     request_headers: HeaderEdit = Field(default_factory=HeaderEdit)
     response_headers: HeaderEdit = Field(default_factory=HeaderEdit)
 

@@ -20,6 +20,7 @@ from gateway.control.build.route import build_routes
 from gateway.control.feeds.revocations import RevocationFeed
 from gateway.kernel.cells import Metrics
 from gateway.snapshot import Snapshot
+from gateway.stages.forward.streams import Streams
 from gateway.stages.record import AuditLog
 from gateway.upstreams.cluster import Cluster
 
@@ -33,9 +34,11 @@ def build_snapshot(
     clusters: Mapping[str, Cluster],
     audit: AuditLog,
     keys: AuditKeys,
+    streams: Streams,
     revocations: RevocationFeed | None = None,
 ) -> Snapshot:
     """The snapshot of `config` over what outlives it. Raises OSError or ValueError for a file that cannot be used."""
+    receivers = build_receivers(config, sources.keys, revocations, audit, metrics)
     return Snapshot(
         digest=config.digest,
         accept=build_accept(config),
@@ -46,7 +49,5 @@ def build_snapshot(
         authorize=build_authorize(config, metrics),
         record=build_record(config, keys, audit, metrics),
         answer=build_answer(config),
-        forward=build_forward(
-            config, clusters, own_ways(config, build_receivers(config, sources.keys, revocations, audit, metrics))
-        ),
+        forward=build_forward(config, clusters, streams, own_ways(config, receivers)),
     )

@@ -59,7 +59,7 @@ def outcome_members(trace: Trace, outcome: Outcome, duration: float, route: str)
         f',"endpoint":{"null" if outcome.endpoint is None else quote(outcome.endpoint)}'
         f',"status":{outcome.status},"duration_ms":{duration * 1000:.3f},"bytes_in":{outcome.bytes_in}'
         f',"bytes_out":{outcome.bytes_out},"reason":{reason}'
-    )
+    ) + (f',"cause":{quote(outcome.cause)}' if outcome.cause is not None else "")
 
 
 def _user(user: User | None) -> str:

@@ -86,6 +86,13 @@ def test_an_outcome(tmp_path: Path) -> None:
     }
 
 
+def test_an_outcome_of_a_stream_that_was_ended_says_why(tmp_path: Path) -> None:
+    trace = allowed(stage(open_log(tmp_path)))
+    outcome = Outcome(101, "inventory", None, 3, 4, Reason.AUTHORITY_ENDED, "token_revoked")
+    members = json.loads("{" + outcome_members(trace, outcome, 0.0, '"inventory"')[1:] + "}")
+    assert (members["reason"], members["cause"]) == ("authority_ended", "token_revoked")
+
+
 def test_a_refusal_names_its_rule(tmp_path: Path) -> None:
     trace = refused(stage(open_log(tmp_path)), Reason.DENIED_BY_RULE)
     trace.refused = Refused(Reason.DENIED_BY_RULE, rule="no-legacy", audited=("watch",))
