@@ -34,8 +34,9 @@ class Verdict:
 def judge_chain(leaf: Leaf, sent: Sequence[bytes], authority: Authority, now: float) -> Verdict:
     """Judge `leaf` with the certificates `sent` after it (DER, any order).
 
-    Revocation: every one but the anchor, or the leaf alone where the lists' rules say so. Raises CertificateFault: CERTIFICATE_EXPIRED where only the dates do not hold, CERTIFICATE_REVOKED,
-    CERTIFICATE_UNTRUSTED.
+    Revocation: every one but the anchor, or the leaf alone where the lists' rules say so.
+    Raises CertificateFault: CERTIFICATE_EXPIRED where only the dates do not hold, CERTIFICATE_REVOKED,
+    CERTIFICATE_UNTRUSTED; KEYS_UNAVAILABLE where fetched lists are not at hand.
     """
     if len(sent) > _MAX_SENT:
         raise CertificateFault(Reason.CERTIFICATE_UNTRUSTED, "too many certificates were sent")
