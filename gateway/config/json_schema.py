@@ -13,7 +13,17 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from gateway.config.schema import Balance, Config, Endpoint, Jwks, Node, Percent, WebSocket, WeightedUpstream
+from gateway.config.schema import (
+    Balance,
+    Config,
+    Endpoint,
+    Jwks,
+    Node,
+    Percent,
+    RevocationLists,
+    WebSocket,
+    WeightedUpstream,
+)
 from gateway.config.schema.scalars import is_size
 from gateway.config.schema.units import in_bytes, in_words
 
@@ -22,6 +32,7 @@ _SHORT = {  # what a text may stand for
     Balance.__name__: "the policy",
     Endpoint.__name__: "its URL",
     Jwks.__name__: "a file",
+    RevocationLists.__name__: "a PEM file",
     WeightedUpstream.__name__: "its name",
 }
 _ONE_OR_SOME = {("Rule", "from"), ("Rule", "to"), ("Route", "upstream")}  # one stands for a list of one

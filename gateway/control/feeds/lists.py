@@ -76,6 +76,8 @@ class ListFeed:
     def start(self) -> None:
         """Begin to fetch."""
         if self._task is None:
+            with contextlib.suppress(OSError):  # before who watches the file looks for its directory
+                self.settings.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def tried(self) -> None:
@@ -90,8 +92,6 @@ class ListFeed:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _run(self) -> None:
-        with contextlib.suppress(OSError):
-            self.settings.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = _JUST_NOW
         while True:
             pace = await self._turn(fresh)

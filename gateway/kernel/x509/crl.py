@@ -5,6 +5,8 @@ Invariant: fail closed unless told otherwise; where lists are configured, a cert
 counts is refused, and what stands on a list is revoked however old that list is.
 """
 
+from dataclasses import dataclass
+
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -43,18 +45,13 @@ def parse_lists(data: bytes) -> tuple[RevocationList, ...]:
     return tuple(_read(_BEGIN + block.partition(_END)[0] + _END + b"\n", Encoding.PEM) for block in blocks)
 
 
-@noun
+@dataclass(frozen=True, slots=True)
 class ListRules:
     """What lists mean."""
 
     required: bool = True  # False: where none that counts is at hand, a certificate is good
     leaf: bool = False  # only of the leaf; else of every certificate of a chain but its anchor
     fetched: bool = False  # that none is at hand is an outage (503) and no verdict
-
-    @property
-    def text(self) -> str:
-        """As part of a digest of what an authority is made of."""
-        return f"{self.required:d}{self.leaf:d}{self.fetched:d}"
 
 
 BY_FILE = ListRules()
