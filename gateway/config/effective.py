@@ -53,7 +53,7 @@ class Effective:
     def _value(self, held: object, field: FieldInfo | None, path: Loc) -> Value:
         if isinstance(held, Node):
             short = held.short()
-            return self._node(held, path) if short is None else Value(short)
+            return self._node(held, path) if short is None else Value(self._scalar(short, None))
         if isinstance(held, Mapping):
             return Value({str(key): self._value(value, None, (*path, str(key))) for key, value in held.items()})
         if isinstance(held, tuple):

@@ -21,6 +21,7 @@ from gateway.config.schema import (
     LimitUse,
     Node,
     Percent,
+    RevocationLists,
     WebSocket,
     WeightedUpstream,
 )
@@ -33,6 +34,7 @@ _SHORT = {  # what a text may stand for
     Endpoint.__name__: "its URL",
     Jwks.__name__: "a file",
     LimitUse.__name__: "its name",
+    RevocationLists.__name__: "a PEM file",
     WeightedUpstream.__name__: "its name",
 }
 _ONE_OR_SOME = {  # one stands for a list of one

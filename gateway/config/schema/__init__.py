@@ -29,7 +29,7 @@ from gateway.config.schema.routes import (
 )
 from gateway.config.schema.rules import Condition, Operation, Policy, Rule, Source
 from gateway.config.schema.scalars import UNLIMITED
-from gateway.config.schema.trust import ClientAuthority, Identity, TrustDomain
+from gateway.config.schema.trust import ClientAuthority, Identity, RevocationLists, TrustDomain
 from gateway.config.schema.units import Address, Percent, Rate
 from gateway.config.schema.upstreams import (
     Balance,
@@ -95,6 +95,7 @@ __all__ = [
     "Requires",
     "Respond",
     "Retries",
+    "RevocationLists",
     "Rewrite",
     "Route",
     "Rule",
