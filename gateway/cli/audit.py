@@ -12,6 +12,7 @@ from gateway.cli import output
 from gateway.cli.audit_line import Verify
 from gateway.cli.output import CannotTell
 from gateway.cli.verify import Finding, StreamReport, verify_directory
+from gateway.model.place import Place
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,19 +29,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="public key (PEM) that checkpoints are signed with; default: that of the config; may be repeated",
     )
     verify.add_argument("--head", metavar="HASH", help="a hash kept elsewhere, which must be in the log")
-    verify.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    output.add_common_again(verify)
 
 
 def run(args: argparse.Namespace) -> int:
     """Verify; 0 without findings, 1 with."""
     if not args.directory.is_dir():
-        raise CannotTell(f"{args.directory}: is no directory")
+        raise CannotTell(f"{args.directory}: is no directory", _file(args.directory))
     if args.head is not None and (len(args.head) != 64 or not set(args.head.lower()) <= set("0123456789abcdef")):
         raise CannotTell('--head: 64 hex digits, as they stand under "hash"')
     keys = [_read_key(path) for path in args.key] if args.key else _configured_key(Path(args.config))
     reports = verify_directory(args.directory, keys, args.head)
     if not reports:
-        raise CannotTell(f"{args.directory}: holds no audit log (files named STREAM-NNNNNN.jsonl)")
+        raise CannotTell(
+            f"{args.directory}: holds no audit log (files named STREAM-NNNNNN.jsonl)", _file(args.directory)
+        )
     ok = not any(report.findings for report in reports)
     if args.json:
         records = sum(report.records for report in reports)
@@ -48,6 +51,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(reports)
     return 0 if ok else 1
+
+
+def _file(path: Path) -> Place:
+    return Place(str(path), 0, 0)
 
 
 def _print(reports: Sequence[StreamReport]) -> None:
@@ -71,9 +78,9 @@ def _read_key(path: Path) -> Verify:
     try:
         return _verifier(load_pem_public_key(path.read_bytes()), path)
     except OSError as error:
-        raise CannotTell(f"{path}: {error.strerror}") from None
+        raise CannotTell(f"{path}: {error.strerror}", _file(path)) from None
     except ValueError:
-        raise CannotTell(f"{path}: holds no public key (PEM)") from None
+        raise CannotTell(f"{path}: holds no public key (PEM)", _file(path)) from None
 
 
 def _configured_key(config: Path) -> list[Verify]:

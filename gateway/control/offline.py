@@ -156,7 +156,7 @@ class Offline:
         principal = trace.principal
         judged: list[Judged] = []
         ctx, route = trace.ctx, trace.route
-        if ctx is not None and route is not None and route.refusal is None:
+        if ctx is not None and route is not None and route.index >= 0:
             principal = principal or Principal(certificate.presented, token.presented, ctx.client_ip)
             if ctx.preflight is None:
                 judged = self._authorize.judge(ctx, route, principal, trace.device)

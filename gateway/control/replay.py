@@ -31,8 +31,11 @@ from gateway.pipeline import decide
 from gateway.snapshot import Snapshot
 from gateway.stages.authorize import Action, Authorize, Facts, Rule
 from gateway.stages.authorize.attributes import scopes
+from gateway.stages.authorize.expressions import compile_expression
 
 _REMEMBERED = 65536  # answers
+_TIMES = (("request",), ("request", "time"))  # what an expression reads that each moment changes
+_CLAIM_OF = {"audiences": "aud", "acr": "acr", "max_auth_age": "auth_time"}  # what credentials are judged by
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Replay:
         self._authorize = _Unsure(config, build_authorize(config))
         self._chosen_by = {name for route in config.routes for name in route.match.headers}
         self._known: dict[object, Answer | str] = {}
+        self._by_time = _goes_by_time(config)
         unserved = Unserved()
         self._snapshot = Snapshot(
             digest=config.digest,
@@ -86,7 +90,7 @@ class Replay:
         key = (
             decision.listener, decision.route, decision.effect, decision.reason, decision.issuer, decision.subject,
             decision.workload, decision.client_ip, decision.method, decision.host, decision.path, decision.config,
-            str(decision.inputs) if decision.inputs else "",
+            str(decision.inputs) if decision.inputs else "", decision.time if self._by_time else 0.0,
         )  # fmt: skip
         known = self._known.get(key)
         if known is None:
@@ -158,6 +162,8 @@ class Replay:
     ) -> Answer:
         if route.refusal is not None:
             return _refused(Refused(route.refusal), None)
+        if route.index < 0:
+            return Answer(Effect.ALLOW.value, None, route.name, None, None)
         settled = self._settled(route, listener, recorded)
         if settled is not None:
             return settled
@@ -191,11 +197,23 @@ class Replay:
             if bare and (demanded or (requires is not None and requires.certificate)):
                 return _refused(Refused(Reason.CERTIFICATE_REQUIRED), route)
             raise Undecidable("whose credentials were sent is not recorded")
-        if requires is not None and requires.audiences and recorded.decision.subject is not None:
-            need = Need("claim", "aud", ("aud",))
-            if not recorded.shows(need, listener):
-                raise Undecidable(f"{need} is not recorded")
+        if requires is not None and recorded.decision.subject is not None:
+            for key in requires.asked():
+                claim = _CLAIM_OF.get(key)
+                if claim is not None and not recorded.shows(need := Need("claim", claim, (claim,)), listener):
+                    raise Undecidable(f"{need} is not recorded")
         return None
+
+
+def _goes_by_time(config: Config) -> bool:
+    """True where the same request may be answered otherwise a moment later."""
+    required = [route.requires.asked() for route in config.routes if route.requires is not None]
+    if config.granted or any("max_auth_age" in asked or "posture" in asked for asked in required):
+        return True
+    rules = [rule for route in config.routes for rule in (*route.deny, *route.allow)]
+    rules += [rule for policy in config.policies for rule in policy.rules]
+    read = [compile_expression(each).reads for rule in rules for each in rule.when if isinstance(each, str)]
+    return any(path[:2] in _TIMES for paths in read for path in paths)
 
 
 def _refused(refused: Refused, route: Route | None) -> Answer:
@@ -250,6 +268,10 @@ class _Unsure:
     def preflight(self, ctx: RequestContext, route: Route) -> Permit:
         """The same for a preflight."""
         return self._authorize.preflight(ctx, route)
+
+    def own(self, ctx: RequestContext, route: Route) -> Permit:
+        """The same at an address of the gateway's own."""
+        return self._authorize.own(ctx, route)
 
     def _missing_scopes(self, route: Route, principal: Principal, listener: Listener) -> list[Need]:
         """The claims of scopes that are asked for and not known, unless those that are known suffice."""

@@ -14,6 +14,7 @@ from gateway.config.schema.listeners import Admin, CertificateFiles, Listener, L
 from gateway.config.schema.posture import Posture, PostureSource
 from gateway.config.schema.routes import (
     Cors,
+    DataClass,
     Forward,
     HeaderEdit,
     Match,
@@ -60,6 +61,7 @@ __all__ = [
     "Config",
     "Connections",
     "Cors",
+    "DataClass",
     "Dns",
     "Endpoint",
     "Forward",

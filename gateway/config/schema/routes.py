@@ -4,11 +4,13 @@ A route has exactly one of `upstream`, `respond` and `redirect`.
 A route that is not public answers 401 without a credential, whatever its rules say.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SkipValidation, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
-from gateway.config.schema.base import Node
+from gateway.config.schema.base import Named, Node
 from gateway.config.schema.rules import Rule, name_rules
 from gateway.config.schema.scalars import (
     AnyText,
@@ -25,6 +27,7 @@ from gateway.config.schema.scalars import (
     boolean,
 )
 from gateway.config.schema.units import Percent
+from gateway.model.place import Place
 
 
 def _by_lower_case(fields: dict[str, str]) -> dict[str, str]:
@@ -87,8 +90,32 @@ class Requires(Node):
     audiences: Some[NonEmpty] = ()
     """Replaces the issuer's list on this route."""
     scopes: Some[NonEmpty] = ()
+    acr: Some[NonEmpty] = ()
+    """How strong the login must have been: the claim `acr` is one of these (RFC 9470)."""
+    max_auth_age: Annotated[Duration, Field(gt=0)] | None = None
+    """How long ago the login may have been, by the claim `auth_time` (RFC 9470)."""
     posture: Name | None = None
     """What is asked of the caller's device: a name of `posture`."""
+
+    origins: Annotated[SkipValidation[Mapping[str, Place]], SkipJsonSchema()] = Field(
+        default_factory=dict, validation_alias="\0origins", exclude=True
+    )
+    """By key, where what the route's class adds is stated."""
+
+    def asked(self) -> dict[str, object]:
+        """What is asked, by key, in the order in which it is judged."""
+        order = ("certificate", "audiences", "acr", "max_auth_age", "posture", "scopes")
+        return {key: held for key in order if (held := getattr(self, key)) not in (False, (), None)}
+
+    def stated(self, key: str) -> Place:
+        """Where a requirement is stated: the class's place where it comes from there."""
+        return self.origins.get(key, self.where)
+
+
+class DataClass(Named):
+    """A class of data: what every route that serves it requires."""
+
+    requires: Requires
 
 
 class Forward(Node):
@@ -166,6 +193,8 @@ class Route(Node):
     """On a public route: credentials are dropped unread."""
     rewrite: Rewrite | None = None
     rate_limits: tuple[Name, ...] = ()
+    classification: Name | None = None
+    """The class of the data behind it: what `classes` requires for it is required too."""
     requires: Requires | None = None
     deny: Some[Rule] = ()
     allow: Some[Rule] = ()

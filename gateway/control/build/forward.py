@@ -31,13 +31,16 @@ _COPY = 15.0  # seconds that a mirrored request may take
 _SUBPROTOCOL = "sec-websocket-protocol"  # a token may stand in it: the tunnel writes its own
 
 
-def build_forward(config: Config, clusters: Mapping[str, Cluster], streams: Streams) -> ForwardStage:
+def build_forward(
+    config: Config, clusters: Mapping[str, Cluster], streams: Streams, own: Mapping[str, Way] | None = None
+) -> ForwardStage:
     """The forward stage of `config`; `clusters` by the upstream's name. Raises ValueError with the route's place.
 
-    `streams`: where answers that stay open are entered; it outlives the config.
+    `streams`: where answers that stay open are entered; it outlives the config. `own`: who answers at the gateway's own
+    addresses, by path.
     """
-    shared = _Shared(_reserved(config), via_pseudonym(config), own_spiffe_id(config), streams)
-    return ForwardStage([_way(config, route, clusters, shared) for route in config.routes])
+    shared = _Shared(_reserved(config), via_pseudonym(config), own_spiffe_id(config), streams, {})
+    return ForwardStage([_way(config, route, clusters, shared) for route in config.routes], own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,17 @@ class _Shared:
     via: str
     own_id: str | None
     streams: Streams
+    fields: dict[tuple[object, ...], RequestFields]  # routes that let the same pass share one
+
+    def passing(self, route: Route, *removed: str) -> RequestFields:
+        """What of a client's fields passes on a route. `removed`: besides those that the file removes."""
+        keep_authorization = route.forward.authorization == "keep"
+        keep, remove = _names(route.forward.keep), _names((*route.request_headers.remove, *removed))
+        made = self.fields.get((keep_authorization, *keep, None, *remove))
+        if made is None:
+            made = RequestFields(self.reserved, keep_authorization=keep_authorization, keep=keep, remove=remove)
+            self.fields[keep_authorization, *keep, None, *remove] = made
+        return made
 
 
 def _way(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: _Shared) -> Way:
@@ -64,7 +78,7 @@ def _way(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: 
 def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: _Shared) -> Way:
     if route.upstream is None:
         raise ValueError("it has neither upstream nor respond nor redirect")
-    head = _head(route, shared, ())
+    head = _head(route, shared)
     answer = AnswerFields(_names(route.response_headers.remove), _pairs(route.response_headers.set))
     limits = {
         name: route.max_body if route.max_body is not None else listener.limits.body
@@ -93,7 +107,7 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
     websocket = route.websocket
     if websocket is None:
         return way
-    asking = _head(route, shared, (_SUBPROTOCOL,))
+    asking = _head(route, shared, _SUBPROTOCOL)
 
     def through(name: str) -> TunnelProxy:
         marker = websocket.token_subprotocol
@@ -104,18 +118,12 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
     return Upgrading(way, _spread(route, clusters, through))
 
 
-def _head(route: Route, shared: _Shared, removed: tuple[str, ...]) -> RequestHead:
+def _head(route: Route, shared: _Shared, *removed: str) -> RequestHead:
     """What writes the heads of one route. `removed`: fields besides those that the file removes."""
     constant, claims = _set_by(route.forward, route.request_headers)
-    fields = RequestFields(
-        shared.reserved,
-        keep_authorization=route.forward.authorization == "keep",
-        keep=_names(route.forward.keep),
-        remove=_names((*route.request_headers.remove, *removed)),
-    )
     rewrite = route.rewrite
     return RequestHead(
-        fields,
+        shared.passing(route, *removed),
         via=shared.via,
         own_id=shared.own_id,
         rewrite=Rewrite(prefix=rewrite.prefix, path=rewrite.path, host=rewrite.host) if rewrite is not None else None,

@@ -13,6 +13,7 @@ from gateway.model.refused import Refused
 from gateway.stages.authenticate.bindings import dpop, required_proofs
 from gateway.stages.authenticate.evidence import VerifiedToken
 from gateway.stages.authenticate.issuer import TrustedIssuer
+from gateway.stages.authenticate.revoked import marks_of
 
 _TYPES = (None, "jwt", "at+jwt")
 _OF_OTHER_TOKENS = ("at_hash", "c_hash", "events")  # ID tokens and security events (contract section 11)
@@ -84,6 +85,8 @@ def _judge(
         ends,
         required_proofs(issuer.bindings, cnf),
         key_bound=cnf is not None and dpop.MEMBER in cnf,
+        marks=marks_of(issuer, subject, claims) if issuer.revocable else (),
+        issued=issued,
     )
 
 

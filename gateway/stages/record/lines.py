@@ -17,7 +17,7 @@ _LONGEST_METHOD = 32
 def decision_members(trace: Trace, effect: str, reason: str | None, route: str, inputs: str, config: str) -> str:
     """Of a `decision`. `route`, `inputs` and `config` are JSON already."""
     ctx, principal, refused, permit = trace.ctx, trace.principal, trace.refused, trace.permit
-    device = trace.device
+    device = trace.posture if refused is None else trace.device
     workload = principal.workload if principal is not None else None
     if refused is not None:
         rule, audited = refused.rule, refused.audited

@@ -57,7 +57,7 @@ def test_a_head_that_could_not_be_read_is_told_as_far_as_it_goes(tmp_path: Path)
     record = stage(open_log(tmp_path))
     trace = record.begin(Asked("G" * 500, b"/a\xff\x00\n" + b"b" * 5000 + b"?access_token=secret"))
     trace.refused = Refused(Reason.BAD_REQUEST)
-    text = decision_members(trace, "refuse", "bad_request", '"none"', "null", '"c"')
+    text = decision_members(trace, "refuse", "bad_request", "null", "null", '"c"')
     members = json.loads("{" + text[1:] + "}")
     assert members["method"] == "G" * 32
     assert members["path"].startswith("/a\xff\x00\nbbb")
