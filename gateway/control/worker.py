@@ -169,6 +169,9 @@ class Worker:
             found.append(Condition("store", trouble is None, needed=False, detail=trouble or ""))
         for name, feed in parts.sources.keys.items():
             found.append(Condition(f"issuer {name}", feed.current is not None and not feed.failing, needed=False))
+        if parts.revocations is not None:
+            trouble = parts.revocations.trouble
+            found.append(Condition("revoked tokens", trouble is None, needed=False, detail=trouble or ""))
         for (role, name), trouble in self.runtime.health.troubles.items():
             found.append(Condition(f"{role} {name}", ok=False, needed=False, detail=trouble))
         if self._reloader.grants.trouble is not None:
@@ -186,7 +189,7 @@ class Worker:
                 for name, listener in self.listeners.items()
             ],
             "audit": parts.audit.status,  # the log never changes while the process lives
-            "upstreams": lambda: [repr(cluster) for cluster in self.runtime.parts.upstreams.clusters.values()],
+            "upstreams": lambda: [cluster.status() for cluster in self.runtime.parts.upstreams.clusters.values()],
         }
 
     def _hang_up(self) -> None:

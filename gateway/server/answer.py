@@ -92,21 +92,6 @@ class Answer:
         return data
 
 
-def switching(headers: RawHeaders) -> bytes:
-    """A whole 101. Raises ValueError for a header that holds a line end."""
-    lines = [_STATUS_LINES[101], *(name + b": " + value for name, value in headers if name not in _OURS)]
-    lines += [date_line(), b"connection: Upgrade", b"\r\n"]
-    return _guarded(b"\r\n".join(lines), len(lines))
-
-
-def _guarded(head: bytes, lines: int) -> bytes:
-    """The last guard against response splitting: as many line ends as lines, and nothing else that could be one."""
-    # one translate() finds all three bytes in a third of the time that three count() take
-    if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * lines:
-        raise ValueError("a response header holds a line end or NUL")
-    return head
-
-
 def bare(reason: Reason) -> bytes:
     """A whole answer to what is no request. Its id stands in no record: there is nothing that one could tell."""
     request_id = urandom(16).hex()
@@ -122,6 +107,21 @@ def bare(reason: Reason) -> bytes:
         b"\r\n",
     )
     return b"\r\n".join(lines) + body
+
+
+def switching(headers: RawHeaders) -> bytes:
+    """A whole 101. Raises ValueError for a header that holds a line end."""
+    lines = [_STATUS_LINES[101], *(name + b": " + value for name, value in headers if name not in _OURS)]
+    lines += [date_line(), b"connection: Upgrade", b"\r\n"]
+    return _guarded(b"\r\n".join(lines), len(lines))
+
+
+def _guarded(head: bytes, lines: int) -> bytes:
+    """The last guard against response splitting: as many line ends as lines, and nothing else that could be one."""
+    # one translate() finds all three bytes in a third of the time that three count() take
+    if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * lines:
+        raise ValueError("a response header holds a line end or NUL")
+    return head
 
 
 def date_line() -> bytes:

@@ -50,13 +50,10 @@ class Sections:
         return known
 
     def met(self, raw: bytes, framing: Framing) -> None:
-        """A section was read, of an HTTP/1.1 request that is no CONNECT; it is kept when it came before.
-
-        One that asks to leave HTTP never: whether it may hangs on the request line too.
-        """
+        """A section was read, of an HTTP/1.1 request that is no CONNECT; it is kept when it came before."""
         head = framing.head
         if head.fault is not None or type(head) is not RequestHead or len(raw) > _LARGEST:
-            return
+            return  # refused, a handshake of another protocol, or too large
         mark = hash(raw)
         if mark not in self._seen:
             if len(self._seen) >= _SEEN:

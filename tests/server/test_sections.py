@@ -100,6 +100,7 @@ def test_H5_whatever_the_line_is(line: bytes) -> None:
         pytest.param(b"Host: a\r\nHost: b\r\n\r\n", id="H6-two-hosts"),
         pytest.param(b"Host: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", id="H1-two-lengths"),
         pytest.param(b"Host: a\r\nUpgrade: h2c\r\n\r\n", id="H27-upgrade"),
+        pytest.param(b"Host: a\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", id="H27-another-protocol"),
         pytest.param(b"X-A: b\r\n\r\n", id="H6-no-host"),
         pytest.param(b"Host: a\r\nX : b\r\n\r\n", id="H5-space-before-the-colon"),
     ],

@@ -53,7 +53,7 @@ class _Shared:
     streams: Streams
     fields: dict[tuple[object, ...], RequestFields]  # routes that let the same pass share one
 
-    def passing(self, route: Route, *removed: str) -> RequestFields:
+    def passing(self, route: Route, removed: tuple[str, ...]) -> RequestFields:
         """What of a client's fields passes on a route. `removed`: besides those that the file removes."""
         keep_authorization = route.forward.authorization == "keep"
         keep, remove = _names(route.forward.keep), _names((*route.request_headers.remove, *removed))
@@ -78,7 +78,7 @@ def _way(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: 
 def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: _Shared) -> Way:
     if route.upstream is None:
         raise ValueError("it has neither upstream nor respond nor redirect")
-    head = _head(route, shared)
+    head = _head(route, shared, ())
     answer = AnswerFields(_names(route.response_headers.remove), _pairs(route.response_headers.set))
     limits = {
         name: route.max_body if route.max_body is not None else listener.limits.body
@@ -107,7 +107,7 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
     websocket = route.websocket
     if websocket is None:
         return way
-    asking = _head(route, shared, _SUBPROTOCOL)
+    asking = _head(route, shared, (_SUBPROTOCOL,))
 
     def through(name: str) -> TunnelProxy:
         marker = websocket.token_subprotocol
@@ -118,12 +118,12 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
     return Upgrading(way, _spread(route, clusters, through))
 
 
-def _head(route: Route, shared: _Shared, *removed: str) -> RequestHead:
+def _head(route: Route, shared: _Shared, removed: tuple[str, ...]) -> RequestHead:
     """What writes the heads of one route. `removed`: fields besides those that the file removes."""
     constant, claims = _set_by(route.forward, route.request_headers)
     rewrite = route.rewrite
     return RequestHead(
-        shared.passing(route, *removed),
+        shared.passing(route, removed),
         via=shared.via,
         own_id=shared.own_id,
         rewrite=Rewrite(prefix=rewrite.prefix, path=rewrite.path, host=rewrite.host) if rewrite is not None else None,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from gateway.config.schema import Config
+from gateway.control.build.authenticate import build_issuers
 from gateway.control.feeds.revocation_logs import KEEP, FileLog, RedisLog
 from gateway.control.feeds.revocations import RevocationFeed
 from gateway.control.receivers import Failures, LogoutDialect, Receiver, SignalDialect
@@ -16,7 +17,7 @@ from gateway.kernel.cells import Metrics
 from gateway.kernel.store import RedisStore
 from gateway.stages.authenticate.events.logout import read_logout
 from gateway.stages.authenticate.events.signals import read_signal
-from gateway.stages.authenticate.issuer import TrustedIssuer
+from gateway.stages.authenticate.issuer import KeySource
 from gateway.stages.authenticate.revoked import RevokedTokens
 from gateway.stages.forward.stage import Way
 from gateway.stages.record import AuditLog
@@ -51,6 +52,11 @@ def revocation_feed(
     return RevocationFeed(tokens, log, clock=clock)
 
 
+def revoked_of(feed: RevocationFeed | None) -> RevokedTokens | None:
+    """What the stage asks."""
+    return feed.tokens if feed is not None else None
+
+
 def receiver_paths(config: Config) -> tuple[str, ...]:
     """Where issuers tell of logouts and events."""
     logout = [LOGOUT + name for name, issuer in config.issuers.items() if issuer.backchannel_logout is not None]
@@ -60,15 +66,16 @@ def receiver_paths(config: Config) -> tuple[str, ...]:
 
 def build_receivers(
     config: Config,
-    issuers: Mapping[str, TrustedIssuer],
+    keys: Mapping[str, KeySource],
     feed: RevocationFeed | None,
     audit: AuditLog,
     metrics: Metrics,
 ) -> dict[str, Way]:
-    """Who answers at each of `receiver_paths`; `issuers` by name."""
+    """Who answers at each of `receiver_paths`; `keys` of the issuers by name."""
     ways: dict[str, Way] = {}
     if feed is None:
         return ways
+    issuers = build_issuers(config, keys)
     failures, events = Failures(), metrics.security_events
     for name, issuer in config.issuers.items():
         trusted = issuers[name]

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from gateway.config.schema import Config
 from gateway.control.build.accept import build_accept
 from gateway.control.build.answer import build_answer
-from gateway.control.build.authenticate import CredentialSources, build_authenticate, build_issuers
+from gateway.control.build.authenticate import CredentialSources, build_authenticate
 from gateway.control.build.authorize import build_authorize
 from gateway.control.build.forward import build_forward
 from gateway.control.build.own import own_ways
 from gateway.control.build.posture import PostureSources, serving_posture
 from gateway.control.build.ratelimit import LimitStore, build_ratelimit
-from gateway.control.build.receivers import build_receivers
+from gateway.control.build.receivers import build_receivers, revoked_of
 from gateway.control.build.record import AuditKeys, build_record
 from gateway.control.build.route import build_routes
 from gateway.control.feeds.revocations import RevocationFeed
@@ -38,15 +38,13 @@ def build_snapshot(
     revocations: RevocationFeed | None = None,
 ) -> Snapshot:
     """The snapshot of `config` over what outlives it. Raises OSError or ValueError for a file that cannot be used."""
-    receivers = build_receivers(config, build_issuers(config, sources.keys), revocations, audit, metrics)
+    receivers = build_receivers(config, sources.keys, revocations, audit, metrics)
     return Snapshot(
         digest=config.digest,
         accept=build_accept(config),
         route=build_routes(config),
         ratelimit=build_ratelimit(config, store, metrics),
-        authenticate=build_authenticate(
-            config, sources, store.redis, metrics, revocations.tokens if revocations is not None else None
-        ),
+        authenticate=build_authenticate(config, sources, store.redis, metrics, revoked_of(revocations)),
         posture=serving_posture(config, posture),
         authorize=build_authorize(config, metrics),
         record=build_record(config, keys, audit, metrics),

@@ -31,7 +31,7 @@ class RevocationFeed:
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
-        self._failing = False
+        self.trouble: str | None = None  # why the log cannot be read, for /readyz?verbose
 
     def __repr__(self) -> str:
         return f"RevocationFeed({self.tokens!r}, {self.shared!r})"
@@ -82,12 +82,12 @@ class RevocationFeed:
         try:
             found = await self.shared.read()
         except (OSError, StoreUnavailable) as error:
-            if not self._failing:
+            if self.trouble is None:
                 log.warning("the list of revoked tokens cannot be read (%s): what is known of it stays in force", error)
-            self._failing = True
+            self.trouble = str(error)
             return
-        if self._failing:
+        if self.trouble is not None:
             log.info("the list of revoked tokens is read again")
-        self._failing = False
+        self.trouble = None
         self.tokens.take(found)
         self.tokens.known = True

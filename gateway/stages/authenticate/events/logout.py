@@ -5,7 +5,8 @@ Invariant: what could be an ID token or an access token is no logout token, and 
 was issued later.
 """
 
-from gateway.stages.authenticate.events.statement import Ended, instant, malformed, read_statement, text
+from gateway.stages.authenticate.claims import instant
+from gateway.stages.authenticate.events.statement import Ended, malformed, read_statement, text
 from gateway.stages.authenticate.issuer import TrustedIssuer
 from gateway.stages.authenticate.revoked import Kind, Revocation, mark
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from gateway.model.json import JSON, Claims
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.stages.authenticate.events.statement import Ended, Statement, instant, malformed, read_statement, text
+from gateway.stages.authenticate.claims import instant
+from gateway.stages.authenticate.events.statement import Ended, Statement, malformed, read_statement, text
 from gateway.stages.authenticate.issuer import TrustedIssuer
 from gateway.stages.authenticate.revoked import WHENEVER, Kind, Revocation, mark
 

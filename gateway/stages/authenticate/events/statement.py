@@ -12,6 +12,7 @@ from gateway.model.json import JSON, Claims
 from gateway.model.noun import noun
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
+from gateway.stages.authenticate.claims import audiences_of, instant
 from gateway.stages.authenticate.issuer import TrustedIssuer
 from gateway.stages.authenticate.jose import take_apart
 from gateway.stages.authenticate.revoked import Revocation
@@ -55,8 +56,7 @@ async def read_statement(
         raise Refused(Reason.TOKEN_TYPE, "typ is not that of what is sent here")
     if claims.get("iss") != issuer.issuer:
         raise Refused(Reason.TOKEN_ISSUER, "iss is not the issuer that sends here")
-    aud = claims.get("aud")
-    if audience not in (aud if isinstance(aud, list) else [aud]):
+    if audience not in audiences_of(claims):
         raise Refused(Reason.TOKEN_AUDIENCE, "aud does not name the gateway")
     issued = instant(claims, "iat")
     if issued is None:
@@ -76,16 +76,6 @@ async def read_statement(
     await check_signature(issuer, unverified)
     name = blake2b(f"{issuer.issuer}\n{jti}".encode("utf-8", "surrogatepass"), digest_size=_DIGEST).hexdigest()
     return Statement(claims, events, issued, name)
-
-
-def instant(claims: Claims, name: str) -> float | None:
-    """A NumericDate (RFC 7519 section 2), or None. Raises Refused(TOKEN_MALFORMED)."""
-    value = claims.get(name)
-    if value is None and name not in claims:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise malformed(f"{name} is no number")
-    return float(value)
 
 
 def text(claims: Claims, name: str) -> str | None:
