@@ -43,7 +43,6 @@ def _store(value: object) -> str | None:
 # The path (`*` is any key or any place of a list), whether it is the key itself that is not built, and the judge.
 UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("listeners.*.protocols.*", False, _value("h2", "h2c")),
-    ("listeners.*.proxy_protocol", True, _key("proxy_protocol", False)),
     ("store", False, _store),
     ("identity.workload_api", True, _key("workload_api")),
     ("identity.hint", True, _key("hint")),
