@@ -131,7 +131,7 @@ CASES = [
         [
             (
                 "3:10 unknown key 'zzz' (known here: address, tls, redirect, acme, protocols, paths, "
-                "trusted_proxies, limits, "
+                "trusted_proxies, proxy_protocol, limits, "
                 "rate_limits, on_failed_authentication)"
             )
         ],
