@@ -13,7 +13,20 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from gateway.config.schema import Asserted, Balance, Bundle, Config, Endpoint, Jwks, Node, Percent, WeightedUpstream
+from gateway.config.schema import (
+    Asserted,
+    Balance,
+    Bundle,
+    Config,
+    Endpoint,
+    Jwks,
+    LimitUse,
+    Node,
+    Percent,
+    RevocationLists,
+    WebSocket,
+    WeightedUpstream,
+)
 from gateway.config.schema.scalars import is_size
 from gateway.config.schema.units import in_bytes, in_words
 
@@ -24,9 +37,17 @@ _SHORT = {  # what a scalar may stand for
     Bundle.__name__: "a PEM file, or workload_api",
     Endpoint.__name__: "its URL",
     Jwks.__name__: "a file",
+    LimitUse.__name__: "its name",
+    RevocationLists.__name__: "a PEM file",
     WeightedUpstream.__name__: "its name",
 }
-_ONE_OR_SOME = {("Rule", "from"), ("Rule", "to"), ("Route", "upstream")}  # one stands for a list of one
+_ONE_OR_SOME = {  # one stands for a list of one
+    ("Rule", "from"),
+    ("Rule", "to"),
+    ("Route", "upstream"),
+    ("RateLimit", "rate"),
+    ("Override", "rate"),
+}
 _NUMBER_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _BOUND_OF = {"ge": "minimum", "le": "maximum"}  # behind a validator of ours pydantic leaves its own words
 
@@ -46,6 +67,7 @@ def json_schema() -> Mapping[str, object]:
     for name, what in _SHORT.items():
         kind = "boolean" if name == Asserted.__name__ else "string"
         definitions[name] = {"anyOf": [{"type": kind, "description": what}, definitions[name]]}
+    definitions[WebSocket.__name__] = {"anyOf": [{"type": "boolean"}, _VARIABLE, definitions[WebSocket.__name__]]}
     _in_schema_words([schema, definitions])
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "routes.yaml of the gateway"}
     return {**head, **{key: value for key, value in schema.items() if key != "title"}, "$defs": definitions}

@@ -30,19 +30,10 @@ def _value(*names: str) -> _Judge:
     return lambda value: str(value) if isinstance(value, str) and value in names else None
 
 
-def _store(value: object) -> str | None:
-    scheme = value.partition("://")[0] if isinstance(value, str) else ""
-    return f"{scheme}://" if scheme in ("redis+cluster", "redis+sentinel") else None
-
-
 # The path (`*` is any key or any place of a list), whether it is the key itself that is not built, and the judge.
 UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("listeners.*.protocols.*", False, _value("h2", "h2c")),
-    ("listeners.*.proxy_protocol", True, _key("proxy_protocol", False)),
-    ("store", False, _store),
-    ("rate_limits.*.mode", True, _key("mode", "enforce")),
     ("upstreams.*.protocol", False, _value("h2")),
-    ("routes.*.websocket", True, _key("websocket", False)),
     ("audit.sinks", True, _key("sinks", [])),
     ("audit.keep", True, _key("keep")),
     ("telemetry", True, _key("telemetry")),

@@ -13,6 +13,7 @@ from gateway.control.build.accept import build_accept
 from gateway.control.build.authenticate import authenticate_with
 from gateway.control.build.authorize import build_authorize
 from gateway.control.build.route import build_routes
+from gateway.control.moments import moments
 from gateway.control.offline import Unserved, handshake
 from gateway.control.recorded import Recorded, RecordedDevice, Sources, Who
 from gateway.control.records import Decision, InputNames, decisions, input_names
@@ -31,10 +32,9 @@ from gateway.pipeline import decide
 from gateway.snapshot import Snapshot
 from gateway.stages.authorize import Action, Authorize, Facts, Rule
 from gateway.stages.authorize.attributes import scopes
-from gateway.stages.authorize.expressions import compile_expression
 
+_ALLOW = Effect.ALLOW.value
 _REMEMBERED = 65536  # answers
-_TIMES = (("request",), ("request", "time"))  # what an expression reads that each moment changes
 _CLAIM_OF = {"audiences": "aud", "acr": "acr", "max_auth_age": "auth_time"}  # what credentials are judged by
 
 
@@ -51,7 +51,7 @@ class Answer:
     @property
     def allowed(self) -> bool:
         """True for the effect allow."""
-        return self.effect == Effect.ALLOW.value
+        return self.effect == _ALLOW
 
 
 class Replay:
@@ -70,7 +70,7 @@ class Replay:
         self._authorize = _Unsure(config, build_authorize(config))
         self._chosen_by = {name for route in config.routes for name in route.match.headers}
         self._known: dict[object, Answer | str] = {}
-        self._by_time = _goes_by_time(config)
+        self._moment = moments(config)
         unserved = Unserved()
         self._snapshot = Snapshot(
             digest=config.digest,
@@ -87,10 +87,13 @@ class Replay:
 
     async def judge(self, decision: Decision) -> Answer:
         """What the config says now. Raises Undecidable."""
+        moment = self._moment(decision.time)
+        if moment is None:
+            return await self._judge(decision)
         key = (
             decision.listener, decision.route, decision.effect, decision.reason, decision.issuer, decision.subject,
             decision.workload, decision.client_ip, decision.method, decision.host, decision.path, decision.config,
-            str(decision.inputs) if decision.inputs else "", decision.time if self._by_time else 0.0,
+            str(decision.inputs) if decision.inputs else "", moment,
         )  # fmt: skip
         known = self._known.get(key)
         if known is None:
@@ -106,7 +109,7 @@ class Replay:
         return known
 
     async def _judge(self, decision: Decision) -> Answer:
-        if decision.effect == Effect.REFUSE.value:
+        if decision.effect == Effect.REFUSE:
             raise Undecidable("the bytes that it was refused for are not recorded")
         if decision.cut:
             raise Undecidable("the path was cut when it was recorded")
@@ -177,11 +180,11 @@ class Replay:
             return _refused(refused, route)
         decision = recorded.decision
         limited = bool(listener.rate_limits or self._config.routes[route.index].rate_limits)
-        if decision.effect == Effect.LIMIT.value and limited:
+        if decision.effect == Effect.LIMIT and limited:
             raise Undecidable("how much of its limits the caller had left is not recorded")
-        if decision.effect == Effect.ERROR.value:
+        if decision.effect == Effect.ERROR:
             raise Undecidable("whether what failed then would fail again is not known")
-        return Answer(Effect.ALLOW.value, None, route.name, permit.rule, permit.where)
+        return Answer(_ALLOW, None, route.name, permit.rule, permit.where)
 
     def _settled(self, route: Route, listener: Listener, recorded: Recorded) -> Answer | None:
         """What can be said before the caller is judged. Raises Undecidable."""
@@ -203,17 +206,6 @@ class Replay:
                 if claim is not None and not recorded.shows(need := Need("claim", claim, (claim,)), listener):
                     raise Undecidable(f"{need} is not recorded")
         return None
-
-
-def _goes_by_time(config: Config) -> bool:
-    """True where the same request may be answered otherwise a moment later."""
-    required = [route.requires.asked() for route in config.routes if route.requires is not None]
-    if config.granted or any("max_auth_age" in asked or "posture" in asked for asked in required):
-        return True
-    rules = [rule for route in config.routes for rule in (*route.deny, *route.allow)]
-    rules += [rule for policy in config.policies for rule in policy.rules]
-    read = [compile_expression(each).reads for rule in rules for each in rule.when if isinstance(each, str)]
-    return any(path[:2] in _TIMES for paths in read for path in paths)
 
 
 def _refused(refused: Refused, route: Route | None) -> Answer:

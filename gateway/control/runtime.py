@@ -76,6 +76,7 @@ class Runtime:
         self.streams = OpenStreams(
             lambda proved: judged_before(self.parts.snapshot, proved), lambda: _facts(self.parts), clock=clock
         )
+        self.streams.observe(self.metrics.streams_open)
 
     @property
     def parts(self) -> Parts:
@@ -126,6 +127,7 @@ class Runtime:
                 upstreams.clusters,
                 audit,
                 keys,
+                self.streams,
                 revocations,
                 assertion,
                 given.svid,
@@ -174,7 +176,9 @@ class Runtime:
         parts = self.parts
         forward = parts.snapshot.forward
         own = forward.own if isinstance(forward, Forward) else {}
-        fresh = build_forward(parts.config, parts.upstreams.clusters, own, parts.assertion, self.given().svid)
+        fresh = build_forward(
+            parts.config, parts.upstreams.clusters, self.streams, own, parts.assertion, self.given().svid
+        )
         self._parts = replace(parts, snapshot=replace(parts.snapshot, forward=fresh))
 
     def replace_stages(self, accept: AcceptStage) -> None:

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from gateway.app import GatewayApp
 from gateway.config.schema import Config
-from gateway.control.build.listeners import build_contexts, listener_limits, listener_redirect
+from gateway.control.build.listeners import build_contexts, listener_limits, listener_proxies, listener_redirect
 from gateway.control.build.record import grants_told, input_names
 from gateway.control.observe import ConnectionObserver
 from gateway.control.reload import Reloader, ReloadResult
@@ -85,6 +85,7 @@ class Worker:
                 address=f"{'http' if listener.tls is None else 'https'}://{_address(sockets[name])}",
                 contexts=contexts[name],
                 redirect=listener_redirect(config, listener, ports),
+                proxies=listener_proxies(listener),
             )
             for name, listener in config.listeners.items()
         }
@@ -96,6 +97,7 @@ class Worker:
             GatewayApp(self.current, listener=next(iter(self.listeners))),
             [(listener, sockets[name]) for name, listener in self.listeners.items()],
             on_hangup=self._hang_up,
+            on_cut=self.runtime.streams.drain,
             driver=settings.driver,
         )
 
@@ -192,7 +194,7 @@ class Worker:
                 for name, listener in self.listeners.items()
             ],
             "audit": parts.audit.status,  # the log never changes while the process lives
-            "upstreams": lambda: [repr(cluster) for cluster in self.runtime.parts.upstreams.clusters.values()],
+            "upstreams": lambda: [cluster.status() for cluster in self.runtime.parts.upstreams.clusters.values()],
         }
 
     def _hang_up(self) -> None:

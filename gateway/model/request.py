@@ -47,6 +47,11 @@ class RequestHead:
 
 
 @noun
+class UpgradeHead(RequestHead):
+    """The opening handshake of a WebSocket, in order (RFC 6455 section 4.2.1); it has no body."""
+
+
+@noun
 class Preflight:
     """A CORS preflight: the method and the headers that it asks about (Fetch, CORS-preflight request)."""
 

@@ -69,8 +69,7 @@ class Answer:
         self.persistent = persistent
         lines.append(b"\r\n")
         head = b"\r\n".join(lines)
-        # The last guard against response splitting: as many line ends as lines, and nothing else that could be one.
-        # One translate() finds all three bytes in a third of the time that three count() take.
+        # As in `_guarded`, which would be a call an answer.
         if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * len(lines):
             raise ValueError("a response header holds a line end or NUL")
         if end and length == len(data) and not mute:  # the usual answer: whole, and as long as it says
@@ -108,6 +107,21 @@ def bare(reason: Reason) -> bytes:
         b"\r\n",
     )
     return b"\r\n".join(lines) + body
+
+
+def switching(headers: RawHeaders) -> bytes:
+    """A whole 101. Raises ValueError for a header that holds a line end."""
+    lines = [_STATUS_LINES[101], *(name + b": " + value for name, value in headers if name not in _OURS)]
+    lines += [date_line(), b"connection: Upgrade", b"\r\n"]
+    return _guarded(b"\r\n".join(lines), len(lines))
+
+
+def _guarded(head: bytes, lines: int) -> bytes:
+    """The last guard against response splitting: as many line ends as lines, and nothing else that could be one."""
+    # one translate() finds all three bytes in a third of the time that three count() take
+    if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * lines:
+        raise ValueError("a response header holds a line end or NUL")
+    return head
 
 
 def date_line() -> bytes:

@@ -28,6 +28,8 @@ _BACKENDS = (
     Reason.IDENTITY_UNAVAILABLE,
     Reason.KEYS_UNAVAILABLE,
     Reason.CLIENT_GONE,
+    Reason.AUTHORITY_ENDED,
+    Reason.DRAINING,
 )
 RESULTS = (OK, CLIENT, *(reason.code for reason in _BACKENDS))
 

@@ -31,6 +31,7 @@ class TlsMaterial:
     crl: Path | None = None
     certificate: Path | bytes | None = None  # the gateway's own, with its chain, PEM
     key: Path | bytes | None = None  # PEM
+    fetched: bool = False  # the file `crl` is fetched by somebody else, and until it is there nobody is believed
 
 
 class UpstreamTls:
@@ -168,7 +169,8 @@ def _build(material: TlsMaterial, expected: str) -> ssl.SSLContext:
     if not isinstance(held, bytes):
         context.load_verify_locations(*_authorities(held))
     if material.crl is not None:
-        context.load_verify_locations(cafile=material.crl)
+        if not material.fetched or material.crl.exists():
+            context.load_verify_locations(cafile=material.crl)
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     if material.certificate is not None:
         with _file(material.certificate) as certificate, _file(material.key or b"") as key:
@@ -203,6 +205,7 @@ def _authorities(held: Path | None) -> tuple[str | None, str | None]:
 def _fingerprint(material: TlsMaterial) -> str:
     digest = sha256(repr((material.server_identity, material.server_name)).encode())
     for held in (material.authorities, material.crl, material.certificate, material.key):
-        data = held.read_bytes() if isinstance(held, Path) else held
-        digest.update(b"\0" if data is None else sha256(data).digest())
+        absent = held is None or (material.fetched and held == material.crl and not material.crl.exists())
+        data = b"" if held is None or absent else held.read_bytes() if isinstance(held, Path) else held
+        digest.update(b"\0" if absent else sha256(data).digest())
     return digest.hexdigest()

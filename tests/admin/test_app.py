@@ -13,7 +13,7 @@ from gateway.testing.tls import client_context, server_context
 from tests.admin.scene import BEARER, Gateway, serving
 
 OPEN = ["/livez", "/readyz", "/metrics"]
-GUARDED = [("GET", "/status"), ("POST", "/reload"), ("POST", "/drain")]
+GUARDED = [("GET", "/status"), ("GET", "/console"), ("POST", "/reload"), ("POST", "/drain")]
 
 
 async def raw(client: httpx2.AsyncClient, head: str) -> int:
@@ -72,6 +72,7 @@ async def test_without_the_token_nothing_is_told_or_done(method: str, path: str,
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == 'Bearer realm="gateway admin"'
     assert answer.headers["content-type"] == "application/problem+json"
+    assert {"type", "title", "status", "detail"} <= answer.json().keys()
     assert (gateway.reloads, gateway.drains) == (0, 0)
     assert gateway.calls == [AdminCall(path[1:], 401, "127.0.0.1")]
 

@@ -21,6 +21,7 @@ from gateway.testing.keys import new_key, private_pem, write_private
 from gateway.testing.upstream import Call, Upstream
 from gateway.testing.wait import until
 from tests.assertions import read
+from tests.backends import Watch
 from tests.exchange import WORKLOAD, Recorder, context, head, permit, user
 
 FILE = """\
@@ -78,7 +79,7 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
         keys = AssertionKeys(AssertionSettings(folder / "assertion.key", ()), health=FileHealth(Metrics()))
         upstreams = build_upstreams(config, None, Metrics())
         try:
-            yield Scene(build_forward(config, upstreams.clusters, None, keys), keys, stock, copies)
+            yield Scene(build_forward(config, upstreams.clusters, Watch(), None, keys), keys, stock, copies)
         finally:
             upstreams.abort()
 

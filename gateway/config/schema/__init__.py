@@ -9,7 +9,7 @@ from gateway.config.schema.audit import Audit, Segment
 from gateway.config.schema.base import Named, Node
 from gateway.config.schema.config import Config, Log
 from gateway.config.schema.issuers import Binding, Introspection, Issuer, Jwks
-from gateway.config.schema.limits import RateLimit
+from gateway.config.schema.limits import LimitUse, Override, RateLimit
 from gateway.config.schema.listeners import Admin, CertificateFiles, Listener, ListenerLimits, ListenerTls, PathRules
 from gateway.config.schema.posture import Posture, PostureSource
 from gateway.config.schema.routes import (
@@ -25,11 +25,12 @@ from gateway.config.schema.routes import (
     Respond,
     Rewrite,
     Route,
+    WebSocket,
     WeightedUpstream,
 )
 from gateway.config.schema.rules import Condition, Operation, Policy, Rule, Source
 from gateway.config.schema.scalars import UNLIMITED
-from gateway.config.schema.trust import Assertion, Bundle, ClientAuthority, Identity, TrustDomain
+from gateway.config.schema.trust import Assertion, Bundle, ClientAuthority, Identity, RevocationLists, TrustDomain
 from gateway.config.schema.units import Address, Percent, Rate
 from gateway.config.schema.upstreams import (
     Balance,
@@ -74,6 +75,7 @@ __all__ = [
     "Introspection",
     "Issuer",
     "Jwks",
+    "LimitUse",
     "Listener",
     "ListenerLimits",
     "ListenerTls",
@@ -85,6 +87,7 @@ __all__ = [
     "Node",
     "Operation",
     "OutlierDetection",
+    "Override",
     "PathRules",
     "Percent",
     "Policy",
@@ -96,6 +99,7 @@ __all__ = [
     "Requires",
     "Respond",
     "Retries",
+    "RevocationLists",
     "Rewrite",
     "Route",
     "Rule",
@@ -105,5 +109,6 @@ __all__ = [
     "TrustDomain",
     "Upstream",
     "UpstreamTls",
+    "WebSocket",
     "WeightedUpstream",
 ]

@@ -7,10 +7,11 @@ A route that is not public answers 401 without a credential, whatever its rules 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, SkipValidation, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SkipValidation, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from gateway.config.schema.base import Named, Node
+from gateway.config.schema.limits import LimitUse
 from gateway.config.schema.rules import Rule, name_rules
 from gateway.config.schema.scalars import (
     AnyText,
@@ -24,6 +25,7 @@ from gateway.config.schema.scalars import (
     OneOrSome,
     PercentText,
     Some,
+    boolean,
 )
 from gateway.config.schema.units import Percent
 from gateway.model.place import Place
@@ -158,6 +160,24 @@ class Cors(Node):
     max_age: Duration = 600.0
 
 
+def _true_is_all(value: Any) -> Any:
+    if isinstance(value, dict | WebSocket) or value is None:
+        return value
+    return {} if boolean(value) else None
+
+
+class WebSocket(Node):
+    """Who may open WebSockets on a route; `true` is the mapping without keys, `false` is none."""
+
+    origins: Some[NonEmpty] = ()
+    """Whose pages may, whatever a browser sends along for its user; default: only pages of the host itself."""
+    token_subprotocol: NonEmpty | None = None
+    """The subprotocol behind which a browser may name its token: `bearer, TOKEN`."""
+
+    def short(self) -> str | bool | None:
+        return None if self.model_fields_set else True
+
+
 class HeaderEdit(Node):
     """Fields set (replacing what was there) and removed."""
 
@@ -192,7 +212,8 @@ class Route(Node):
     ignore_credentials: Boolean = False
     """On a public route: credentials are dropped unread."""
     rewrite: Rewrite | None = None
-    rate_limits: tuple[Name, ...] = ()
+    rate_limits: tuple[LimitUse, ...] = ()
+    """Names of limits, or {limit: NAME, cost: N}."""
     classification: Name | None = None
     """The class of the data behind it: what `classes` requires for it is required too."""
     requires: Requires | None = None
@@ -205,6 +226,8 @@ class Route(Node):
     """Total, to the end of the answer."""
     max_body: BodySize | None = None
     """Overrides the listener's `limits.body`; UNLIMITED for `unlimited`."""
+    websocket: Annotated[WebSocket | None, BeforeValidator(_true_is_all)] = None
+    """true, or who may; default: nobody leaves HTTP."""
     request_headers: HeaderEdit = Field(default_factory=HeaderEdit)
     response_headers: HeaderEdit = Field(default_factory=HeaderEdit)
 

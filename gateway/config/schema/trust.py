@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from gateway.config.schema.base import Named, Node
-from gateway.config.schema.scalars import Boolean, FilePath, NonEmpty, Some
+from gateway.config.schema.scalars import Boolean, Duration, FilePath, NonEmpty, Some
 
 _WORKLOAD = "\0workload_api"  # an alias that no file can hold
 
@@ -71,13 +71,40 @@ class Bundle(Node):
         return "workload_api" if self.workload_api else self.file
 
 
+class RevocationLists(Node):
+    """Where an authority's revocation lists (CRL) come from, and what they mean: a PEM file, or a URL and more."""
+
+    file: FilePath | None = None
+    """PEM, one or several; watched."""
+    url: NonEmpty | None = None
+    """Of one list, PEM or DER. The last good one is kept in `state_dir`."""
+    ca: FilePath | None = None
+    """PEM file of the private authority of the URL's own certificate."""
+    refresh: Annotated[Duration, Field(ge=1)] = 3600.0
+    """How often the URL is asked, at least; sooner where nextUpdate comes sooner."""
+    on_failure: Literal["deny", "allow"] = "deny"
+    """What becomes of a certificate while no list of its issuer that is in date is at hand."""
+    check: Literal["chain", "leaf"] = "chain"
+    """Whether certificates between leaf and root have to be on no list either."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, data: Any) -> Any:
+        if isinstance(data, str) and "://" in data:
+            raise ValueError("crl names a file: write {url: …} for a list that is fetched")
+        return {"file": data} if isinstance(data, str) else data
+
+    def short(self) -> Path | None:
+        return self.file if (self.on_failure, self.check) == ("deny", "chain") else None
+
+
 class TrustDomain(Named):
     """One SPIFFE trust domain; its name is the domain's."""
 
     bundle: Bundle
     """Its authorities."""
-    crl: FilePath | None = None
-    """PEM file of its revocation lists."""
+    crl: RevocationLists | None = None
+    """Its revocation lists."""
 
 
 class ClientAuthority(Named):
@@ -85,6 +112,7 @@ class ClientAuthority(Named):
 
     bundle: FilePath
     """PEM file of its authorities."""
-    crl: FilePath | None = None
+    crl: RevocationLists | None = None
+    """Its revocation lists."""
     names: Some[NonEmpty]
     """Exact, or `*.suffix`."""

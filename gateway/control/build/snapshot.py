@@ -22,6 +22,7 @@ from gateway.control.feeds.revocations import RevocationFeed
 from gateway.control.feeds.svid import Svid
 from gateway.kernel.cells import Metrics
 from gateway.snapshot import Snapshot
+from gateway.stages.forward.streams import Streams
 from gateway.stages.record import AuditLog
 from gateway.upstreams.cluster import Cluster
 
@@ -35,12 +36,12 @@ def build_snapshot(
     clusters: Mapping[str, Cluster],
     audit: AuditLog,
     keys: AuditKeys,
+    streams: Streams,
     revocations: RevocationFeed | None = None,
     assertion: AssertionKeys | None = None,
     svid: Svid | None = None,
 ) -> Snapshot:
     """The snapshot of `config` over what outlives it. Raises OSError or ValueError for a file that cannot be used."""
-    receivers = build_receivers(config, sources.keys, revocations, audit, metrics)
     return Snapshot(
         digest=config.digest,
         accept=build_accept(config),
@@ -51,5 +52,12 @@ def build_snapshot(
         authorize=build_authorize(config, metrics),
         record=build_record(config, keys, audit, metrics),
         answer=build_answer(config),
-        forward=build_forward(config, clusters, own_ways(config, receivers, assertion), assertion, svid),
+        forward=build_forward(
+            config,
+            clusters,
+            streams,
+            own_ways(config, build_receivers(config, sources.keys, revocations, audit, metrics), assertion),
+            assertion,
+            svid,
+        ),
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.config.schema import CircuitBreaker, Config, HealthCheck, OutlierDetection, Retries, TrustDomain, Upstream
+from gateway.control.build.lists import list_file, list_rules
 from gateway.control.feeds.svid import Svid
 from gateway.kernel.cells import Counter, Metrics
 from gateway.kernel.x509.leaf import pem_spiffe_id
@@ -173,7 +174,7 @@ def _breaker(breaker: CircuitBreaker) -> BreakerSettings:
 def trust_files(config: Config, upstream: Upstream) -> tuple[Path | None, Path | None]:
     """Of the files: the bundle that its backends are judged by (None: it lies in none), and the revocation lists."""
     domain = _trust_domain(config, upstream)
-    return (upstream.tls.ca, None) if domain is None else (domain.bundle.file, domain.crl)
+    return (upstream.tls.ca, None) if domain is None else (domain.bundle.file, list_file(config, domain.crl))
 
 
 def hangs_on_given(config: Config, upstream: Upstream) -> bool:
@@ -211,7 +212,15 @@ def upstream_tls(config: Config, upstream: Upstream, given: Given = NOTHING) -> 
         if authority is None or not authority.known:
             return UnreadyTls(Reason.KEYS_UNAVAILABLE, f"the bundle of {domain.name} is not available yet")
         authorities = b"".join(anchor.public_bytes(Encoding.PEM) for anchor in authority.anchors)
-    material = TlsMaterial(upstream.tls.server_identity, upstream.tls.server_name, authorities, crl, certificate, key)
+    material = TlsMaterial(
+        upstream.tls.server_identity,
+        upstream.tls.server_name,
+        authorities,
+        crl,
+        certificate,
+        key,
+        fetched=domain is not None and list_rules(domain.crl).fetched,
+    )
     try:
         return UpstreamTls(material, hosts)
     except (OSError, ssl.SSLError, ValueError) as error:

@@ -16,16 +16,19 @@ from cryptography import x509
 
 from gateway.control.feeds.bundle_endpoint import BundleEndpoint, EndpointSettings
 from gateway.control.feeds.feed import FeedError, Watched
+from gateway.control.feeds.lists import ListFeed, ListSettings
 from gateway.control.feeds.watch import FileWatch
 from gateway.control.feeds.workload_api import WorkloadApi, WorkloadSettings
 from gateway.control.health import BUNDLE, FileHealth
 from gateway.kernel.cells import Metrics
 from gateway.kernel.patterns.values import compile_values
+from gateway.kernel.x509.crl import BY_FILE, ListRules, Revocations, parse_lists
 from gateway.kernel.x509.trust import (
     Authority,
     ClientAuthority,
     Trust,
     authority_of,
+    check_lists,
     make_authority,
     unknown_authority,
 )
@@ -41,6 +44,8 @@ class AuthorityFiles:
     bundle: Path | EndpointSettings | WorkloadSettings
     crl: Path | None
     names: tuple[str, ...] = ()
+    rules: ListRules = BY_FILE
+    fetched: ListSettings | None = None  # what fetches the lists into the file `crl`
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,7 @@ class TrustFeed:
             except ValueError as error:
                 raise FeedError(str(error)) from None
         self._current = self._publish()
+        self._lists = [self._list_feed(held, held.fetched) for held in self._watched if held.fetched is not None]
         self._poller: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -107,27 +113,32 @@ class TrustFeed:
         """Begin to look at the files, and to fetch."""
         if self._poller is None and self._watched:
             self._poller = asyncio.get_running_loop().create_task(self._run())
-        for endpoint in self._endpoints:
-            endpoint.start()
+        for feed in self._fetching():
+            feed.start()
         if self._workload is not None:
             self._workload.on_bundles(self._renew)
             self._renew()
 
     async def tried(self) -> None:
-        """Return once each bundle endpoint was asked once."""
-        for endpoint in self._endpoints:
-            await endpoint.tried()
+        """Return once each list and bundle that is fetched was asked for once, and taken up."""
+        for feed in self._fetching():
+            await feed.tried()
+        if self._lists:
+            self.reload()
 
     async def close(self) -> None:
         """Stop looking at the files, and fetching."""
         if self._workload is not None:
             self._workload.off_bundles(self._renew)
-        for endpoint in self._endpoints:
-            await endpoint.close()
+        for feed in self._fetching():
+            await feed.close()
         if self._poller is not None:
             self._poller.cancel()
             await asyncio.gather(self._poller, return_exceptions=True)
             self._poller = None
+
+    def _fetching(self) -> list[ListFeed | BundleEndpoint]:
+        return [*self._lists, *self._endpoints]
 
     def reload(self) -> None:
         """Take up the files that changed."""
@@ -207,6 +218,14 @@ class TrustFeed:
             self._current = self._publish()
             self._watch.ring()
 
+    def _list_feed(self, held: AuthorityFiles, settings: ListSettings) -> ListFeed:
+        def judge(data: bytes) -> Revocations:
+            lists = parse_lists(data)
+            check_lists(lists, self._authorities[held].anchors)
+            return Revocations(lists, held.rules)
+
+        return ListFeed(held.name, settings, judge, health=self._health, clock=self._clock)
+
     def _tell(self, held: AuthorityFiles, trouble: str | None) -> None:
         if trouble is None:
             self._health.took(BUNDLE, held.name)
@@ -232,11 +251,13 @@ def _read(held: AuthorityFiles, given: "_Roots" = None) -> Authority:
     """`given`: its roots, where its bundle lies in no file. Raises ValueError with a line that names the file."""
     path = held.crl
     try:
-        lists = path.read_bytes() if path is not None else None
+        lists = None
+        if path is not None:
+            lists = path.read_bytes() if held.fetched is None or path.exists() else b""
         if not isinstance(held.bundle, Path):
-            return authority_of(held.name, given, lists) if given is not None else unknown_authority(held.name)
+            return unknown_authority(held.name) if given is None else authority_of(held.name, given, lists, held.rules)
         path = held.bundle
-        return make_authority(held.name, path.read_bytes(), lists)
+        return make_authority(held.name, path.read_bytes(), lists, held.rules)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:

@@ -27,7 +27,7 @@ Covering: TypeAlias = Callable[[str], Collection[int]]
 
 _VERSIONS = frozenset({"1.0", "1.1", "2"})
 _NONE: tuple[str, ...] = ()
-_SELDOM = frozenset({"expect", "via", "max-forwards"})  # what `_judge_fields` looks at
+_SELDOM = frozenset({"expect", "via", "max-forwards", "upgrade"})  # what `_judge_fields` looks at
 _MAX_DIGITS = 9  # of Max-Forwards: it is made a number again where it is forwarded
 
 
@@ -141,6 +141,12 @@ class Accept:
                 raise Refused(Reason.BAD_REQUEST, "Max-Forwards is not a number")
             if not left[0].strip("0"):
                 raise Refused(Reason.LOOP_DETECTED, "Max-Forwards is used up")
+        if "upgrade" in values:
+            self._judge_upgrade(head)
+
+    def _judge_upgrade(self, head: RequestHead) -> None:
+        """Nobody leaves HTTP here. RFC 9110 section 7.8 would let it be ignored; a front proxy may not (H27)."""
+        raise Refused(Reason.UPGRADE_REFUSED, "no route takes another protocol")
 
 
 def _by_name(headers: RawHeaders) -> Values:

@@ -19,7 +19,7 @@ from gateway.stages.authorize.facts import Facts, Test
 
 SpaceDelimited: TypeAlias = Mapping[str, frozenset[str]]
 """By issuer name: the claims that are split at spaces."""
-_AHEAD = 60.0  # seconds that the clock of who grants may be ahead of ours
+AHEAD = 60.0  # seconds that the clock of who grants may be ahead of ours
 
 
 @noun
@@ -43,7 +43,7 @@ class Span:
 
 def compile_span(span: Span) -> Clause:
     """A grant's time."""
-    begins, ends = span.begins - _AHEAD, span.ends
+    begins, ends = span.begins - AHEAD, span.ends
     return Clause(
         "time",
         (f"from {_time(span.begins)} until {_time(ends)}",),
