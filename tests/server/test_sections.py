@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.kernel.framing import Framing
 from gateway.model.reason import Reason
+from gateway.model.request import UpgradeHead
 from gateway.server.head import MAX_TARGET, HeadParser
 from gateway.server.sections import Sections
 
@@ -99,6 +100,7 @@ def test_H5_whatever_the_line_is(line: bytes) -> None:
         pytest.param(b"Host: a\r\nHost: b\r\n\r\n", id="H6-two-hosts"),
         pytest.param(b"Host: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", id="H1-two-lengths"),
         pytest.param(b"Host: a\r\nUpgrade: h2c\r\n\r\n", id="H27-upgrade"),
+        pytest.param(b"Host: a\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", id="H27-another-protocol"),
         pytest.param(b"X-A: b\r\n\r\n", id="H6-no-host"),
         pytest.param(b"Host: a\r\nX : b\r\n\r\n", id="H5-space-before-the-colon"),
     ],
@@ -147,4 +149,17 @@ def test_R9_a_section_that_is_too_large_is_not_kept() -> None:
     section = b"Host: a\r\nX-A: " + b"a" * 5000 + b"\r\n\r\n"
     sections = Sections()
     warm(sections, section)
+    assert sections.find(section) is None
+
+
+def test_H27_a_websocket_handshake_that_comes_again_is_one_each_time() -> None:
+    section = (
+        b"Host: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    sections = Sections()
+    for _ in range(4):
+        framing = HeadParser(sections).parse(head(b"GET /chat HTTP/1.1", section), 100)
+        assert framing is not None
+        assert type(framing.head) is UpgradeHead
     assert sections.find(section) is None
