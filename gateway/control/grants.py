@@ -42,12 +42,15 @@ class GrantFile:
         Never raises.
         """
         try:
-            found = with_grants(config).granted
+            held = with_grants(config)
+            found = held.granted
         except (ConfigInvalid, ConfigUnreadable) as error:
             self._refused(error)
             found = still_granted(self._good, config.grants)
         else:
             self.trouble = None
+            for warning in held.warnings[len(config.warnings) :] if self._loud else ():
+                log.warning("grants: %s: %s", warning.where, warning)
         self._good = found
         return config.replace(granted=found)
 

@@ -152,7 +152,9 @@ async def test_a_bad_file_at_the_start_grants_nothing(tmp_path: Path, alice: Sig
         assert await scene.post() == (403, None)
 
 
-async def test_a_reload_keeps_grants_while_their_signer_may_grant(tmp_path: Path, alice: Signer) -> None:
+async def test_a_reload_keeps_grants_while_their_signer_may_grant(
+    tmp_path: Path, alice: Signer, caplog: pytest.LogCaptureFixture
+) -> None:
     Signer(tmp_path, "bob")
     write_grants(tmp_path, alice.grant(NOW, NOW + 600))
     async with at_work(tmp_path) as scene:
@@ -167,6 +169,7 @@ async def test_a_reload_keeps_grants_while_their_signer_may_grant(tmp_path: Path
         scene.write()
         assert (await scene.reloader()).ok
         assert (granted(scene), scene.reloader.grants.trouble) == ([], None)
+        assert "nobody is named who may grant: the file is not read" in caplog.text
 
 
 async def test_what_a_grant_reads_of_a_request_is_recorded(tmp_path: Path, alice: Signer) -> None:
