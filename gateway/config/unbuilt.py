@@ -38,7 +38,6 @@ def _shape(shape: type, name: str) -> _Judge:
 # The path (`*` is any key or any place of a list), whether it is the key itself that is not built, and the judge.
 UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("listeners.*.protocols.*", False, _value("h2", "h2c")),
-    ("listeners.*.proxy_protocol", True, _key("proxy_protocol", False)),
     ("identity.workload_api", True, _key("workload_api")),
     ("identity.hint", True, _key("hint")),
     ("trust_domains.*.bundle", False, _shape(dict, "bundle: {url}")),

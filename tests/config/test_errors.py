@@ -132,7 +132,7 @@ CASES = [
         [
             (
                 "3:10 unknown key 'zzz' (known here: address, tls, redirect, acme, protocols, paths, "
-                "trusted_proxies, limits, "
+                "trusted_proxies, proxy_protocol, limits, "
                 "rate_limits, on_failed_authentication)"
             )
         ],
@@ -775,3 +775,10 @@ CASES = [
 @pytest.mark.parametrize(("changes", "expected"), CASES)
 def test_each_error_stands_at_its_place(folder: Path, changes: list[tuple[str, str]], expected: list[str]) -> None:
     assert judged(folder, changed(*changes))[0] == expected
+
+
+def test_the_proxy_protocol_needs_somebody_who_may_speak_it(folder: Path) -> None:
+    errors, _ = judged(folder, changed(("address:", "proxy_protocol: true, address:")))
+    assert any("nobody is trusted to say whose connection it is" in error for error in errors), errors
+    trusting = "proxy_protocol: true, trusted_proxies: [10.0.0.0/8], address:"
+    assert judged(folder, changed(("address:", trusting)))[0] == []
