@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         found = asyncio.run(_replay(config, audit_files(args.audit)))
     except CannotJudge as error:
-        raise CannotTell(str(error)) from None
+        raise CannotTell(str(error), error.where) from None
     if args.json:
         print_json(
             {

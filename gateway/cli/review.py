@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         review.learn(decisions(audit_files(args.audit)))
     except CannotJudge as error:
-        raise CannotTell(str(error)) from None
+        raise CannotTell(str(error), error.where) from None
     if args.json:
         print_json(_document(review))
     elif review.decisions:

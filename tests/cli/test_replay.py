@@ -98,3 +98,13 @@ def test_what_cannot_be_explained(log: Path, args: list[str], says: str, capsys:
     code, found = document(capsys, "explain", "-c", str(log.parent / "routes.yaml"), *args)
     assert code == 2
     assert says in found["error"]["message"]
+
+
+def test_a_line_that_is_no_record_is_named_with_its_place(
+    tmp_path: Path, after: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("not a record\n")
+    code, found = document(capsys, "replay", "-c", str(after), str(bad))
+    assert code == 2
+    assert found["error"] == {"message": "it is no audit record", "file": str(bad), "line": 1, "column": 1}
