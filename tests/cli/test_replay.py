@@ -72,7 +72,7 @@ def test_what_cannot_be_replayed(tmp_path: Path, log: Path, capsys: pytest.Captu
     (tmp_path / "empty").mkdir()
     for audit in (tmp_path / "nowhere", tmp_path / "bad.jsonl", tmp_path / "empty"):
         code, found = document(capsys, "replay", "-c", same, str(audit))
-        assert (code, str(audit) in found["error"]["message"]) == (2, True)
+        assert (code, found["error"]["file"]) == (2, str(audit))
 
 
 def test_a_record_is_explained_by_its_id(log: Path, after: Path, capsys: pytest.CaptureFixture[str]) -> None:
