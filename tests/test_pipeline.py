@@ -94,14 +94,16 @@ class _RateLimit:
     def __init__(self, stages: Stages) -> None:
         self.stages = stages
 
-    async def by_address(self, ctx: RequestContext, route: Route) -> list[LimitStatus]:
+    async def by_address(self, ctx: RequestContext, route: Route, trace: Trace) -> list[LimitStatus]:
         self.stages.note("ratelimit.by_address")
         return [LimitStatus("address", 1, 1, 1, 1)]
 
-    async def failed_credential(self, ctx: RequestContext, route: Route) -> None:
+    async def failed_credential(self, ctx: RequestContext, route: Route, trace: Trace) -> None:
         self.stages.note("ratelimit.failed_credential")
 
-    async def by_caller(self, ctx: RequestContext, route: Route, principal: Principal) -> list[LimitStatus]:
+    async def by_caller(
+        self, ctx: RequestContext, route: Route, principal: Principal, trace: Trace
+    ) -> list[LimitStatus]:
         self.stages.note("ratelimit.by_caller")
         return [LimitStatus("caller", 1, 1, 1, 1)]
 
@@ -116,6 +118,10 @@ class _Authorize:
 
     def preflight(self, ctx: RequestContext, route: Route) -> Permit:
         self.stages.note("authorize.preflight")
+        return Permit(ctx, route, Principal(None, None, ctx.client_ip), None, None, (), (), None)
+
+    def own(self, ctx: RequestContext, route: Route) -> Permit:
+        self.stages.note("authorize.own")
         return Permit(ctx, route, Principal(None, None, ctx.client_ip), None, None, (), (), None)
 
 
@@ -190,6 +196,21 @@ async def test_a_miss_is_refused_only_after_its_address_was_limited() -> None:
     assert asked[:4] == ["accept", "route", "ratelimit.by_address", "record.refusal"]
     assert stages.refused is not None
     assert stages.refused.reason is Reason.NO_ROUTE
+
+
+async def test_an_own_address_is_limited_and_recorded_and_asks_for_nothing_else() -> None:
+    stages = Stages()
+    stages.route = Route("none", -1, True, None, "")
+    assert await served(stages) == [
+        "accept",
+        "route",
+        "ratelimit.by_address",
+        "accept.body",
+        "authorize.own",
+        "record.decision",
+        "forward",
+        "record.outcome",
+    ]
 
 
 async def test_a_preflight_is_judged_without_credentials_and_recorded() -> None:

@@ -32,14 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Judge the file; returns the exit code. Raises ConfigUnreadable, CannotTell."""
-    from gateway.config.load import load
+    from gateway.config.grants import load_with_grants
 
     within = _duration(args.fail_within)
     now = time.time()
     document: dict[str, object] = {}
     dump: list[str] = []
     try:
-        config = load(Path(args.config), now=now)
+        config = load_with_grants(Path(args.config), now=now)
     except ConfigInvalid as invalid:
         errors, warnings = list(invalid.errors), list(invalid.warnings)
     else:

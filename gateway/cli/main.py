@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "who": ("gateway.cli.who", "which principals can reach a request, by which rule"),
     "replay": ("gateway.cli.replay", "judge recorded decisions again, and list what flips"),
     "review": ("gateway.cli.review", "rules never used, grants wider than their use, who STRICT would break"),
+    "grant": ("gateway.cli.grant", "allow something for a while, signed, with a reason"),
     "import": ("gateway.cli.import_", "Istio's and Linkerd's policies as a part of routes.yaml"),
     "export": ("gateway.cli.export", "envoy: the same file as an Envoy bootstrap"),
     "schema": ("gateway.cli.schema", "JSON Schema of routes.yaml, for editors"),

@@ -13,9 +13,11 @@ from gateway.control.build.accept import build_accept
 from gateway.control.build.authenticate import authenticate_with
 from gateway.control.build.authorize import build_authorize
 from gateway.control.build.route import build_routes
-from gateway.control.offline import NeverCounted, Unserved, handshake
+from gateway.control.moments import moments
+from gateway.control.offline import Unserved, handshake
 from gateway.control.recorded import Recorded, RecordedDevice, Sources, Who
 from gateway.control.records import Decision, InputNames, decisions, input_names
+from gateway.control.uncounted import NeverCounted
 from gateway.control.unsure import Need, Undecidable, any_of, holds, needs_of
 from gateway.model.permit import Permit
 from gateway.model.place import Place
@@ -31,7 +33,9 @@ from gateway.snapshot import Snapshot
 from gateway.stages.authorize import Action, Authorize, Facts, Rule
 from gateway.stages.authorize.attributes import scopes
 
+_ALLOW = Effect.ALLOW.value
 _REMEMBERED = 65536  # answers
+_CLAIM_OF = {"audiences": "aud", "acr": "acr", "max_auth_age": "auth_time"}  # what credentials are judged by
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Answer:
     @property
     def allowed(self) -> bool:
         """True for the effect allow."""
-        return self.effect == Effect.ALLOW.value
+        return self.effect == _ALLOW
 
 
 class Replay:
@@ -66,6 +70,7 @@ class Replay:
         self._authorize = _Unsure(config, build_authorize(config))
         self._chosen_by = {name for route in config.routes for name in route.match.headers}
         self._known: dict[object, Answer | str] = {}
+        self._moment = moments(config)
         unserved = Unserved()
         self._snapshot = Snapshot(
             digest=config.digest,
@@ -82,10 +87,13 @@ class Replay:
 
     async def judge(self, decision: Decision) -> Answer:
         """What the config says now. Raises Undecidable."""
+        moment = self._moment(decision.time)
+        if moment is None:
+            return await self._judge(decision)
         key = (
             decision.listener, decision.route, decision.effect, decision.reason, decision.issuer, decision.subject,
             decision.workload, decision.client_ip, decision.method, decision.host, decision.path, decision.config,
-            str(decision.inputs) if decision.inputs else "",
+            str(decision.inputs) if decision.inputs else "", moment,
         )  # fmt: skip
         known = self._known.get(key)
         if known is None:
@@ -101,7 +109,7 @@ class Replay:
         return known
 
     async def _judge(self, decision: Decision) -> Answer:
-        if decision.effect == Effect.REFUSE.value:
+        if decision.effect == Effect.REFUSE:
             raise Undecidable("the bytes that it was refused for are not recorded")
         if decision.cut:
             raise Undecidable("the path was cut when it was recorded")
@@ -157,6 +165,8 @@ class Replay:
     ) -> Answer:
         if route.refusal is not None:
             return _refused(Refused(route.refusal), None)
+        if route.index < 0:
+            return Answer(Effect.ALLOW.value, None, route.name, None, None)
         settled = self._settled(route, listener, recorded)
         if settled is not None:
             return settled
@@ -170,11 +180,11 @@ class Replay:
             return _refused(refused, route)
         decision = recorded.decision
         limited = bool(listener.rate_limits or self._config.routes[route.index].rate_limits)
-        if decision.effect == Effect.LIMIT.value and limited:
+        if decision.effect == Effect.LIMIT and limited:
             raise Undecidable("how much of its limits the caller had left is not recorded")
-        if decision.effect == Effect.ERROR.value:
+        if decision.effect == Effect.ERROR:
             raise Undecidable("whether what failed then would fail again is not known")
-        return Answer(Effect.ALLOW.value, None, route.name, permit.rule, permit.where)
+        return Answer(_ALLOW, None, route.name, permit.rule, permit.where)
 
     def _settled(self, route: Route, listener: Listener, recorded: Recorded) -> Answer | None:
         """What can be said before the caller is judged. Raises Undecidable."""
@@ -190,10 +200,11 @@ class Replay:
             if bare and (demanded or (requires is not None and requires.certificate)):
                 return _refused(Refused(Reason.CERTIFICATE_REQUIRED), route)
             raise Undecidable("whose credentials were sent is not recorded")
-        if requires is not None and requires.audiences and recorded.decision.subject is not None:
-            need = Need("claim", "aud", ("aud",))
-            if not recorded.shows(need, listener):
-                raise Undecidable(f"{need} is not recorded")
+        if requires is not None and recorded.decision.subject is not None:
+            for key in requires.asked():
+                claim = _CLAIM_OF.get(key)
+                if claim is not None and not recorded.shows(need := Need("claim", claim, (claim,)), listener):
+                    raise Undecidable(f"{need} is not recorded")
         return None
 
 
@@ -249,6 +260,10 @@ class _Unsure:
     def preflight(self, ctx: RequestContext, route: Route) -> Permit:
         """The same for a preflight."""
         return self._authorize.preflight(ctx, route)
+
+    def own(self, ctx: RequestContext, route: Route) -> Permit:
+        """The same at an address of the gateway's own."""
+        return self._authorize.own(ctx, route)
 
     def _missing_scopes(self, route: Route, principal: Principal, listener: Listener) -> list[Need]:
         """The claims of scopes that are asked for and not known, unless those that are known suffice."""

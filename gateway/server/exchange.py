@@ -14,7 +14,8 @@ from gateway.model.exchange import ClientGone
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders
-from gateway.server.answer import Answer
+from gateway.server.answer import Answer, switching
+from gateway.server.body import Tunnelled
 
 if TYPE_CHECKING:
     from gateway.server.protocol import HttpProtocol
@@ -142,6 +143,22 @@ class HttpExchange:
             self._end(answer)
         elif self.protocol.write_paused:
             await self._drained()
+
+    async def switch(self, headers: RawHeaders) -> None:
+        """See gateway.model.exchange.Upgradable."""
+        if self.gone or self.complete:
+            raise ClientGone
+        self.protocol.transport.write(switching(headers))
+        self.started = True
+        self._answer = Answer(persistent=False)  # without a head it frames nothing
+        self.reading, self._read_all = True, False
+        self.protocol.read_on(Tunnelled())
+
+    def hang_up(self) -> None:
+        """See gateway.model.exchange.Upgradable."""
+        self.complete = True
+        self.wake()
+        self.protocol.transport.close()
 
     def abort(self) -> None:
         """Break the connection off."""

@@ -14,6 +14,7 @@ REASONS = (
     "certificate_expired",
     "certificate_untrusted",
     "protocol",  # no common version, cipher or signature; not TLS at all
+    "proxy_header",  # a trusted proxy did not say in order whom it speaks for
     "timeout",
     "closed",  # the client went away
     "overloaded",  # too many connections or handshakes

@@ -1,11 +1,13 @@
 """A listener at work: its settings, its certificates and its connections.
 
-Rule: a reload replaces `limits` and `contexts` whole; connections that are open go on with the new limits.
+Rule: a reload replaces `limits`, `contexts` and `proxies` whole; connections that are open go on with the new limits.
 Invariant: `connections` holds exactly those that were made and not yet lost.
 """
 
 from typing import TYPE_CHECKING
 
+from gateway.kernel.patterns.blocks import InBlocks
+from gateway.server.sections import Sections
 from gateway.server.settings import Limits, Observer, Redirect
 from gateway.server.tls import Contexts
 
@@ -25,16 +27,22 @@ class Listener:
         address: str = "",
         contexts: Contexts | None = None,
         redirect: Redirect | None = None,
+        proxies: InBlocks | None = None,
     ) -> None:
-        """`address`: for people. `contexts` is None for a listener without TLS."""
+        """`address`: for people. `contexts` is None for a listener without TLS.
+
+        `proxies`: peers that speak the PROXY protocol; None where nobody does.
+        """
         self.name = name
         self.limits = limits
         self.address = address
         self.observer = observer
         self.contexts = contexts
         self.redirect = redirect
+        self.proxies = proxies
         self.connections: set[HttpProtocol] = set()
         self.arriving: set[HttpProtocol] = set()  # accepted, in their handshake
+        self.sections = Sections()
         self.draining = False
 
     def __str__(self) -> str:
@@ -52,6 +60,9 @@ class Listener:
         """A connection was made: its handshake, if any, is done."""
         self.arriving.discard(connection)
         self.connections.add(connection)
+        session = connection.transport.get_extra_info("ssl_object")
+        if session is not None and self.contexts is not None:
+            self.contexts.shaken(session)
         self.observer.connections(self.name, 1)
 
     def closed(self, connection: "HttpProtocol") -> None:

@@ -14,12 +14,13 @@ from gateway.kernel.framing import Framing
 from gateway.model.connection import Connection
 from gateway.model.reason import Reason
 from gateway.server.answer import bare
-from gateway.server.body import BadFraming, BodyReader, ChunkedBody, LengthBody
+from gateway.server.body import BadFraming, BodyReader, ChunkedBody, LengthBody, Tunnelled
 from gateway.server.deadline import Deadline
 from gateway.server.exchange import HIGH_WATER, Driver, HttpExchange
 from gateway.server.facts import read_connection
 from gateway.server.head import HeadParser, fault_of_part, salvage
 from gateway.server.listener import Listener
+from gateway.server.outgoing import Outgoing
 
 _DRAINABLE = 65536  # bytes of an unwanted body that are read for the sake of the connection
 _LINGER_BYTES = 1 << 20  # bytes that are discarded after an answer that closes, so that the client can read it
@@ -27,7 +28,7 @@ _LINGER = 1.0  # seconds of that
 _LAST_CHANCE = 1.0  # seconds that a client may still send its next request when the gateway drains
 
 
-class HttpProtocol(asyncio.Protocol):
+class HttpProtocol(Outgoing):
     """One client connection of a listener."""
 
     __slots__ = (
@@ -35,7 +36,6 @@ class HttpProtocol(asyncio.Protocol):
         "_deadline",
         "_deaf",
         "_discarded",
-        "_drain",
         "_driver",
         "_exchange",
         "_head_begun",
@@ -44,25 +44,18 @@ class HttpProtocol(asyncio.Protocol):
         "_reader",
         "_rest",
         "client",
-        "listener",
-        "loop",
         "server",
-        "transport",
-        "write_paused",
     )
 
     def __init__(self, driver: Driver, listener: Listener, peer: tuple[str, int], local: tuple[str, int]) -> None:
         """`peer` and `local` are known from accept(): a client that is gone again has no peer name any more."""
+        super().__init__(listener)
         self._driver = driver
-        self.listener = listener
         self.client = peer
         self.server = local
-        self.loop = asyncio.get_running_loop()
-        self.transport: asyncio.Transport
-        self.write_paused = False
         self._connection: Connection | None = None
         self._deadline = Deadline(self.loop)
-        self._parser = HeadParser()
+        self._parser = HeadParser(listener.sections)
         self._exchange: HttpExchange | None = None  # the request that is being answered
         self._reader: BodyReader | None = None  # the body that is being read, its request's answer whole or not
         self._rest = b""  # bytes behind the message that is being read, or the begin of a head
@@ -70,7 +63,6 @@ class HttpProtocol(asyncio.Protocol):
         self._deaf = False  # nothing that comes is parsed any more
         self._discarded = 0
         self._read_paused = False
-        self._drain: asyncio.Future[None] | None = None
 
     # asyncio.Protocol
 
@@ -104,14 +96,6 @@ class HttpProtocol(asyncio.Protocol):
             data = self._rest + data
             self._rest = b""
         self._consume(data)
-
-    def pause_writing(self) -> None:
-        self.write_paused = True
-
-    def resume_writing(self) -> None:
-        self.write_paused = False
-        if self._drain is not None and not self._drain.done():
-            self._drain.set_result(None)
 
     # What comes in
 
@@ -240,28 +224,12 @@ class HttpProtocol(asyncio.Protocol):
             self._close()
 
     def await_body(self) -> None:
-        """The application waits for a piece of the body."""
-        self._deadline.arm(self.listener.limits.idle_timeout, self._body_late)
+        """The application waits for a piece of the body; how long a tunnel may be idle is the backend's to say."""
+        if type(self._reader) is not Tunnelled:
+            self._deadline.arm(self.listener.limits.idle_timeout, self._body_late)
 
     def _body_late(self) -> None:
         self._body_failed(Reason.REQUEST_TIMEOUT)
-
-    async def drained(self) -> None:
-        """Wait until the client has read enough of the answer; one that reads nothing for too long is cut off."""
-        while self.write_paused:
-            waiter = self._drain = self.loop.create_future()
-            size = self.transport.get_write_buffer_size()
-            timer = self.loop.call_later(self.listener.limits.idle_timeout, self._stalled, size)
-            try:
-                await waiter
-            finally:
-                timer.cancel()
-
-    def _stalled(self, size: int) -> None:
-        if self.transport.get_write_buffer_size() >= size:
-            self.transport.abort()
-        elif self._drain is not None and not self._drain.done():
-            self._drain.set_result(None)  # slow, not stalled: `drained` looks again
 
     # What goes out, and the end
 
@@ -281,6 +249,13 @@ class HttpProtocol(asyncio.Protocol):
         else:
             self._deadline.arm(_LINGER, self._close)
             self.resume()
+
+    def read_on(self, reader: BodyReader) -> None:
+        """Read what follows the head of the request at work by this; what came already waits for it."""
+        self._reader = reader
+        self.resume()
+        data, self._rest = self._rest, b""
+        self._consume(data)
 
     def shutdown(self) -> None:
         """The gateway drains: end after this request, or after a last chance to send the one that is on its way."""

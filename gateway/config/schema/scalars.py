@@ -61,7 +61,8 @@ def _integer(value: object) -> int:
     raise ValueError("a whole number is wanted")
 
 
-def _boolean(value: object) -> bool:
+def boolean(value: object) -> bool:
+    """Raises ValueError for anything else."""
     if isinstance(value, bool):
         return value
     if isinstance(value, Text):
@@ -160,7 +161,7 @@ NonEmpty = Annotated[str, BeforeValidator(_text)]
 AnyText = Annotated[str, BeforeValidator(_any_text)]
 Name = Annotated[str, BeforeValidator(_name)]
 Integer = Annotated[int, BeforeValidator(_integer)]
-Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Boolean = Annotated[bool, BeforeValidator(boolean)]
 Duration = Annotated[float, BeforeValidator(_duration), WithJsonSchema(_DURATION_SCHEMA)]
 Size = Annotated[int, BeforeValidator(_size), WithJsonSchema(_SIZE_SCHEMA)]
 BodySize = Annotated[

@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gateway.config.schema import ClientAuthority, Config, Issuer, Route, TrustDomain
+from gateway.config.schema import ClientAuthority, Config, Issuer, Requires, Route, TrustDomain
+from gateway.control.build.lists import list_file, list_rules, list_settings
 from gateway.control.build.proofs import build_proofs
 from gateway.control.feeds.introspection import IntrospectionClient, IntrospectionSettings
 from gateway.control.feeds.jwks import JwksFeed, JwksSettings, OnRefresh
@@ -29,8 +30,11 @@ from gateway.stages.authenticate.bindings.replays import MemoryReplays
 from gateway.stages.authenticate.counters import Counters
 from gateway.stages.authenticate.evidence import CertificateJudge, TokenVerifier
 from gateway.stages.authenticate.issuer import KeySource, TrustedIssuer
+from gateway.stages.authenticate.revoked import RevokedTokens
+from gateway.stages.authenticate.step_up import step_up
 
 _ANY = "*"
+_CLAIM = "claims."
 
 
 class CredentialSources:
@@ -63,10 +67,10 @@ class CredentialSources:
     async def settle(self, seconds: float) -> None:
         """Wait, `seconds` at most, until each issuer was asked once for its keys: who asks next need not see a 503."""
         waiting = [asyncio.create_task(feed.tried()) for feed in self.keys.values() if isinstance(feed, JwksFeed)]
-        if waiting:
-            _, late = await asyncio.wait(waiting, timeout=seconds)
-            for task in late:
-                task.cancel()
+        waiting.append(asyncio.create_task(self.trust.tried()))
+        _, late = await asyncio.wait(waiting, timeout=seconds)
+        for task in late:
+            task.cancel()
 
     def observe(self, ages: GaugeFamily) -> None:
         """Tell the age of every issuer's fetched keys as `jwks_age_seconds`, and no longer of issuers that are gone."""
@@ -111,8 +115,8 @@ def credential_sources(
     `clock`: wall clock, seconds since the epoch. Raises FeedError for a file that cannot be used.
     """
     settings = TrustSettings(
-        tuple(_files(domain) for domain in config.trust_domains.values()),
-        tuple(_files(authority) for authority in config.client_authorities.values()),
+        tuple(_files(config, domain) for domain in config.trust_domains.values()),
+        tuple(_files(config, authority) for authority in config.client_authorities.values()),
     )
     if previous is not None and previous.trust.settings == settings:
         trust, certificates = previous.trust, previous.certificates
@@ -128,12 +132,19 @@ def credential_sources(
 
 
 def build_authenticate(
-    config: Config, sources: CredentialSources, store: RedisStore | None, metrics: Metrics
+    config: Config,
+    sources: CredentialSources,
+    store: RedisStore | None,
+    metrics: Metrics,
+    revoked: RevokedTokens | None = None,
 ) -> Authenticate:
-    """The stage that serves `config`; `store`: where all replicas remember used proofs, None: in this process."""
+    """The stage that serves `config`.
+
+    `store`: where all replicas remember used proofs; None: in this process. `revoked`: None where no issuer ends any.
+    """
     tokens = _tokens(config, sources) if config.issuers else None
     proofs = build_proofs(config, sources.replays, store)
-    return _stage(config, tokens, sources.certificates, proofs, metrics)
+    return _stage(config, tokens, sources.certificates, proofs, metrics, revoked)
 
 
 def authenticate_with(config: Config, tokens: TokenVerifier | None, certificates: CertificateJudge) -> Authenticate:
@@ -176,18 +187,25 @@ def _introspection(config: Config, previous: CredentialSources | None) -> dict[s
 
 
 def _stage(
-    config: Config, tokens: TokenVerifier | None, certificates: CertificateJudge, proofs: Proofs, metrics: Metrics
+    config: Config,
+    tokens: TokenVerifier | None,
+    certificates: CertificateJudge,
+    proofs: Proofs,
+    metrics: Metrics,
+    revoked: RevokedTokens | None = None,
 ) -> Authenticate:
     routes = [_route(route) for route in config.routes]
-    return Authenticate(tokens, certificates, routes, proofs, Counters(metrics.authentications))
+    return Authenticate(tokens, certificates, routes, proofs, Counters(metrics.authentications), revoked)
 
 
 def build_issuers(config: Config, keys: Mapping[str, KeySource]) -> dict[str, TrustedIssuer]:
     """The issuers of `config` by name, with their `keys` by name."""
-    return {name: _issuer(issuer, keys[name]) for name, issuer in config.issuers.items()}
+    known = dict.fromkeys(posture.device or "" for posture in config.posture.values())
+    devices = tuple(device.removeprefix(_CLAIM) for device in known if device.startswith(_CLAIM))
+    return {name: _issuer(issuer, keys[name], devices) for name, issuer in config.issuers.items()}
 
 
-def _issuer(issuer: Issuer, keys: KeySource) -> TrustedIssuer:
+def _issuer(issuer: Issuer, keys: KeySource, devices: tuple[str, ...]) -> TrustedIssuer:
     algorithms: frozenset[str] = frozenset(issuer.algorithms)
     if "EdDSA" in algorithms:
         algorithms |= {"Ed25519"}  # RFC 9864: the same algorithm under its fully specified name
@@ -204,16 +222,19 @@ def _issuer(issuer: Issuer, keys: KeySource) -> TrustedIssuer:
         dpop_nonce=issuer.dpop_nonce == "on",
         shadow=issuer.mode == "shadow",
         where=issuer.where,
+        revocable=issuer.revocable,
+        device_claims=devices,
     )
 
 
 def _route(route: Route) -> RouteCredentials:
-    requires = route.requires
+    requires = route.requires or Requires()
     return RouteCredentials(
         public=route.public,
         ignored=route.public and route.ignore_credentials,
-        certificate=requires is not None and requires.certificate,
-        audiences=frozenset(requires.audiences) if requires is not None and requires.audiences else None,
+        certificate=requires.certificate,
+        audiences=frozenset(requires.audiences) if requires.audiences else None,
+        step_up=step_up(requires.acr, requires.max_auth_age, requires.stated("acr"), requires.stated("max_auth_age")),
     )
 
 
@@ -241,6 +262,9 @@ def _keys(
     return JwksFeed(settings, clock=clock, on_refresh=on_refresh, watch=watch)
 
 
-def _files(held: TrustDomain | ClientAuthority) -> AuthorityFiles:
+def _files(config: Config, held: TrustDomain | ClientAuthority) -> AuthorityFiles:
     names = held.names if isinstance(held, ClientAuthority) else ()
-    return AuthorityFiles(held.name, held.bundle, held.crl, names)
+    lists = held.crl
+    return AuthorityFiles(
+        held.name, held.bundle, list_file(config, lists), names, list_rules(lists), list_settings(config, lists)
+    )

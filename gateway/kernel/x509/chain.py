@@ -6,7 +6,7 @@ Invariant: the verdict hangs on the DER, the bundle, its lists and `now` alone, 
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -33,10 +33,11 @@ class Verdict:
 
 
 def judge_chain(leaf: Leaf, sent: Sequence[bytes], authority: Authority, now: float) -> Verdict:
-    """Judge `leaf` with the certificates `sent` after it (DER, any order). Revocation: every one but the anchor.
+    """Judge `leaf` with the certificates `sent` after it (DER, any order).
 
+    Revocation: every one but the anchor, or the leaf alone where the lists' rules say so.
     Raises CertificateFault: CERTIFICATE_EXPIRED where a date has passed, CERTIFICATE_REVOKED,
-    CERTIFICATE_UNTRUSTED.
+    CERTIFICATE_UNTRUSTED; KEYS_UNAVAILABLE where fetched lists are not at hand.
     """
     if len(sent) > _MAX_SENT:
         raise CertificateFault(Reason.CERTIFICATE_UNTRUSTED, "too many certificates were sent")
@@ -48,7 +49,8 @@ def judge_chain(leaf: Leaf, sent: Sequence[bytes], authority: Authority, now: fl
     begins = max(certificate.not_valid_before_utc.timestamp() for certificate in chain)
     not_after = ends = min(certificate.not_valid_after_utc.timestamp() for certificate in chain)
     if authority.revocations is not None:
-        for certificate, issuer in pairwise(chain):
+        pairs = pairwise(chain)
+        for certificate, issuer in islice(pairs, 1) if authority.revocations.rules.leaf else pairs:
             ends = min(ends, authority.revocations.check(certificate, issuer, now))
     return Verdict(begins, ends, not_after)
 

@@ -1,5 +1,6 @@
 """The first stage: a head and the facts of its connection into the one form that is judged."""
 
 from gateway.stages.accept.accept import Accept, Covering, ListenerSettings
+from gateway.stages.accept.upgrade import AcceptUpgrades, WebSockets
 
-__all__ = ["Accept", "Covering", "ListenerSettings"]
+__all__ = ["Accept", "AcceptUpgrades", "Covering", "ListenerSettings", "WebSockets"]

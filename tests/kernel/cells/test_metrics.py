@@ -21,6 +21,8 @@ streams_terminated_total{reason}"""
 ADDED = {
     "gateway_certificate_reloads_total": {"role", "name", "result"},
     "gateway_expression_errors_total": {"rule"},
+    "gateway_security_events_total": {"kind", "issuer", "result"},
+    "gateway_streams_open": {"kind"},
     "gateway_upstream_healthy": {"upstream", "endpoint"},
 }
 
