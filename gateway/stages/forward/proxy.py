@@ -93,7 +93,9 @@ class Transfer:
                 connection = await self._connect(fresh=fresh)
             self._send(connection, head)
             try:
+                await connection.more()
                 while not connection.answer.head_done:
+                    self._hint(connection)
                     await connection.more()
             except Lost as lost:
                 if fresh or not self._repeatable(lost, connection):
@@ -106,6 +108,12 @@ class Transfer:
                 raise
             else:
                 return
+
+    def _hint(self, connection: Connection) -> None:
+        """It was woken ahead of the answer: by early hints."""
+        links = [field for field in self._proxy.fields(connection.answer.take_hints(), []) if field[0] == b"link"]
+        if links:
+            self._exchange.hint(links)
 
     def _repeatable(self, lost: Lost, connection: Connection) -> bool:
         """A connection of the pool that was dying when it was used: RFC 9110 section 9.2.2 allows another try."""
