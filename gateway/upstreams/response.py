@@ -1,6 +1,7 @@
 """A backend's answer, from bytes to head and body: no I/O.
 
-Rule: what can be read in two ways is a fault (502), not repaired; 1xx (but the links of a 103) and trailers are dropped.
+Rule: what can be read in two ways is a fault (502), not repaired; what does not belong (trailers, 1xx) is dropped, and
+a 103 handed on to who asks.
 Invariant: bytes behind an answer never become part of the next one: they make the connection unfit.
 """
 

@@ -184,6 +184,21 @@ async def test_an_answer_ends_when_a_reload_would_refuse_it(tmp_path: Path) -> N
         assert await why(it) == ("authority_ended", "no_route")
 
 
+@over_both
+async def test_an_upload_that_outlives_its_token_is_refused_in_its_middle(tmp_path: Path) -> None:
+    async def swallow(call: Call) -> None:
+        await call.gone()
+
+    async with Upstream(swallow, tls=backend_tls()) as upstream, scene(tmp_path, url=upstream.url) as it:
+        async with it.raw() as client:
+            fields = [f"Authorization: Bearer {it.token(exp=int(time.time()) + 2)}", "Transfer-Encoding: chunked"]
+            await client.send(get("/plain", *fields, host="localhost").replace(b"GET", b"POST") + b"2\r\nab\r\n")
+            answer = await client.answer(seconds=2 + PROMPT)
+            assert (answer.status, answer.reason, answer.header(b"connection")) == (401, "token_expired", b"close")
+        outcome = await it.outcome()
+        assert (outcome["status"], outcome["reason"], outcome["upstream"]) == (401, "token_expired", "stock")
+
+
 async def test_a_short_answer_is_never_watched(tmp_path: Path) -> None:
     async def short(call: Call) -> None:
         await call.send(head(200, [(b"Content-Length", b"2")]) + b"ok")

@@ -361,3 +361,27 @@ async def test_an_answer_whose_authority_ended_is_broken_off_and_says_why(retrie
         assert (exchange.aborted, exchange.ended, watch[0].left) == (True, False, True)
         assert counts.seen == {"authority_ended": 1}
         await until(lambda: 0 in backend.closed)
+
+
+@pytest.mark.parametrize("retries", [None, RetrySettings()])
+async def test_an_upload_whose_authority_ended_is_refused_for_what_ended_it(retries: RetrySettings | None) -> None:
+    async def swallow(call: Call) -> None:
+        await call.gone()
+
+    watch, counts = Watch(), Counts()
+    async with Upstream(swallow) as backend, running(cluster(backend.url, counts=counts, retries=retries)) as made:
+        exchange = Recorder(request_head("POST", chunked=True)).give(b"first")
+        run = asyncio.ensure_future(_chunked(forward(made, streams=watch), exchange))
+        await until(lambda: watch)
+        watch[0].end(Refused(Reason.TOKEN_EXPIRED, "exp has passed"))
+        refused = await refusal(run)
+        assert (refused.reason, refused.endpoint, exchange.started) == (Reason.TOKEN_EXPIRED, backend.url, False)
+        assert counts.seen == {"authority_ended": 1}
+        await until(lambda: 0 in backend.closed and watch[0].left)
+
+
+async def test_a_body_that_is_there_at_once_is_not_watched() -> None:
+    watch = Watch()
+    async with Upstream() as backend, running(cluster(backend.url)) as made:
+        await send(forward(made, streams=watch), "POST", body=b"hello")
+        assert watch == []
