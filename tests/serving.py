@@ -112,12 +112,14 @@ class _Stages:
     def route(self, ctx: RequestContext) -> Route:
         return Route("all", 0, True, None, "")
 
-    async def by_address(self, ctx: RequestContext, route: Route) -> list[LimitStatus]:
+    async def by_address(self, ctx: RequestContext, route: Route, trace: Trace) -> list[LimitStatus]:
         return []
 
-    async def failed_credential(self, ctx: RequestContext, route: Route) -> None: ...
+    async def failed_credential(self, ctx: RequestContext, route: Route, trace: Trace) -> None: ...
 
-    async def by_caller(self, ctx: RequestContext, route: Route, principal: Principal) -> list[LimitStatus]:
+    async def by_caller(
+        self, ctx: RequestContext, route: Route, principal: Principal, trace: Trace
+    ) -> list[LimitStatus]:
         return []
 
     async def authenticate(self, ctx: RequestContext, route: Route) -> Principal:

@@ -7,7 +7,7 @@ Invariant: every failure has exactly one of `REASONS`.
 import ssl
 
 # X509_V_ERR_* of OpenSSL (x509_vfy.h)
-_EXPIRED = frozenset((9, 10))  # not yet valid, has expired
+_EXPIRED = 10
 
 REASONS = (
     "certificate_required",
@@ -24,7 +24,7 @@ REASONS = (
 def reason_of(error: OSError) -> tuple[str, str]:
     """The reason, and OpenSSL's own words for the record."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        name = "certificate_expired" if error.verify_code in _EXPIRED else "certificate_untrusted"
+        name = "certificate_expired" if error.verify_code == _EXPIRED else "certificate_untrusted"
         return name, error.verify_message
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return "closed", "the client closed the connection"

@@ -18,7 +18,7 @@ from gateway.server.body import BadFraming, BodyReader, ChunkedBody, LengthBody,
 from gateway.server.deadline import Deadline
 from gateway.server.exchange import HIGH_WATER, Driver, HttpExchange
 from gateway.server.facts import read_connection
-from gateway.server.head import MAX_TARGET, HeadParser, is_no_head, salvage
+from gateway.server.head import HeadParser, fault_of_part, salvage
 from gateway.server.listener import Listener
 from gateway.server.outgoing import Outgoing
 
@@ -145,15 +145,9 @@ class HttpProtocol(Outgoing):
 
     def _take_part(self, data: bytes, *, over: bool) -> None:
         """The begin of a head: wait for more of it, or refuse it."""
-        if over or len(data) > MAX_TARGET:
-            if len(data.partition(b"\r\n")[0]) > MAX_TARGET:
-                self._fault(Reason.TARGET_TOO_LONG, data)
-                return
-            if over:
-                self._fault(Reason.HEADERS_TOO_LARGE, data)
-                return
-        if is_no_head(data):
-            self._fault(Reason.BAD_REQUEST, data)
+        fault = fault_of_part(data, over=over)
+        if fault is not None:
+            self._fault(fault, data)
             return
         self._rest = data
         if data and not self._head_begun:
