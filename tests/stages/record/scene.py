@@ -47,6 +47,9 @@ class Asked:
     async def read(self) -> bytes:
         raise AssertionError("record reads no body")
 
+    def hint(self, links: RawHeaders) -> None:
+        raise AssertionError("record answers nothing")
+
     async def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> None:
         raise AssertionError("record answers nothing")
 
