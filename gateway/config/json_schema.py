@@ -13,7 +13,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from gateway.config.schema import Balance, Config, Endpoint, Jwks, Node, Percent, WeightedUpstream
+from gateway.config.schema import Balance, Config, Endpoint, Jwks, Node, Percent, Sink, WeightedUpstream
 from gateway.config.schema.scalars import is_size
 from gateway.config.schema.units import in_bytes, in_words
 
@@ -22,9 +22,15 @@ _SHORT = {  # what a text may stand for
     Balance.__name__: "the policy",
     Endpoint.__name__: "its URL",
     Jwks.__name__: "a file",
+    Sink.__name__: "stdout or otlp",
     WeightedUpstream.__name__: "its name",
 }
-_ONE_OR_SOME = {("Rule", "from"), ("Rule", "to"), ("Route", "upstream")}  # one stands for a list of one
+_ONE_OR_SOME = {
+    ("Rule", "from"),
+    ("Rule", "to"),
+    ("Route", "upstream"),
+    ("Audit", "sinks"),
+}  # one stands for a list of one
 _NUMBER_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 

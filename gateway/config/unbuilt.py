@@ -60,9 +60,6 @@ UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("routes.*.forward.assertion", False, _shape(dict, "forward.assertion: {claims}")),
     ("routes.*.websocket", True, _key("websocket", False)),
     ("assertion", True, _key("assertion")),
-    ("audit.sinks", True, _key("sinks", [])),
-    ("audit.keep", True, _key("keep")),
-    ("telemetry", True, _key("telemetry")),
 )
 
 _INSTEAD_OF = {"workload_api": ("certificate", "key")}  # keys that are not missing beside what is refused

@@ -16,6 +16,7 @@ from gateway.control.build.posture import PostureSources, posture_sources
 from gateway.control.build.ratelimit import LimitStore
 from gateway.control.build.record import AuditKeys, log_settings, open_audit_log, read_audit_keys
 from gateway.control.build.snapshot import build_snapshot
+from gateway.control.build.telemetry import Telemetry
 from gateway.control.build.upstreams import Upstreams, build_upstreams
 from gateway.control.feeds.feed import FeedError
 from gateway.control.feeds.watch import FileWatch
@@ -44,6 +45,7 @@ class Parts:
     posture: PostureSources
     upstreams: Upstreams
     audit: AuditLog
+    telemetry: Telemetry | None
 
 
 class Runtime:
@@ -84,16 +86,21 @@ class Runtime:
             store = store or LimitStore.of(config, self.metrics)
             upstreams = build_upstreams(config, before.upstreams if before is not None else None, self.metrics)
             audit = self._audit(config, keys)
-            snapshot = build_snapshot(config, self.metrics, store, sources, posture, upstreams.clusters, audit, keys)
+            telemetry = self._telemetry(config)
+            snapshot = build_snapshot(
+                config, self.metrics, store, sources, posture, upstreams.clusters, audit, keys, telemetry
+            )
         except (FeedError, AuditError, OSError, ssl.SSLError, ValueError) as error:
             raise Unusable(f"{config.path}: {error}") from error
-        return Parts(config, snapshot, store, sources, posture, upstreams, audit)
+        return Parts(config, snapshot, store, sources, posture, upstreams, audit, telemetry)
 
     async def adopt(self, parts: Parts) -> None:
         """Put `parts` to work. Requests that began under the old ones keep them to their end."""
         before = self._parts
         if before is None or parts.audit is not before.audit:
             parts.audit.start()
+        if parts.telemetry is not None and (before is None or parts.telemetry is not before.telemetry):
+            parts.telemetry.outbox.start()
         if before is None or parts.store is not before.store:
             await parts.store.start()
         parts.posture.start()
@@ -123,6 +130,8 @@ class Runtime:
         await self._parts.posture.close()
         await self._parts.store.close()
         await self._parts.audit.close()
+        if self._parts.telemetry is not None:
+            await self._parts.telemetry.close()
 
     async def _let_go(self, before: Parts, now: Parts) -> None:
         before.upstreams.close(keep=now.upstreams)
@@ -130,6 +139,14 @@ class Runtime:
         await before.posture.close(keep=now.posture)
         if before.store is not now.store:
             await before.store.close()
+        if before.telemetry is not None and before.telemetry is not now.telemetry:
+            await before.telemetry.close()
+
+    def _telemetry(self, config: Config) -> Telemetry | None:
+        at_work = self._parts.telemetry if self._parts is not None else None
+        if at_work is not None and at_work.serves(config):
+            return at_work
+        return Telemetry.of(config, self.metrics, self._worker)
 
     def _audit(self, config: Config, keys: AuditKeys) -> AuditLog:
         if self._parts is None:

@@ -15,8 +15,6 @@ REFUSED = [
     "105:7 acr",
     "106:7 max_auth_age",
     "129:1 assertion",
-    "130:133 sinks",
-    "131:1 telemetry",
 ]
 
 
@@ -32,9 +30,8 @@ def test_of_the_whole_contract_exactly_this_is_refused(folder: Path) -> None:
 
 def test_without_them_the_contract_is_valid(folder: Path) -> None:
     text = CONTRACT.read_text(encoding="utf-8")
-    text = re.sub(r"(?m)^(assertion|telemetry):.*\n(  .*\n)*\n?", "", text)
+    text = re.sub(r"(?m)^assertion:.*\n(  .*\n)*\n?", "", text)
     text = re.sub(r"(?m)^      (acr|max_auth_age): .*\n", "", text)
-    text = text.replace(", sinks: [stdout]", "")
     errors, warnings = judged(folder, text)
     assert errors == []
     # Plain HTTP redirects and is no serving listener; nothing else in the contract is unwise.
@@ -67,7 +64,6 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
             ("audiences:", "backchannel_logout: {client_id: x}, audiences:"), "5:62 backchannel_logout", id="logout"
         ),
         pytest.param(("audiences:", "shared_signals: {audience: x}, audiences:"), "5:62 shared_signals", id="signals"),
-        pytest.param(("upstreams:", "audit: {keep: 90d}\nupstreams:"), "6:9 keep", id="audit-keep"),
         pytest.param(
             ("upstreams:", "rate_limits: {a: {rate: 1/second, mode: shadow}}\nupstreams:"),
             "6:35 mode: shadow",
@@ -94,7 +90,6 @@ def test_other_keys_and_values_of_the_contract_are_refused(folder: Path, extra: 
     "extra",
     [
         pytest.param(("upstreams:", "rate_limits: {a: {rate: 1/second, mode: enforce}}\nupstreams:"), id="limit"),
-        pytest.param(("upstreams:", "audit: {sinks: []}\nupstreams:"), id="empty"),
         pytest.param(("    upstream: inventory\n", "    upstream: inventory\n    websocket: false\n"), id="websocket"),
         pytest.param(
             ("    upstream: inventory\n", "    upstream: inventory\n    forward: {assertion: true}\n"), id="assertion"

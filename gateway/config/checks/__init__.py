@@ -17,6 +17,7 @@ from gateway.config.checks import (
     routes,
     rules,
     safety,
+    telemetry,
     upstreams,
 )
 from gateway.config.checks.report import Report
@@ -31,6 +32,7 @@ _CHECKS: tuple[Callable[[Config, Report], None], ...] = (
     routes.check,
     rules.check,
     posture.check,
+    telemetry.check,
     coverage.check,
     safety.check,
 )

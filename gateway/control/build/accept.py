@@ -13,7 +13,7 @@ from cryptography import x509
 from gateway.config.schema import UNLIMITED, Config, Listener
 from gateway.kernel.patterns.blocks import compile_blocks
 from gateway.kernel.patterns.paths import compile_normaliser
-from gateway.stages.accept import Accept, Covering, ListenerSettings
+from gateway.stages.accept import Accept, Covering, ListenerSettings, sampling, trace_context
 
 Names = Sequence[tuple[str, ...]]  # of each of a listener's certificates
 
@@ -28,6 +28,7 @@ def build_accept(config: Config, names: Mapping[str, Names] | None = None) -> Ac
         {name: _listener(listener, held.get(name, ())) for name, listener in config.listeners.items()},
         {index: _body(route.max_body) for index, route in enumerate(config.routes) if route.max_body is not None},
         via_pseudonym(config),
+        trace_context if config.telemetry is None else sampling(config.telemetry.sample.value / 100),
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gateway.config.schema import Audit, Config
 from gateway.control.build.authorize import Inputs as Named
 from gateway.control.build.authorize import build_inputs
+from gateway.control.build.telemetry import Telemetry, build_tracing
 from gateway.kernel.cells import Metrics
 from gateway.model.json import JSON
 from gateway.stages.record import (
@@ -26,6 +27,7 @@ from gateway.stages.record import (
     RecordedRoute,
     RecordSettings,
     Redaction,
+    TracedRecord,
 )
 
 if TYPE_CHECKING:
@@ -97,7 +99,9 @@ def open_audit_log(
     )
 
 
-def build_record(config: Config, keys: AuditKeys, log: AuditLog, metrics: Metrics) -> Record:
+def build_record(
+    config: Config, keys: AuditKeys, log: AuditLog, metrics: Metrics, telemetry: Telemetry | None = None
+) -> Record:
     """The record stage of `config` over an open log."""
     audit = config.audit
     redaction = Redaction(audit.inputs, audit.redact, keys.redaction)
@@ -107,7 +111,10 @@ def build_record(config: Config, keys: AuditKeys, log: AuditLog, metrics: Metric
         facts = named.get(index)
         inputs = Inputs(redaction) if facts is None else _inputs(redaction, facts)
         routes.append(RecordedRoute(route.name, inputs))
-    return Record(RecordSettings(config.digest, tuple(routes), audit.on_failure == "deny"), log, metrics)
+    settings = RecordSettings(config.digest, tuple(routes), audit.on_failure == "deny")
+    if telemetry is None:
+        return Record(settings, log, metrics)
+    return TracedRecord(settings, log, metrics, build_tracing(config, telemetry, redaction))
 
 
 def _inputs(redaction: Redaction, named: Named) -> Inputs:

@@ -15,6 +15,7 @@ from gateway.control.build.posture import PostureSources, serving_posture
 from gateway.control.build.ratelimit import LimitStore, build_ratelimit
 from gateway.control.build.record import AuditKeys, build_record
 from gateway.control.build.route import build_routes
+from gateway.control.build.telemetry import Telemetry
 from gateway.kernel.cells import Metrics
 from gateway.snapshot import Snapshot
 from gateway.stages.record import AuditLog
@@ -30,6 +31,7 @@ def build_snapshot(
     clusters: Mapping[str, Cluster],
     audit: AuditLog,
     keys: AuditKeys,
+    telemetry: Telemetry | None = None,
 ) -> Snapshot:
     """The snapshot of `config` over what outlives it. Raises OSError or ValueError for a file that cannot be used."""
     return Snapshot(
@@ -40,7 +42,7 @@ def build_snapshot(
         authenticate=build_authenticate(config, sources, store.redis, metrics),
         posture=serving_posture(config, posture),
         authorize=build_authorize(config, metrics),
-        record=build_record(config, keys, audit, metrics),
+        record=build_record(config, keys, audit, metrics, telemetry),
         answer=build_answer(config),
         forward=build_forward(config, clusters),
     )

@@ -77,6 +77,15 @@ class Metrics:
         self.streams_terminated = counter(
             "streams_terminated_total", "Answers that were broken off.", "reason"
         )  # reason: a Reason's code
+        self._of_exports()
+
+    def _of_exports(self) -> None:
+        counter, gauge = self._counter, self._gauge
+        # result: delivered, dropped (no room), rejected (the other side will never take it)
+        self.audit_sink_records = counter("audit_sink_records_total", "Audit records for sinks.", "sink", "result")
+        self.audit_sink_up = gauge("audit_sink_up", "1 while a sink takes records.", "sink", merge=Merge.MIN)
+        self.telemetry_requests = counter("telemetry_requests_total", "Requests recorded as spans.", "result")
+        self.telemetry_up = gauge("telemetry_up", "1 while the collector takes spans.", "signal", merge=Merge.MIN)
 
     def _of_upstreams(self) -> None:
         counter, gauge = self._counter, self._gauge

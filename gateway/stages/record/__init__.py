@@ -4,18 +4,24 @@ from gateway.stages.record.events import record_admin, record_config, record_han
 from gateway.stages.record.inputs import Inputs, Redaction
 from gateway.stages.record.log import AuditLog
 from gateway.stages.record.settings import LogSettings, RecordedRoute, RecordSettings
+from gateway.stages.record.spans import Ended, SpanMaker
 from gateway.stages.record.stage import Record
 from gateway.stages.record.stream import AuditError
+from gateway.stages.record.traced import TracedRecord, Tracing
 
 __all__ = [
     "AuditError",
     "AuditLog",
+    "Ended",
     "Inputs",
     "LogSettings",
     "Record",
     "RecordSettings",
     "RecordedRoute",
     "Redaction",
+    "SpanMaker",
+    "TracedRecord",
+    "Tracing",
     "record_admin",
     "record_config",
     "record_handshake",

@@ -104,7 +104,7 @@ def redaction(mode: Any = "values", names: tuple[str, ...] = ()) -> Redaction:
     return Redaction(mode, names, b"k" * 32)
 
 
-def context(trace: Trace, **values: Any) -> RequestContext:
+def context(trace: Trace, /, **values: Any) -> RequestContext:
     """What `accept` would have made of the request."""
     members: dict[str, Any] = {
         "connection": trace.connection,
