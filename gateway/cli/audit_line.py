@@ -54,6 +54,14 @@ def read_line(line: bytes) -> AuditLine:
     return AuditLine(kind, time, seq, stream, body[-65:-1], digest, members)
 
 
+def short(digest: bytes) -> int:
+    """The first 8 bytes of a hash, to keep one for each record; 0 where it is none."""
+    try:
+        return int(digest[:16], 16)
+    except ValueError:
+        return 0
+
+
 def signature_holds(checkpoint: AuditLine, keys: Sequence[Verify]) -> bool:
     """Whether one of the keys signed this checkpoint."""
     text = str(checkpoint.members.get("signature")).rstrip("=")

@@ -149,10 +149,13 @@ class Runtime:
         return Telemetry.of(config, self.metrics, self._worker)
 
     def _audit(self, config: Config, keys: AuditKeys) -> AuditLog:
+        collector = config.telemetry.otlp if config.telemetry is not None else None
         if self._parts is None:
-            return open_audit_log(config.audit, keys, self._worker, self.metrics, clock=self._clock)
+            return open_audit_log(
+                config.audit, keys, self._worker, self.metrics, collector=collector, clock=self._clock
+            )
         at_work = self._parts.audit
-        if at_work.settings != log_settings(config.audit, keys, self._worker):
+        if at_work.settings != log_settings(config.audit, keys, self._worker, collector):
             raise AuditError("audit: where and how the log is kept changes only with a restart")
         return at_work
 

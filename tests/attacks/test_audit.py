@@ -45,11 +45,11 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     async def write() -> None:
         clock = Clock(NOW)
-        log = open_log(directory, key=KEY, segment_size=1600, clock=clock)
+        log = open_log(directory, key=KEY, segment_size=1800, clock=clock)
         log.start()
         for number in range(10):
             clock.advance(0.5)
-            if number == 4:
+            if number == 5:
                 log._tick()  # a checkpoint in the middle
             record_config(log, digest=f"{number:064x}", ok=True)
             await asyncio.sleep(0)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gateway.config.schema import Audit, Config
 from gateway.control.build.authorize import Inputs as Named
 from gateway.control.build.authorize import build_inputs
+from gateway.control.build.sinks import open_sinks, sink_settings
 from gateway.control.build.telemetry import Telemetry, build_tracing
 from gateway.kernel.cells import Metrics
 from gateway.model.json import JSON
@@ -73,8 +74,11 @@ def read_audit_keys(audit: Audit) -> AuditKeys:
     )
 
 
-def log_settings(audit: Audit, keys: AuditKeys, worker: int) -> LogSettings:
-    """What the log of worker number `worker` must be. Equal settings: the log that is open stays."""
+def log_settings(audit: Audit, keys: AuditKeys, worker: int, collector: str | None = None) -> LogSettings:
+    """What the log of worker number `worker` must be. Equal settings: the log that is open stays.
+
+    `collector`: telemetry.otlp, where a sink sends to it.
+    """
     return LogSettings(
         audit.directory,
         f"{audit.replica}-w{worker}",
@@ -83,19 +87,29 @@ def log_settings(audit: Audit, keys: AuditKeys, worker: int) -> LogSettings:
         audit.durability,
         audit.segment.size,
         audit.segment.age,
+        audit.keep,
+        sink_settings(audit, collector),
     )
 
 
 def open_audit_log(
-    audit: Audit, keys: AuditKeys, worker: int, metrics: Metrics, *, clock: Callable[[], float] = time.time
+    audit: Audit,
+    keys: AuditKeys,
+    worker: int,
+    metrics: Metrics,
+    *,
+    collector: str | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> AuditLog:
     """Open the log and continue its stream; `start()` it on the loop. Raises AuditError."""
+    settings = log_settings(audit, keys, worker, collector)
     return AuditLog(
-        log_settings(audit, keys, worker),
+        settings,
         sign=keys.sign,
         clock=clock,
         records=metrics.audit_records,
         lag=metrics.audit_lag,
+        sinks=open_sinks(settings.sinks, settings.stream, metrics),
     )
 
 

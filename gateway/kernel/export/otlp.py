@@ -9,7 +9,7 @@ import http.client
 import importlib.util
 import ssl
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from gateway.kernel.export.outbox import Rejected
 from gateway.kernel.export.span import LogLine, Span, Values
 
 if TYPE_CHECKING:
+    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
     from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 TRACES, LOGS = "/v1/traces", "/v1/logs"
@@ -98,7 +99,7 @@ def encode_spans(spans: Iterable[Span], resource: Values) -> bytes:
 
     request = ExportTraceServiceRequest()
     of_us = request.resource_spans.add()
-    of_us.resource.attributes.extend(_attributes(resource))
+    _fill(of_us.resource.attributes, resource)
     scope = of_us.scope_spans.add()
     scope.scope.name, scope.scope.version = _SCOPE, __version__
     for count, span in enumerate(spans):
@@ -113,14 +114,14 @@ def encode_spans(spans: Iterable[Span], resource: Values) -> bytes:
             kind=span.kind,
             start_time_unix_nano=span.start,
             end_time_unix_nano=span.end,
-            attributes=_attributes(span.attributes),
         )
+        _fill(made.attributes, span.attributes)
         if span.parent_id is not None:
             made.parent_span_id = bytes.fromhex(span.parent_id)
         if span.failed:
             made.status.code = made.status.STATUS_CODE_ERROR
         for event in span.events:
-            made.events.add(name=event.name, time_unix_nano=event.time, attributes=_attributes(event.attributes))
+            _fill(made.events.add(name=event.name, time_unix_nano=event.time).attributes, event.attributes)
     return request.SerializeToString()
 
 
@@ -131,7 +132,7 @@ def encode_logs(lines: Iterable[LogLine], resource: Values) -> bytes:
 
     request = ExportLogsServiceRequest()
     of_us = request.resource_logs.add()
-    of_us.resource.attributes.extend(_attributes(resource))
+    _fill(of_us.resource.attributes, resource)
     scope = of_us.scope_logs.add()
     scope.scope.name, scope.scope.version = _SCOPE, __version__
     for count, line in enumerate(lines):
@@ -142,16 +143,18 @@ def encode_logs(lines: Iterable[LogLine], resource: Values) -> bytes:
             observed_time_unix_nano=line.time,
             severity_number=SEVERITY_NUMBER_INFO,
             severity_text="INFO",
-            attributes=_attributes(line.attributes),
         )
         made.body.string_value = line.body
+        if line.trace_id is not None:
+            made.trace_id = bytes.fromhex(line.trace_id)
+        _fill(made.attributes, line.attributes)
     return request.SerializeToString()
 
 
-def _attributes(values: Values) -> "Sequence[KeyValue]":
-    from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-
-    return [
-        KeyValue(key=key, value=AnyValue(string_value=held) if isinstance(held, str) else AnyValue(int_value=held))
-        for key, held in values.items()
-    ]
+def _fill(held: "RepeatedCompositeFieldContainer[KeyValue]", values: Values) -> None:
+    for key, value in values.items():
+        one = held.add(key=key).value
+        if isinstance(value, str):
+            one.string_value = value
+        else:
+            one.int_value = value

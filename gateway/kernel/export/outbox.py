@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -47,7 +47,8 @@ class Outbox(Generic[_Item]):
     ) -> None:
         """`deliver` runs in the thread; it raises OSError to be tried again, Rejected to give a batch up.
 
-        `name` begins its warnings; `batch`: the most items of one delivery; `gather`: seconds in which one may grow.
+        What it takes out of its list counts as delivered. `name` begins its warnings; `batch`: the most items of one
+        delivery; `gather`: seconds in which one may grow.
         """
         self._name = name
         self._deliver = deliver
@@ -75,20 +76,22 @@ class Outbox(Generic[_Item]):
         """How many items would be taken now."""
         return self._capacity - len(self._queue)
 
-    def offer(self, item: _Item) -> bool:
-        """Take an item to be delivered, or count it as dropped."""
+    def offer(self, items: Sequence[_Item]) -> bool:
+        """Take the items to be delivered; what finds no room is counted as dropped. True when all were taken."""
         queue = self._queue
-        if len(queue) >= self._capacity:
-            self._told.dropped(1)
+        over = len(queue) + len(items) - self._capacity
+        if over > 0:
+            self._told.dropped(min(over, len(items)))
             if not self._full:
                 self._full = True
                 log.warning("%s: %d wait to be sent: what comes now is dropped and counted", self._name, len(queue))
-            return False
-        self._full = False
-        queue.append(item)
+            items = items[: max(0, len(items) - over)]
+        else:
+            self._full = False
+        queue.extend(items)
         if self._idle:
             self._wake.set()
-        return True
+        return over <= 0
 
     def close(self, patience: float = 2.0) -> None:
         """Deliver what waits, for `patience` seconds at most. Blocks: call it in a thread."""
@@ -120,22 +123,24 @@ class Outbox(Generic[_Item]):
 
     def _delivered(self, batch: list[_Item]) -> bool:
         """Try until it is taken or given up; False when closing leaves no time for it."""
-        pause = _FIRST_PAUSE
+        pause, count = _FIRST_PAUSE, len(batch)
         while True:
             try:
                 self._deliver(batch)
             except Rejected as error:
                 self._told.rejected(len(batch))
                 log.warning("%s: %d were rejected: %s", self._name, len(batch), error)
+                self._held(count - len(batch))
                 return True
             except OSError as error:
                 self._failed(error)
                 if self._closing.is_set() and time.monotonic() + pause > self._until:
+                    self._told.delivered(count - len(batch))
                     return False
                 self._closing.wait(pause) if not self._closing.is_set() else time.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
-                self._held(len(batch))
+                self._held(count)
                 return True
 
     def _failed(self, error: OSError) -> None:

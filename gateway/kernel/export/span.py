@@ -48,3 +48,4 @@ class LogLine:
     time: int  # nanoseconds since the epoch
     body: str
     attributes: Values
+    trace_id: str | None = None  # hex

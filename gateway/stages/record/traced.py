@@ -5,7 +5,7 @@ recorded always. Invariant: nothing here waits for a collector.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.kernel.cells import Metrics
@@ -26,7 +26,7 @@ class Tracing:
     """What a traced stage needs besides the rest."""
 
     make: SpanMaker
-    send: Callable[[tuple[SpanMaker, Ended]], bool]  # never waits
+    send: Callable[[Sequence[tuple[SpanMaker, Ended]]], bool]  # never waits
     denials: bool  # record each denial, whatever the sample says
 
 
@@ -64,7 +64,7 @@ class TracedRecord(Record):
         ctx = trace.ctx
         if (ctx is not None and ctx.trace.flags & _SAMPLED) or self._forces(trace):
             assert isinstance(trace, TimedTrace)  # noqa: S101 - `begin` made it
-            self._send((self._make, ended(trace, outcome, self._monotonic())))
+            self._send(((self._make, ended(trace, outcome, self._monotonic())),))
 
     def _forces(self, trace: Trace) -> bool:
         if not self._denials or trace.refused is None or trace.refused.reason.effect not in DENIALS:

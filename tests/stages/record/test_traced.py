@@ -43,8 +43,8 @@ class Sent:
         tracing = Tracing(MAKE, self._take, denials)
         self.record: Record = TracedRecord(settings, log, Metrics(), tracing, clock=Clock(NOW))
 
-    def _take(self, item: Any) -> bool:
-        self.items.append(item)
+    def _take(self, items: Any) -> bool:
+        self.items += items
         return True
 
     @property
