@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.cli.verify import verify_directory
+from gateway.cli.audit.verifier import verify_directory
 from gateway.stages.record import AuditLog, record_config
 from gateway.stages.record.pruning import Pruner
 from gateway.testing.clock import Clock

@@ -20,10 +20,10 @@ from gateway.stages.record import (
     Record,
     RecordedRoute,
     RecordSettings,
-    SpanMaker,
     TracedRecord,
     Tracing,
 )
+from gateway.stages.record.spans import SpanMaker
 from gateway.stages.record.traced import FORCED_A_SECOND
 from gateway.testing.clock import Clock
 from tests.stages.record.scene import NOW, PRINCIPAL, Asked, allowed, context, lines, open_log, redaction, refused

@@ -71,7 +71,7 @@ async def test_an_idle_checkpoint_has_no_tree_and_the_next_one_covers_it(tmp_pat
         log._flush()
     record_config(log, digest="ab", ok=True)
     await log.close()
-    *idle, last = [record.get("tree") for record in lines(tmp_path) if record["type"] == "checkpoint"]
+    *idle, last = [record.get("tree", {}) for record in lines(tmp_path) if record["type"] == "checkpoint"]
     assert idle[0]["last"] == 1  # the segment's own record
-    assert idle[1:] == [None, None]
+    assert idle[1:] == [{}, {}]
     assert (last["first"], last["last"]) == (2, 5)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.kernel.export import LogLine
 from gateway.stages.record.sinks.file import File
 from gateway.stages.record.sinks.otlp import Otlp
 from gateway.stages.record.sinks.stdout import Stdout
@@ -199,23 +200,19 @@ def test_tls_proves_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     authority, stranger = Authority("logs"), Authority("others")
     (tmp_path / "ca.pem").write_bytes(authority.pem())
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    for trusted, of in ((True, authority), (False, stranger)):
-        context = server_context(of.issue(dns=["localhost"]))
-        with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-            server: Callable[[], object]
-            if trusted:
-                with stream_server(listening, context) as got:
-                    sink = Syslog(f"tls://localhost:{listening.getsockname()[1]}")
-                    sink(LINES[:1])
-                    sink(LINES[1:])
-                    wait_for(lambda got=got: got and len(frames(bytes(got[0]))) == 3)
-                    assert len(got) == 1
-                    sink._give_up()
-                continue
-            server = _refused(listening, context)
-            with pytest.raises(ssl.SSLCertVerificationError):
-                Syslog(f"tls://localhost:{listening.getsockname()[1]}")(LINES[:1])
-            server()
+    context = server_context(authority.issue(dns=["localhost"]))
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening, stream_server(listening, context) as got:
+        sink = Syslog(f"tls://localhost:{listening.getsockname()[1]}")
+        sink(LINES[:1])
+        sink(LINES[1:])
+        wait_for(lambda: got and len(frames(bytes(got[0]))) == 3)
+        assert len(got) == 1
+        sink._give_up()
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        wait = _refused(listening, server_context(stranger.issue(dns=["localhost"])))
+        with pytest.raises(ssl.SSLCertVerificationError):
+            Syslog(f"tls://localhost:{listening.getsockname()[1]}")(LINES[:1])
+        wait()
 
 
 def _refused(listening: socket.socket, context: ssl.SSLContext) -> Callable[[], object]:
@@ -240,7 +237,7 @@ def test_nobody_there_is_an_error_and_loses_no_line(tmp_path: Path) -> None:
 
 
 def test_otlp_carries_the_line_and_names_its_place() -> None:
-    sent = []
+    sent: list[LogLine] = []
     line = LINES[1][:-2] + b',"trace_id":"0af7651916cd43dd8448eb211c80319c"}\n'
     lines = [line]
     Otlp(sent.extend)(lines)

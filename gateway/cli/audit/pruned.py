@@ -5,7 +5,7 @@ Source: docs/reference/audit-format.md.
 
 from collections.abc import Callable
 
-from gateway.cli.audit_line import AuditLine, short
+from gateway.cli.audit.line import AuditLine, short
 
 
 class Pruned:

@@ -5,7 +5,6 @@ Files are read as streams: memory grows by eight bytes a record.
 """
 
 import json
-import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,14 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TypeAlias
 
-from gateway.cli.audit_line import Altered, AuditLine, Verify, read_line, short, signature_holds
-from gateway.cli.pruned import Pruned
+from gateway.cli.audit.files import segments
+from gateway.cli.audit.line import Altered, AuditLine, Verify, read_line, short, signature_holds, tree_signature_holds
+from gateway.cli.audit.pruned import Pruned
+from gateway.cli.audit.tree import Uncovered
 
 ZEROS = b"0" * 64
 MOST_FINDINGS = 20  # of one stream: what comes after is likely more of the same
 _LONGEST_LINE = 1 << 24  # bytes
 _LONGEST_GAP = 1 << 16  # missing records that may still turn up later
-_SEGMENT_FILE = re.compile(r"(.+)-(\d{6,})\.jsonl")
 
 
 @dataclass
@@ -54,17 +54,12 @@ def verify_directory(
 ) -> list[StreamReport]:
     """Every stream of a directory. `head`: a hash that must be in one of them. Raises OSError."""
     anchors = anchors or {}
-    segments: dict[str, dict[int, Path]] = {}
-    for path in directory.iterdir():
-        if found := _SEGMENT_FILE.fullmatch(path.name):
-            segments.setdefault(found[1], {})[int(found[2])] = path
-        elif path.suffix == ".lock":
-            segments.setdefault(path.stem, {})
+    found = segments(directory)
     for stream in anchors:
-        segments.setdefault(stream, {})
+        found.setdefault(stream, {})
     wanted = head.lower().encode() if head is not None else None
-    checks = [_Stream(stream, keys, wanted, anchors.get(stream, {})) for stream in sorted(segments)]
-    reports = [check.run(segments[check.report.stream]) for check in checks]
+    checks = [_Stream(stream, keys, wanted, anchors.get(stream, {})) for stream in sorted(found)]
+    reports = [check.run(found[check.report.stream]) for check in checks]
     if head is not None and not any(check.saw_head for check in checks):
         message = f"no record has the hash {head}: what was written up to it was cut off"
         lost = Finding(str(directory), 0, None, "truncated", message)
@@ -92,6 +87,7 @@ class _Stream:
         self._head = ZEROS  # the hash that the next `prev` must be
         self._last: tuple[str, int] | None = None  # where the record before stands
         self._hashes = array("Q")  # the first 8 bytes of each record's hash, by sequence number; 0: not there
+        self._uncovered = Uncovered()
         self._gaps: dict[int, Finding] = {}  # missing numbers, which may turn up later
         self._time = ""
         self._signed: int | None = None  # seq of the last checkpoint with a signature
@@ -171,6 +167,8 @@ class _Stream:
         self._take(record)
         if record.kind == "checkpoint":
             self._judge_checkpoint(record)
+            if "tree" in record.members:
+                self._judge_tree(record)
         elif record.kind == "repair":
             message = (
                 f"a crash left {record.members.get('bytes')} bytes of a line that was not whole; they were cut off"
@@ -185,6 +183,7 @@ class _Stream:
         self._next = record.seq + 1
         self._last = self._file, self._line
         self._hashes.append(short(record.hash))
+        self._uncovered.take(record.hash)
 
     def _earlier(self, record: AuditLine) -> None:
         """A number that is over: told before, or missed before."""
@@ -251,6 +250,17 @@ class _Stream:
             self._signed = record.seq
             self._unchecked = self._unchecked or not self._keys
 
+    def _judge_tree(self, record: AuditLine) -> None:
+        wrong = self._uncovered.judge(record.members["tree"], record.seq)
+        if self.report.findings:  # what it stands over is not whole anyway
+            return
+        if wrong is not None:
+            self._find("checkpoint_bad", wrong, record.seq)
+        elif (
+            self._keys and record.members.get("signature") is not None and not tree_signature_holds(record, self._keys)
+        ):
+            self._find("signature_bad", "the tree is not signed by a known key", record.seq)
+
     def _skip(self) -> None:
         """A line that does not hold stands for the record that must come, unless that one follows."""
         self._skipped = self._skipped or (self._next, self._head)
@@ -268,6 +278,7 @@ class _Stream:
             except (ValueError, KeyError, TypeError):
                 return
         self._first, self._hashes = self._next, array("Q")
+        self._uncovered.lose()
         self._gaps.clear()
 
     def _close(self) -> None:
