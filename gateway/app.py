@@ -19,11 +19,11 @@ from gateway.kernel.patterns.blocks import unmapped
 from gateway.model.connection import Connection, IPAddress
 from gateway.model.exchange import ClientGone
 from gateway.model.reason import Reason
-from gateway.model.request import RawHeaders, RequestHead
+from gateway.model.request import RawHeaders, RequestHead, UpgradeHead
 from gateway.pipeline import handle
 from gateway.snapshot import Snapshot
 
-EXTENSION = "gateway"  # scope["extensions"][EXTENSION] is a Wire where our own protocol class serves
+EXTENSION = "gateway"  # scope["extensions"][EXTENSION] is an UpgradableWire where our own protocol class serves
 
 
 class Wire(Protocol):
@@ -42,6 +42,14 @@ class Wire(Protocol):
     def on_gone(self, callback: Callable[[], None] | None) -> None:
         """Call back once when the client goes away; None takes it back."""
         ...
+
+
+class UpgradableWire(Wire, Protocol):
+    """One that can leave HTTP: see gateway.model.exchange.Upgradable."""
+
+    async def switch(self, headers: RawHeaders) -> None: ...
+
+    def hang_up(self) -> None: ...
 
 
 class GatewayApp(Starlette):
@@ -67,7 +75,7 @@ class GatewayApp(Starlette):
         extensions = scope.get("extensions")
         wire = extensions.get(EXTENSION) if extensions else None
         if wire is not None:
-            await handle(AsgiExchange(wire, receive, send), self.current())
+            await handle(WireExchange(wire, receive, send), self.current())
             return
         other = AnyServer(scope, receive, self._listener)
         try:
@@ -122,6 +130,26 @@ class AsgiExchange:
             raise ClientGone from gone
 
 
+class WireExchange(AsgiExchange):
+    """One that our own server carries: it can leave HTTP.
+
+    ASGI has frames for a WebSocket and no bytes: once switched, `http.request` and `http.response.body` carry what the
+    connection carries.
+    """
+
+    __slots__ = ("_wire", "hang_up")
+
+    def __init__(self, wire: UpgradableWire, receive: Receive, send: Send) -> None:
+        super().__init__(wire, receive, send)
+        self.hang_up = wire.hang_up
+        self._wire = wire
+
+    async def switch(self, headers: RawHeaders) -> None:
+        await self._wire.switch(headers)
+        self.started = True
+        self._read_all = False
+
+
 class AnyServer:
     """A `Wire` made of an ASGI scope alone, for servers that are not ours. Knows no TLS facts."""
 
@@ -132,6 +160,8 @@ class AnyServer:
         if scope["query_string"]:
             target += b"?" + scope["query_string"]
         self.head = judge(scope["method"], target, scope["http_version"], headers).head
+        if isinstance(self.head, UpgradeHead):
+            self.head = replace(self.head, fault=Reason.UPGRADE_REFUSED)  # what it does with the bytes is its own
         if any(name == b"transfer-encoding" for name, _ in headers) and _merges_trailers(receive):
             self.head = replace(self.head, has_body=False, fault=Reason.AMBIGUOUS_FRAMING)
         peer, local = scope.get("client"), scope.get("server")

@@ -30,8 +30,11 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     trace.limits = await gw.ratelimit.by_address(
         ctx, route
     )  # also where no route was found: a flood of 404s is a flood
-    if route.refusal is not None:
-        raise Refused(route.refusal)
+    if route.index < 0:  # no route of the file
+        if route.refusal is not None:
+            raise Refused(route.refusal)
+        gw.accept.body(ctx, route)
+        return gw.authorize.own(ctx, route)
     if ctx.preflight is not None:
         return gw.authorize.preflight(ctx, route)  # browsers send no credentials with it
     gw.accept.body(ctx, route)

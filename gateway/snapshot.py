@@ -79,6 +79,10 @@ class AuthorizeStage(Protocol):
         """A CORS preflight against the route's own `cors`. Raises Refused(CORS_REFUSED)."""
         ...
 
+    def own(self, ctx: RequestContext, route: Route) -> Permit:
+        """An address of the gateway's own, which is for everybody. Raises Refused(CORS_REFUSED) for a preflight."""
+        ...
+
 
 class RecordStage(Protocol):
     """Every decision and outcome, to the audit log, metrics and spans."""

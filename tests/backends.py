@@ -1,13 +1,15 @@
 """Backends for tests, and the way to them: a cluster to scripted upstreams over mTLS, and a forward stage on it."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.kernel.cells import Counter
 from gateway.model.outcome import Outcome
+from gateway.model.permit import Permit
 from gateway.model.principal import User, Workload
+from gateway.model.refused import Refused
 from gateway.stages.forward.claims import FieldValue
 from gateway.stages.forward.fields import AnswerFields, RequestFields
 from gateway.stages.forward.head import RequestHead
@@ -15,6 +17,7 @@ from gateway.stages.forward.proxy import Proxy
 from gateway.stages.forward.resilient import ResilientProxy
 from gateway.stages.forward.rewrite import Rewrite
 from gateway.stages.forward.stage import Forward
+from gateway.stages.forward.streams import Streams
 from gateway.testing.ca import Authority
 from gateway.testing.tls import server_context
 from gateway.testing.upstream import Script, Upstream
@@ -70,6 +73,26 @@ class Counts(dict[str, Counter]):
         return {result: int(counter.value) for result, counter in self.items() if counter.value}
 
 
+@dataclass
+class Opened:
+    """A stream that was entered."""
+
+    permit: Permit
+    end: Callable[[Refused], None]
+    left: bool = False
+
+    def leave(self) -> None:
+        self.left = True
+
+
+class Watch(list[Opened]):
+    """Every stream that was entered; it ends none by itself."""
+
+    def enter(self, permit: Permit, end: Callable[[Refused], None], drain: Callable[[], None] | None = None) -> Opened:
+        self.append(Opened(permit, end))
+        return self[-1]
+
+
 def cluster(
     *urls: str,
     tls: TlsMaterial | None = None,
@@ -119,6 +142,7 @@ def forward(
     claims: Iterable[tuple[bytes, FieldValue]] = (),
     timeout: float | None = None,
     max_body: int = MAX_BODY,
+    streams: Streams | None = None,
 ) -> Forward:
     """A forward stage whose only route goes there."""
     head = RequestHead(
@@ -130,7 +154,9 @@ def forward(
         claims=list(claims),
     )
     kind = ResilientProxy if to.guarded else Proxy
-    return Forward([kind(to, head, answer or AnswerFields(), timeout=timeout, max_body={"edge": max_body})])
+    watch = Watch() if streams is None else streams
+    limits = {"edge": max_body}
+    return Forward([kind(to, head, answer or AnswerFields(), timeout=timeout, max_body=limits, streams=watch)])
 
 
 @asynccontextmanager

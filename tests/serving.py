@@ -131,6 +131,9 @@ class _Stages:
     def preflight(self, ctx: RequestContext, route: Route) -> Permit:
         raise Refused(Reason.CORS_REFUSED)
 
+    def own(self, ctx: RequestContext, route: Route) -> Permit:
+        raise Refused(Reason.NO_ROUTE)
+
     def begin(self, exchange: Exchange) -> Trace:
         trace = Trace(exchange.connection, exchange.head, request_id="r-1", time=0.0, began=0.0)
         self._gateway.traces.append(trace)

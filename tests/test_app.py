@@ -210,6 +210,16 @@ async def test_websockets_are_refused() -> None:
     assert message["type"] == "websocket.close"
 
 
+async def test_H27_under_another_server_nobody_leaves_http() -> None:
+    gateway, app = application()
+    asks = {"upgrade": "websocket", "connection": "upgrade", "sec-websocket-version": "13"}
+    asks |= {"sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==", "host": "example.com"}
+    headers = [(name.encode(), value.encode()) for name, value in asks.items()]
+    start, _ = await call(app, scope(path="/a", headers=headers), {"type": "http.request", "body": b""})
+    assert start["status"] == 400
+    assert gateway.reason is Reason.UPGRADE_REFUSED
+
+
 async def test_the_lifespan_is_starlettes() -> None:
     ran: list[str] = []
 

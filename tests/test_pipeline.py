@@ -118,6 +118,10 @@ class _Authorize:
         self.stages.note("authorize.preflight")
         return Permit(ctx, route, Principal(None, None, ctx.client_ip), None, None, (), (), None)
 
+    def own(self, ctx: RequestContext, route: Route) -> Permit:
+        self.stages.note("authorize.own")
+        return Permit(ctx, route, Principal(None, None, ctx.client_ip), None, None, (), (), None)
+
 
 class _Record:
     def __init__(self, stages: Stages) -> None:
@@ -190,6 +194,21 @@ async def test_a_miss_is_refused_only_after_its_address_was_limited() -> None:
     assert asked[:4] == ["accept", "route", "ratelimit.by_address", "record.refusal"]
     assert stages.refused is not None
     assert stages.refused.reason is Reason.NO_ROUTE
+
+
+async def test_an_own_address_is_limited_and_recorded_and_asks_for_nothing_else() -> None:
+    stages = Stages()
+    stages.route = Route("none", -1, True, None, "")
+    assert await served(stages) == [
+        "accept",
+        "route",
+        "ratelimit.by_address",
+        "accept.body",
+        "authorize.own",
+        "record.decision",
+        "forward",
+        "record.outcome",
+    ]
 
 
 async def test_a_preflight_is_judged_without_credentials_and_recorded() -> None:

@@ -6,14 +6,16 @@ Calls of the guarded part are audit records, the refused ones too; probes and sc
 
 import asyncio
 import json
+from http import HTTPStatus
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.admin.console import page
 from gateway.admin.guard import AdminSettings, host_is_ours, origin_is_ours, token_is_right
 from gateway.admin.source import AdminCall, AdminSource, Check
 from gateway.kernel.cells.exposition import expose
@@ -32,6 +34,7 @@ def admin_app(settings: AdminSettings, source: AdminSource) -> ASGIApp:
     if settings.token is not None:
         routes += [
             Route("/status", paths.status, methods=["GET"]),
+            Route("/console", paths.console, methods=["GET"]),
             Route("/reload", paths.reload, methods=["POST"]),
             Route("/drain", paths.drain, methods=["POST"]),
         ]
@@ -101,6 +104,12 @@ class _Paths:
         await self._permit(request, "status")
         return _Pretty(await self._source.status())
 
+    async def console(self, request: Request) -> Response:
+        """The status as a page, and what readiness hangs on."""
+        await self._permit(request, "console")
+        text = page(await self._source.readiness(), await self._source.status())
+        return HTMLResponse(text, headers={"content-security-policy": "default-src 'none'; frame-ancestors 'none'"})
+
     async def reload(self, request: Request) -> Response:
         """Read the file again; 422 and the old config when it does not hold."""
         await self._permit(request, "reload")
@@ -143,5 +152,5 @@ async def _refused(request: Request, refused: Exception) -> Response:
 
 def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
     """RFC 9457."""
-    body = {"type": "about:blank", "status": status, "detail": detail}
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return JSONResponse(body, status, headers, "application/problem+json")

@@ -33,7 +33,7 @@ class Reloaded:
 class AdminCall:
     """One call of the guarded part, for the audit log."""
 
-    action: str  # "status", "reload" or "drain"
+    action: str  # "status", "console", "reload" or "drain"
     status: int  # what was answered
     client: str  # the peer's address, or "unix"
 

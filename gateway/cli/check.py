@@ -32,14 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Judge the file; returns the exit code. Raises ConfigUnreadable, CannotTell."""
-    from gateway.config.load import load
+    from gateway.config.grants import load_with_grants
 
     within = _duration(args.fail_within)
     now = time.time()
     document: dict[str, object] = {}
     dump: list[str] = []
     try:
-        config = load(Path(args.config), now=now)
+        config = load_with_grants(Path(args.config), now=now)
     except ConfigInvalid as invalid:
         errors, warnings = list(invalid.errors), list(invalid.warnings)
     else:
@@ -96,7 +96,7 @@ def _ending(config: "Config", until: float) -> list[Problem]:
     from gateway.config.checks.files import expiries
 
     return [
-        Problem(config.where, f"{each.role} {each.name}: {each.file} ends {_time(each.not_after)}")
+        Problem(each.where, f"{each.role} {each.name}: {each.file} ends {_time(each.not_after)}")
         for each in expiries(config)
         if each.not_after < until
     ]

@@ -14,7 +14,7 @@ from typing import overload
 
 from gateway.cli import explanation
 from gateway.cli.output import CannotTell, print_json
-from gateway.config.load import load
+from gateway.config.grants import load_with_grants
 from gateway.config.schema import Config, Listener, Route
 from gateway.control import evidence
 from gateway.control.evidence import CannotJudge, CertificateEvidence, TokenEvidence
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if args.record is None and (args.method is None or args.url is None):
         raise CannotTell("METHOD and URL are wanted, or --record ID (see `gateway explain --help`)")
     now = _time(args.now)
-    config = load(Path(args.config))
+    config = load_with_grants(Path(args.config))
     try:
         report = asyncio.run(_explain(args, config, now) if args.record is None else _recorded(args, config))
     except CannotJudge as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from gateway.cli.output import paint
 from gateway.config.schema import Listener
+from gateway.config.schema.units import in_words
 from gateway.control.offline import DECIDING, Offline, Verdict
 from gateway.model.place import Place
 from gateway.model.reason import Effect
@@ -34,6 +35,18 @@ class Report:
     def route(self) -> str | None:
         """The name of the route; None where none matched."""
         return self.verdict.route
+
+    def requires(self) -> list[tuple[str, str, Place, str | None]]:
+        """What the route requires besides its rules: key, value, where it is stated, and by which class of data."""
+        route = self.verdict.trace.route
+        settings = self.offline.config.routes[route.index] if route is not None and route.index >= 0 else None
+        if settings is None or settings.requires is None:
+            return []
+        requires = settings.requires
+        return [
+            (key, _value(held), requires.stated(key), settings.classification if key in requires.origins else None)
+            for key, held in requires.asked().items()
+        ]
 
     def stages(self) -> list[tuple[Stage, str, str]]:
         """Each deciding stage, its result ("ok", "refused", "not reached"), and a few words."""
@@ -65,16 +78,22 @@ class Report:
         return Stage.AUTHORIZE if trace.ctx is not None and trace.ctx.preflight is not None else trace.stage
 
     @property
+    def _own(self) -> bool:
+        """An address of the gateway's own, which is for everybody."""
+        route = self.verdict.trace.route
+        return route is not None and route.index < 0 and route.refusal is None
+
+    @property
     def _allowed(self) -> str:
         route = self.verdict.trace.route
         return f"served here: {', '.join(route.allowed_methods)}" if route is not None and route.allowed_methods else ""
 
     def _takes_part(self, stage: Stage) -> bool:
         ctx = self.verdict.trace.ctx
-        preflight = ctx is not None and ctx.preflight is not None
+        unasked = (ctx is not None and ctx.preflight is not None) or self._own
         if stage is Stage.POSTURE and self.verdict.trace.posture is None:
             return False
-        return not (preflight and stage in (Stage.AUTHENTICATE, Stage.POSTURE, Stage.CALLER_LIMIT))
+        return not (unasked and stage in (Stage.AUTHENTICATE, Stage.POSTURE, Stage.CALLER_LIMIT))
 
     def _detail(self, stage: Stage) -> str:
         verdict, ctx = self.verdict, self.verdict.trace.ctx
@@ -83,6 +102,8 @@ class Report:
         match stage:
             case Stage.ACCEPT:
                 return f"{ctx.method} {ctx.path} at {ctx.host}, client {ctx.client_ip}, listener {self.listener.name}"
+            case Stage.ROUTE if self._own:
+                return "an address of the gateway's own"
             case Stage.ROUTE:
                 route = verdict.trace.route
                 return f"{self.route}{' (public)' if route is not None and route.public else ''}"
@@ -94,6 +115,8 @@ class Report:
                 return _device(verdict)
         if ctx.preflight is not None:
             return f"preflight from {ctx.preflight.origin} for {ctx.preflight.method}"
+        if self._own:
+            return "for everybody"
         return f"{verdict.rule} allows" if verdict.rule is not None else "the route is public"
 
     def _limits(self, *, by_address: bool) -> str:
@@ -115,6 +138,10 @@ def document(report: Report) -> Mapping[str, object]:
         "where": place(verdict.where),
         "stages": [
             {"stage": stage.value, "result": result, "detail": detail} for stage, result, detail in report.stages()
+        ],
+        "requires": [
+            {"key": key, "value": value, "where": place(where), "class": named}
+            for key, value, where, named in report.requires()
         ],
         "rules": [_rule(judged) for judged in verdict.judged],
         "nearest": [
@@ -159,6 +186,12 @@ def show(report: Report) -> None:
     for stage, result, detail in report.stages():
         mark = paint(*_MARKS[result])
         print(f"  {mark} {stage.value:<18} {detail}".rstrip())
+    required = report.requires()
+    if required:
+        print("\nrequires")
+        for key, value, where, named in required:
+            cause = f"  class {named}" if named is not None else ""
+            print(f"           {key:<14} {value}{cause}  {paint(place(where) or '', 'dim')}".rstrip())
     if verdict.judged:
         print("\nrules")
         for judged in verdict.judged:
@@ -203,6 +236,15 @@ def _shadowed(verdict: Verdict) -> str:
         for shadow in verdict.shadows
         if shadow.kind == "issuer"
     )
+
+
+def _value(held: object) -> str:
+    """A requirement's value as the file writes it."""
+    if isinstance(held, tuple):
+        return ", ".join(map(str, held))
+    if isinstance(held, bool):
+        return "true"
+    return in_words(held) if isinstance(held, float) else str(held)
 
 
 def _joined(code: str, detail: str) -> str:

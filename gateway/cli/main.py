@@ -16,6 +16,7 @@ from gateway import __version__
 from gateway.cli import output
 from gateway.cli.output import CannotTell
 from gateway.config.problem import ConfigInvalid, ConfigUnreadable
+from gateway.model.place import Place
 
 # name: (module, what it does). A line here is all that a new command needs.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -26,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "who": ("gateway.cli.who", "which principals can reach a request, by which rule"),
     "replay": ("gateway.cli.replay", "judge recorded decisions again, and list what flips"),
     "review": ("gateway.cli.review", "rules never used, grants wider than their use, who STRICT would break"),
+    "grant": ("gateway.cli.grant", "allow something for a while, signed, with a reason"),
     "import": ("gateway.cli.import_", "Istio's and Linkerd's policies as a part of routes.yaml"),
     "export": ("gateway.cli.export", "envoy: the same file as an Envoy bootstrap"),
     "schema": ("gateway.cli.schema", "JSON Schema of routes.yaml, for editors"),
@@ -36,6 +38,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pki": ("gateway.cli.pki", "a throwaway CA and certificates for trying things"),
     "demo": ("gateway.cli.demo", "everything on this machine, with requests to try"),
 }
+
+_INTERRUPTED = 130
 
 
 class Command(Protocol):
@@ -61,21 +65,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code (0 yes, 1 no, 2 cannot tell, 130 interrupted)."""
     argv = sys.argv[1:] if argv is None else list(argv)
     as_json = "--json" in argv
+    output.begin()
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # what other packages hook into every schema
     try:
         code = _run(argv)
+        if code == _INTERRUPTED:
+            output.interrupted(as_json=as_json)
         sys.stdout.flush()
     except (CannotTell, ConfigInvalid, ConfigUnreadable) as error:
         return output.cannot_tell(error, as_json=as_json)
     except KeyboardInterrupt:
-        return 130
+        return output.interrupted(as_json=as_json)
     except BrokenPipeError:
         # The reader went away: say nothing more, also not when the interpreter flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
-        return output.cannot_tell(CannotTell(what), as_json=as_json)
+        if error.filename is None:
+            return output.cannot_tell(CannotTell(str(error)), as_json=as_json)
+        where = Place(str(error.filename), 0, 0)
+        return output.cannot_tell(CannotTell(f"{where.file}: {error.strerror}", where), as_json=as_json)
     except Exception as error:  # noqa: BLE001 - a fault of ours must not read as "no", and --json promises a document
         traceback.print_exc()
         return output.cannot_tell(CannotTell(f"internal error: {error!r}: please report it"), as_json=as_json)

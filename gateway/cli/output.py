@@ -4,6 +4,7 @@ Colours only on a terminal, and never under NO_COLOR.
 Standard output holds the answer and nothing else.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -37,9 +38,30 @@ def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
 
 
+class _Document:
+    """Whether the one JSON document stands on standard output already."""
+
+    printed = False
+
+
+def begin() -> None:
+    """A command begins: it has printed nothing yet."""
+    _Document.printed = False
+
+
 def print_json(document: object) -> None:
     """The one JSON document of a command."""
+    _Document.printed = True
     print(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def add_common_again(action: argparse.ArgumentParser) -> None:
+    """`--config` and `--json` behind the name of an action too (`audit verify DIR --json`).
+
+    SUPPRESS keeps what stood before the name.
+    """
+    action.add_argument("-c", "--config", metavar="FILE", default=argparse.SUPPRESS, help="the file")
+    action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON document")
 
 
 def note(text: str) -> None:
@@ -78,8 +100,20 @@ def cannot_tell(error: CannotTell | ConfigInvalid | ConfigUnreadable, *, as_json
         place = f"{where}: " if where and where.line else ""
         note(f"{place}{paint('error', 'red', sys.stderr)}: {message}")
     if as_json:
-        print_json({"error": {"message": message, **_place_document(where)}})
+        _print_error(message, where)
     return 2
+
+
+def interrupted(*, as_json: bool) -> int:
+    """The user ended the command; returns 130."""
+    if as_json:
+        _print_error("interrupted", None)
+    return 130
+
+
+def _print_error(message: str, where: Place | None) -> None:
+    if not _Document.printed:
+        print_json({"error": {"message": message, **_place_document(where)}})
 
 
 def _place_document(where: Place | None) -> Mapping[str, object]:

@@ -45,8 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     for action in (init, issue):
         action.add_argument("--days", type=_days, default=90, metavar="N", help="how long it is good (default: 90)")
-        # Given behind the action too; SUPPRESS keeps what stood before it.
-        action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON document")
+        output.add_common_again(action)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gateway.cli.explanation import place
 from gateway.cli.output import CannotTell, paint, print_json
-from gateway.config.load import load
+from gateway.config.grants import load_with_grants
 from gateway.config.schema import Config
 from gateway.control.evidence import CannotJudge
 from gateway.control.records import audit_files
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay. Raises CannotTell, ConfigInvalid, ConfigUnreadable, OSError."""
-    config = load(Path(args.config))
+    config = load_with_grants(Path(args.config))
     try:
         found = asyncio.run(_replay(config, audit_files(args.audit)))
     except CannotJudge as error:

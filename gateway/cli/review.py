@@ -13,7 +13,7 @@ from textwrap import indent
 
 from gateway.cli.explanation import place
 from gateway.cli.output import CannotTell, paint, print_json
-from gateway.config.load import load
+from gateway.config.grants import load_with_grants
 from gateway.control.evidence import CannotJudge
 from gateway.control.records import audit_files, decisions
 from gateway.control.review import OverPrivileged, Review, Suggestion, Unused, WouldBreak
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Review. Raises CannotTell, ConfigInvalid, ConfigUnreadable, OSError."""
-    review = Review(load(Path(args.config)))
+    review = Review(load_with_grants(Path(args.config)))
     try:
         review.learn(decisions(audit_files(args.audit)))
     except CannotJudge as error:

@@ -51,9 +51,12 @@ def run(args: argparse.Namespace) -> int:
     output.print_problems((), config.warnings)
     settings = WorkerSettings(load_again, driver=args.driver)
     try:
-        return _one(config, settings) if config.workers == 1 else _several(config, settings)
+        code = _one(config, settings) if config.workers == 1 else _several(config, settings)
     except (Unusable, OSError) as error:
         raise CannotTell(error.strerror if isinstance(error, OSError) and error.strerror else str(error)) from error
+    if args.json and code == 0:
+        output.print_json({"ok": True})
+    return code
 
 
 def override(config: "Config", args: argparse.Namespace) -> "Config":

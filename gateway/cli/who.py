@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gateway.cli.explanation import place
 from gateway.cli.output import CannotTell, paint, print_json
-from gateway.config.load import load
+from gateway.config.grants import load_with_grants
 from gateway.control.evidence import CannotJudge
 from gateway.control.made_up import choose_listener, parse_url
 from gateway.control.offline import Offline
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Say who. Raises CannotTell, ConfigInvalid, ConfigUnreadable."""
-    config = load(Path(args.config))
+    config = load_with_grants(Path(args.config))
     try:
         url = parse_url(args.url)
         listener = choose_listener(config, url, args.listener)

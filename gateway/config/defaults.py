@@ -5,6 +5,7 @@ Each has its cause, which `check --print` shows.
 
 from collections.abc import Mapping
 
+from gateway.config import classes
 from gateway.config.schema import Config, ListenerTls
 from gateway.config.schema.listeners import ClientCertificate
 from gateway.config.tree import Path
@@ -33,11 +34,12 @@ def complete(config: Config) -> Config:
 def causes(config: Config) -> Mapping[Path, str]:
     """Why each of these defaults is what it is, by path."""
     why = client_certificate(config)[1]
-    return {
+    of_listeners: dict[Path, str] = {
         ("listeners", name, "tls", "client_certificate"): why
         for name, listener in config.listeners.items()
         if listener.tls is not None and "client_certificate" not in listener.tls.model_fields_set
     }
+    return {**of_listeners, **classes.causes(config)}
 
 
 def _asking(config: Config, tls: ListenerTls) -> ListenerTls:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from gateway.config.schema import Balance, Config, Endpoint, Jwks, Node, Percent, Sink, WeightedUpstream
+from gateway.config.schema import Balance, Config, Endpoint, Jwks, Node, Percent, Sink, WebSocket, WeightedUpstream
 from gateway.config.schema.scalars import is_size
 from gateway.config.schema.units import in_bytes, in_words
 
@@ -32,6 +32,7 @@ _ONE_OR_SOME = {
     ("Audit", "sinks"),
 }  # one stands for a list of one
 _NUMBER_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_BOUND_OF = {"ge": "minimum", "le": "maximum"}  # behind a validator of ours pydantic leaves its own words
 
 
 class _Generate(GenerateJsonSchema):
@@ -48,8 +49,20 @@ def json_schema() -> Mapping[str, object]:
             _describe(model, shape)
     for name, what in _SHORT.items():
         definitions[name] = {"anyOf": [{"type": "string", "description": what}, definitions[name]]}
+    definitions[WebSocket.__name__] = {"anyOf": [{"type": "boolean"}, _VARIABLE, definitions[WebSocket.__name__]]}
+    _in_schema_words([schema, definitions])
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "routes.yaml of the gateway"}
     return {**head, **{key: value for key, value in schema.items() if key != "title"}, "$defs": definitions}
+
+
+def _in_schema_words(part: object) -> None:
+    """Bounds as JSON Schema names them, all the way down: a validator ignores every other word."""
+    if isinstance(part, dict):
+        for word in _BOUND_OF.keys() & part.keys():
+            part[_BOUND_OF[word]] = part.pop(word)
+    if isinstance(part, dict | list):
+        for inner in part.values() if isinstance(part, dict) else part:
+            _in_schema_words(inner)
 
 
 def _models(base: type[Node]) -> list[type[Node]]:
@@ -80,11 +93,11 @@ def _describe(model: type[Node], shape: dict[str, Any]) -> None:
 
 
 def _widened(held: dict[str, Any], *, one_or_some: bool) -> dict[str, Any]:
-    """What may be written besides: a variable for a number or boolean, one mapping for a list."""
+    """What may be written besides: a variable for a number, boolean or word, one mapping for a list."""
     if one_or_some:
         some = next(one for one in (held, *held.get("anyOf", ())) if "items" in one)
         return {"anyOf": [some["items"], some]}
-    if held.get("type") in ("integer", "boolean"):
+    if held.get("type") in ("integer", "boolean") or "enum" in held:
         return {"anyOf": [held, _VARIABLE]}
     return {**held, "anyOf": [one for one in held["anyOf"] if one != {"type": "null"}]} if "anyOf" in held else held
 

@@ -7,15 +7,16 @@ What comes out is complete: names resolve, files exist, keys fit, defaults are f
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from gateway.config import faults, tree, unbuilt
-from gateway.config.checks import judge
+from gateway.config.checks import judge as judge_config
 from gateway.config.checks.report import Report
+from gateway.config.classes import classified
 from gateway.config.defaults import complete
 from gateway.config.document import Block, Document
 from gateway.config.plain import BROKEN
@@ -48,22 +49,31 @@ def load(path: Path, *, env: Mapping[str, str] = os.environ, now: float | None =
         if config is not None:
             config = complete(config)
             report = Report(root, gone, sound=not errors)
-            judge(config, report, time.time() if now is None else now)
+            judge_config(config, report, time.time() if now is None else now)
             errors += report.errors
             warnings += report.warnings
+            config = classified(config)
     warnings = _in_order(warnings)
     if errors or config is None:
         raise ConfigInvalid(_in_order(errors), warnings)
     return config.replace(path=path, digest=hashlib.sha256(data).hexdigest(), warnings=tuple(warnings))
 
 
-def load_other(path: Path, schema: type[_Node], *, env: Mapping[str, str] = os.environ) -> _Node:
-    """Read another file of ours (policy tests) as strictly as routes.yaml, against its own schema.
+def load_other(
+    path: Path,
+    schema: type[_Node],
+    *,
+    env: Mapping[str, str] = os.environ,
+    judge: Callable[[_Node, Report], None] = lambda _file, _report: None,
+    literal: bool = False,
+) -> _Node:
+    """Read another file of ours (policy tests, grants) as strictly as routes.yaml, against its own schema.
 
-    Raises ConfigUnreadable, or ConfigInvalid with every error.
+    `judge` checks what a schema cannot say; `literal`: `${NAME}` is no variable. Raises ConfigUnreadable, or
+    ConfigInvalid with every error.
     """
     errors: list[Problem] = []
-    root = _document(read(path), str(path), env, errors)
+    root = _document(read(path), str(path), None if literal else env, errors)
     if root is not None:
         gone = Gone()
         gone.remove_all(root, [where for where, value in tree.walk(root) if value is BROKEN])
@@ -72,6 +82,9 @@ def load_other(path: Path, schema: type[_Node], *, env: Mapping[str, str] = os.e
         except ValidationError as error:
             errors += faults.translate(root, error, gone, schema)[0]
         else:
+            report = Report(root, gone, sound=not errors)
+            judge(found, report)
+            errors += report.errors
             if not errors:
                 return found
     raise ConfigInvalid(_in_order(errors))
@@ -91,7 +104,9 @@ def read(path: Path) -> bytes:
     return data
 
 
-def _document(data: bytes, file: str, env: Mapping[str, str], errors: list[Problem], hint: str = "") -> Block | None:
+def _document(
+    data: bytes, file: str, env: Mapping[str, str] | None, errors: list[Problem], hint: str = ""
+) -> Block | None:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -100,7 +115,7 @@ def _document(data: bytes, file: str, env: Mapping[str, str], errors: list[Probl
         where = Place(file, before.count(b"\n") + 1, column)
         errors.append(Problem(where, "not UTF-8: write the file in UTF-8"))
         return None
-    document = Document(text, file, lambda scalar, _: substitute(scalar, env))
+    document = Document(text, file, lambda scalar, _: scalar if env is None else substitute(scalar, env))
     errors += document.problems
     root = document.root
     if isinstance(root, Block):

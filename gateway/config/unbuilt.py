@@ -50,15 +50,9 @@ UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("trust_domains.*.bundle", False, _shape(dict, "bundle: {url}")),
     ("trust_domains.*.bundle", False, _value("workload_api")),
     ("client_authorities.*.bundle", False, _shape(dict, "bundle: {url}")),
-    ("issuers.*.backchannel_logout", True, _key("backchannel_logout")),
-    ("issuers.*.shared_signals", True, _key("shared_signals")),
-    ("posture.*.source.store", True, _key("store")),
     ("rate_limits.*.mode", True, _key("mode", "enforce")),
     ("upstreams.*.protocol", False, _value("h2")),
-    ("routes.*.requires.acr", True, _key("acr")),
-    ("routes.*.requires.max_auth_age", True, _key("max_auth_age")),
     ("routes.*.forward.assertion", False, _shape(dict, "forward.assertion: {claims}")),
-    ("routes.*.websocket", True, _key("websocket", False)),
     ("assertion", True, _key("assertion")),
 )
 

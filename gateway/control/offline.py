@@ -17,10 +17,10 @@ from gateway.control.build.route import build_routes
 from gateway.control.evidence import CannotJudge, CertificateEvidence, TokenEvidence
 from gateway.control.feeds.feed import FeedError
 from gateway.control.made_up import Url, make_head
+from gateway.control.uncounted import NeverCounted
 from gateway.model.connection import Connection
 from gateway.model.exchange import Exchange
 from gateway.model.json import Claims
-from gateway.model.limit import LimitStatus
 from gateway.model.outcome import Outcome
 from gateway.model.permit import Permit
 from gateway.model.place import Place
@@ -156,7 +156,7 @@ class Offline:
         principal = trace.principal
         judged: list[Judged] = []
         ctx, route = trace.ctx, trace.route
-        if ctx is not None and route is not None and route.refusal is None:
+        if ctx is not None and route is not None and route.index >= 0:
             principal = principal or Principal(certificate.presented, token.presented, ctx.client_ip)
             if ctx.preflight is None:
                 judged = self._authorize.judge(ctx, route, principal, trace.device)
@@ -229,19 +229,6 @@ def handshake(config: Config, connection: Connection, certificate: CertificateEv
         except Refused as refused:
             return refused
     return None
-
-
-class NeverCounted:
-    """Limits that let everything through: nobody sent this request."""
-
-    async def by_address(self, ctx: RequestContext, route: MatchedRoute) -> list[LimitStatus]:
-        return []
-
-    async def failed_credential(self, ctx: RequestContext, route: MatchedRoute) -> None:
-        return None
-
-    async def by_caller(self, ctx: RequestContext, route: MatchedRoute, principal: Principal) -> list[LimitStatus]:
-        return []
 
 
 class Unserved:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.config.load import load
+from gateway.config.grants import load_with_grants
 from gateway.config.problem import ConfigInvalid, Problem
 from gateway.config.schema import Config
 from gateway.control import evidence
@@ -86,7 +86,7 @@ async def run_tests(files: Iterable[Path], config: Path, *, given: bool) -> Suit
         path = config if given or tests.config is None else _shown(tests.config)
         judge = configs.get(path.absolute())
         if judge is None:
-            judge = configs[path.absolute()] = _Judge(load(path))
+            judge = configs[path.absolute()] = _Judge(load_with_grants(path))
             suite.coverage += judge.coverage.values()
         for test in tests.tests:
             suite.tested.append(Tested(test, await judge(test)))

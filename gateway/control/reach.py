@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from gateway.config.schema import Config, Listener, Route
+from gateway.config.schema.units import in_words
 from gateway.control.callers import ANY, ANYONE, OF_WORKLOADS, Caller, callers
 from gateway.control.made_up import Url, make_connection
 from gateway.control.offline import Candidate, Offline
@@ -53,7 +54,7 @@ def who(offline: Offline, method: str, url: Url, listener: Listener, now: float)
     ways: list[Reaches] = []
     names: list[str] = []
     for candidate in offline.candidates(connection, method, url, now):
-        if candidate.route.refusal is None:
+        if candidate.route.index >= 0:
             names.append(candidate.route.name)
             ways += _Reach(offline, candidate, listener).ways()
     return Reachable(tuple(names), tuple(dict.fromkeys(ways)))
@@ -139,12 +140,17 @@ class _Reach:
             needed.append("a client certificate must be shown")
         if requires is None:
             return needed
-        if (requires.audiences or requires.scopes) and not self._config.issuers:
+        of_tokens = requires.asked().keys() & {"audiences", "scopes", "acr", "max_auth_age"}
+        if of_tokens and not self._config.issuers:
             return None
         if requires.posture is not None:
             needed.append(f"the device must meet the posture {requires.posture}")
         if requires.audiences:
             needed.append(f"a token for the audience {' or '.join(requires.audiences)} must be sent")
+        if requires.acr:
+            needed.append(f"the login must have been one of {' or '.join(requires.acr)} (acr)")
+        if requires.max_auth_age is not None:
+            needed.append(f"the login must be at most {in_words(requires.max_auth_age)} old")
         return needed + [f"the token must have the scope {scope}" for scope in requires.scopes]
 
     def _facts(self, caller: Caller) -> Facts:

@@ -20,6 +20,7 @@ from gateway.control.made_up import make_tls
 from gateway.control.records import Decision, InputNames, readable
 from gateway.control.unsure import Need, Undecidable
 from gateway.model.connection import Connection, TlsFacts
+from gateway.model.credential import SentToken
 from gateway.model.json import JSON
 from gateway.model.posture import Posture
 from gateway.model.principal import Principal, User, Workload
@@ -44,7 +45,7 @@ class RecordedToken:
     def method(self, token: str) -> str:
         return "jwt"
 
-    async def verify(self, token: str, now: float) -> VerifiedToken:
+    async def verify(self, sent: SentToken, now: float) -> VerifiedToken:
         """Raises Refused(TOKEN_ISSUER)."""
         if self._token is None:
             raise Refused(Reason.TOKEN_ISSUER, "the issuer of the recorded user is not one of the file")
@@ -159,11 +160,11 @@ class Who:
     def method(self, token: str) -> str:
         return "jwt"
 
-    async def verify(self, token: str, now: float) -> VerifiedToken:
+    async def verify(self, sent: SentToken, now: float) -> VerifiedToken:
         verifier = self.recorded.token.verifier
         if verifier is None:
             raise Refused(Reason.TOKEN_ISSUER, "no issuer is configured")
-        return await verifier.verify(token, now)
+        return await verifier.verify(sent, now)
 
     def judge(self, chain: tuple[bytes, ...], now: float) -> Workload:
         return self.recorded.certificate.judge.judge(chain, now)

@@ -139,7 +139,6 @@ def _records(files: Iterable[Path], told: Collection[bytes]) -> Iterator[Decisio
 
 def _decision(record: dict[str, Any]) -> Decision:
     user = record.get("user") or {}
-    route = record.get("route")
     return Decision(
         record.get("stream", ""),
         record.get("seq", 0),
@@ -148,7 +147,7 @@ def _decision(record: dict[str, Any]) -> Decision:
         record["effect"],
         record.get("reason"),
         record.get("listener"),
-        route if route != "none" else None,
+        record.get("route"),
         record.get("rule"),
         user.get("issuer"),
         user.get("subject"),

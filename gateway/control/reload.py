@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from gateway.config.problem import ConfigInvalid, ConfigUnreadable
 from gateway.config.schema import Config
 from gateway.control.build.listeners import build_contexts, check_dates, listener_limits
-from gateway.control.build.record import input_names
+from gateway.control.build.record import grants_told, input_names
+from gateway.control.grants import GrantFile
 from gateway.control.rotation import Rotation
 from gateway.control.runtime import Runtime, Unusable
 from gateway.server.listener import Listener
@@ -49,6 +50,7 @@ class Reloader:
         self._loud = loud
         self._lock = asyncio.Lock()
         self._rotation = Rotation(runtime, listeners, self._lock)
+        self.grants = GrantFile(runtime, self._lock, loud=loud)
 
     async def __call__(self) -> ReloadResult:
         """Read the file and take it over, or say why not."""
@@ -64,6 +66,7 @@ class Reloader:
                 ok=ok,
                 errors=len(errors),
                 inputs=input_names(config) if config is not None and ok else None,
+                grants=grants_told(config) if config is not None and ok else None,
             )
             if ok:
                 log.info("config %s is at work", digest[:12])
@@ -76,6 +79,7 @@ class Reloader:
     def started(self) -> None:
         """Take note of what is at work from the start on."""
         self._rotation.started()
+        self.grants.started()
         runtime = self._runtime
         digest = runtime.parts.config.digest
         runtime.metrics.config_last_reload_success.set(time.time())
@@ -83,14 +87,17 @@ class Reloader:
         runtime.metrics.config_info.keep({(digest,)})
 
     async def watch(self) -> None:
-        """Swap what certificates, keys and bundles make when their files change. Runs until it is cancelled."""
-        await self._rotation.watch()
+        """Swap what certificates, keys, bundles and grants make when their files change. Runs until it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._rotation.watch())
+            tasks.create_task(self.grants.watch())
 
     async def _take(self) -> tuple[list[str], Config | None]:
         runtime, config = self._runtime, None
         before = runtime.parts.config
         try:
             config = await asyncio.to_thread(self._load)  # a large file takes a while: requests go on meanwhile
+            config = self.grants.attach(config)
             errors = fixed(before, config)
             if errors:
                 return errors, config

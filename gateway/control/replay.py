@@ -4,8 +4,10 @@ The stages that serve judge; credentials are taken as proved, as they were then,
 What a record does not show is never guessed: an answer stands only where it is the same whatever was not shown.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from gateway.config.schema import Config, Listener
@@ -13,9 +15,10 @@ from gateway.control.build.accept import build_accept
 from gateway.control.build.authenticate import authenticate_with
 from gateway.control.build.authorize import build_authorize
 from gateway.control.build.route import build_routes
-from gateway.control.offline import NeverCounted, Unserved, handshake
+from gateway.control.offline import Unserved, handshake
 from gateway.control.recorded import Recorded, RecordedDevice, Sources, Who
 from gateway.control.records import Decision, InputNames, decisions, input_names
+from gateway.control.uncounted import NeverCounted
 from gateway.control.unsure import Need, Undecidable, any_of, holds, needs_of
 from gateway.model.permit import Permit
 from gateway.model.place import Place
@@ -30,8 +33,13 @@ from gateway.pipeline import decide
 from gateway.snapshot import Snapshot
 from gateway.stages.authorize import Action, Authorize, Facts, Rule
 from gateway.stages.authorize.attributes import scopes
+from gateway.stages.authorize.clauses import AHEAD
+from gateway.stages.authorize.expressions import compile_expression
 
+_ALLOW = Effect.ALLOW.value
 _REMEMBERED = 65536  # answers
+_TIMES = (("request",), ("request", "time"))  # what an expression reads that each moment changes
+_CLAIM_OF = {"audiences": "aud", "acr": "acr", "max_auth_age": "auth_time"}  # what credentials are judged by
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,7 @@ class Answer:
     @property
     def allowed(self) -> bool:
         """True for the effect allow."""
-        return self.effect == Effect.ALLOW.value
+        return self.effect == _ALLOW
 
 
 class Replay:
@@ -66,6 +74,7 @@ class Replay:
         self._authorize = _Unsure(config, build_authorize(config))
         self._chosen_by = {name for route in config.routes for name in route.match.headers}
         self._known: dict[object, Answer | str] = {}
+        self._moment = _moments(config)
         unserved = Unserved()
         self._snapshot = Snapshot(
             digest=config.digest,
@@ -82,10 +91,13 @@ class Replay:
 
     async def judge(self, decision: Decision) -> Answer:
         """What the config says now. Raises Undecidable."""
+        moment = self._moment(decision.time)
+        if moment is None:
+            return await self._judge(decision)
         key = (
             decision.listener, decision.route, decision.effect, decision.reason, decision.issuer, decision.subject,
             decision.workload, decision.client_ip, decision.method, decision.host, decision.path, decision.config,
-            str(decision.inputs) if decision.inputs else "",
+            str(decision.inputs) if decision.inputs else "", moment,
         )  # fmt: skip
         known = self._known.get(key)
         if known is None:
@@ -101,7 +113,7 @@ class Replay:
         return known
 
     async def _judge(self, decision: Decision) -> Answer:
-        if decision.effect == Effect.REFUSE.value:
+        if decision.effect == Effect.REFUSE:
             raise Undecidable("the bytes that it was refused for are not recorded")
         if decision.cut:
             raise Undecidable("the path was cut when it was recorded")
@@ -157,6 +169,8 @@ class Replay:
     ) -> Answer:
         if route.refusal is not None:
             return _refused(Refused(route.refusal), None)
+        if route.index < 0:
+            return Answer(Effect.ALLOW.value, None, route.name, None, None)
         settled = self._settled(route, listener, recorded)
         if settled is not None:
             return settled
@@ -170,11 +184,11 @@ class Replay:
             return _refused(refused, route)
         decision = recorded.decision
         limited = bool(listener.rate_limits or self._config.routes[route.index].rate_limits)
-        if decision.effect == Effect.LIMIT.value and limited:
+        if decision.effect == Effect.LIMIT and limited:
             raise Undecidable("how much of its limits the caller had left is not recorded")
-        if decision.effect == Effect.ERROR.value:
+        if decision.effect == Effect.ERROR:
             raise Undecidable("whether what failed then would fail again is not known")
-        return Answer(Effect.ALLOW.value, None, route.name, permit.rule, permit.where)
+        return Answer(_ALLOW, None, route.name, permit.rule, permit.where)
 
     def _settled(self, route: Route, listener: Listener, recorded: Recorded) -> Answer | None:
         """What can be said before the caller is judged. Raises Undecidable."""
@@ -190,11 +204,26 @@ class Replay:
             if bare and (demanded or (requires is not None and requires.certificate)):
                 return _refused(Refused(Reason.CERTIFICATE_REQUIRED), route)
             raise Undecidable("whose credentials were sent is not recorded")
-        if requires is not None and requires.audiences and recorded.decision.subject is not None:
-            need = Need("claim", "aud", ("aud",))
-            if not recorded.shows(need, listener):
-                raise Undecidable(f"{need} is not recorded")
+        if requires is not None and recorded.decision.subject is not None:
+            for key in requires.asked():
+                claim = _CLAIM_OF.get(key)
+                if claim is not None and not recorded.shows(need := Need("claim", claim, (claim,)), listener):
+                    raise Undecidable(f"{need} is not recorded")
         return None
+
+
+def _moments(config: Config) -> Callable[[float], int | None]:
+    """By a time (seconds since the epoch), the span in which an answer stays the same; None where none does."""
+    required = [route.requires.asked() for route in config.routes if route.requires is not None]
+    rules = [rule for route in config.routes for rule in (*route.deny, *route.allow)]
+    rules += [rule for policy in config.policies for rule in policy.rules] + [each.rule for each in config.granted]
+    read = [compile_expression(each).reads for rule in rules for each in rule.when if isinstance(each, str)]
+    if any("max_auth_age" in asked or "posture" in asked for asked in required) or any(
+        path[:2] in _TIMES for paths in read for path in paths
+    ):
+        return lambda _: None
+    turns = sorted({turn for each in config.granted for turn in (each.begins - AHEAD, each.ends)})
+    return partial(bisect_right, turns)
 
 
 def _refused(refused: Refused, route: Route | None) -> Answer:
@@ -249,6 +278,10 @@ class _Unsure:
     def preflight(self, ctx: RequestContext, route: Route) -> Permit:
         """The same for a preflight."""
         return self._authorize.preflight(ctx, route)
+
+    def own(self, ctx: RequestContext, route: Route) -> Permit:
+        """The same at an address of the gateway's own."""
+        return self._authorize.own(ctx, route)
 
     def _missing_scopes(self, route: Route, principal: Principal, listener: Listener) -> list[Need]:
         """The claims of scopes that are asked for and not known, unless those that are known suffice."""

@@ -12,15 +12,20 @@ from dataclasses import dataclass, replace
 
 from gateway.config.schema import Config
 from gateway.control.build.authenticate import CredentialSources, credential_sources
+from gateway.control.build.authorize import build_authorize
 from gateway.control.build.posture import PostureSources, posture_sources
 from gateway.control.build.ratelimit import LimitStore
-from gateway.control.build.record import AuditKeys, log_settings, open_audit_log, read_audit_keys
+from gateway.control.build.receivers import revocation_feed
+from gateway.control.build.record import AuditKeys, build_record, log_settings, open_audit_log, read_audit_keys
 from gateway.control.build.snapshot import build_snapshot
 from gateway.control.build.telemetry import Telemetry
 from gateway.control.build.upstreams import Upstreams, build_upstreams
 from gateway.control.feeds.feed import FeedError
+from gateway.control.feeds.revocations import RevocationFeed
 from gateway.control.feeds.watch import FileWatch
 from gateway.control.health import FileHealth
+from gateway.control.streams import OpenStreams
+from gateway.control.uncounted import judged_before
 from gateway.kernel.cells import Metrics
 from gateway.snapshot import AcceptStage, Snapshot
 from gateway.stages.record import AuditError, AuditLog
@@ -45,6 +50,8 @@ class Parts:
     posture: PostureSources
     upstreams: Upstreams
     audit: AuditLog
+    keys: AuditKeys
+    revocations: RevocationFeed | None  # None where no issuer ends tokens
     telemetry: Telemetry | None
 
 
@@ -60,6 +67,9 @@ class Runtime:
         self._worker = worker
         self._clock = clock
         self._parts: Parts | None = None
+        self.streams = OpenStreams(
+            lambda proved: judged_before(self.parts.snapshot, proved), lambda: _facts(self.parts), clock=clock
+        )
 
     @property
     def parts(self) -> Parts:
@@ -81,18 +91,35 @@ class Runtime:
                 watch=self.watch,
                 health=self.health,
             )
-            posture = posture_sources(config, before.posture if before is not None else None)
             store = before.store if before is not None and before.store.serves(config) else None
             store = store or LimitStore.of(config, self.metrics)
+            posture = posture_sources(config, before.posture if before is not None else None, store.redis)
             upstreams = build_upstreams(config, before.upstreams if before is not None else None, self.metrics)
             audit = self._audit(config, keys)
+            revocations = revocation_feed(
+                config,
+                before.revocations if before is not None else None,
+                store.redis,
+                clock=self._clock,
+                on_change=lambda: self.streams.rejudge("tokens were revoked"),
+            )
             telemetry = self._telemetry(config)
             snapshot = build_snapshot(
-                config, self.metrics, store, sources, posture, upstreams.clusters, audit, keys, telemetry
+                config,
+                self.metrics,
+                store,
+                sources,
+                posture,
+                upstreams.clusters,
+                audit,
+                keys,
+                self.streams,
+                revocations,
+                telemetry,
             )
         except (FeedError, AuditError, OSError, ssl.SSLError, ValueError) as error:
             raise Unusable(f"{config.path}: {error}") from error
-        return Parts(config, snapshot, store, sources, posture, upstreams, audit, telemetry)
+        return Parts(config, snapshot, store, sources, posture, upstreams, audit, keys, revocations, telemetry)
 
     async def adopt(self, parts: Parts) -> None:
         """Put `parts` to work. Requests that began under the old ones keep them to their end."""
@@ -105,6 +132,9 @@ class Runtime:
             await parts.store.start()
         parts.posture.start()
         parts.sources.start()
+        if parts.revocations is not None:
+            parts.revocations.start()
+            await parts.revocations.tried()
         await parts.sources.settle(_SETTLE_SECONDS)
         self._parts = parts
         parts.sources.observe(self.metrics.jwks_age)
@@ -114,18 +144,33 @@ class Runtime:
         parts.upstreams.swap_in(self.metrics)
         if before is not None:
             await self._let_go(before, parts)
+            self.streams.rejudge("another config is at work")
 
     def replace_stages(self, accept: AcceptStage) -> None:
         """Put a stage in the place of one that hangs on a file besides the config. Requests under way keep theirs."""
         parts = self.parts
         self._parts = replace(parts, snapshot=replace(parts.snapshot, accept=accept))
 
+    def grant(self, config: Config) -> None:
+        """Put other grants to work: `config` is the one at work but for them. Requests under way keep theirs."""
+        parts = self.parts
+        snapshot = replace(
+            parts.snapshot,
+            authorize=build_authorize(config, self.metrics),
+            # what grants read is recorded
+            record=build_record(config, parts.keys, parts.audit, self.metrics, parts.telemetry),
+        )
+        self._parts = replace(parts, config=config, snapshot=snapshot)
+
     async def close(self) -> None:
         """The clean end, after the last request."""
         if self._parts is None:
             return
+        self.streams.close()
         self._parts.upstreams.abort()
         await self._parts.sources.close()
+        if self._parts.revocations is not None:
+            await self._parts.revocations.close()
         await self.watch.close()
         await self._parts.posture.close()
         await self._parts.store.close()
@@ -137,6 +182,8 @@ class Runtime:
         before.upstreams.close(keep=now.upstreams)
         await before.sources.close(keep=now.sources)
         await before.posture.close(keep=now.posture)
+        if before.revocations is not None and before.revocations is not now.revocations:
+            await before.revocations.close()
         if before.store is not now.store:
             await before.store.close()
         if before.telemetry is not None and before.telemetry is not now.telemetry:
@@ -161,3 +208,8 @@ class Runtime:
 
     def _refreshed(self, issuer: str, good: bool) -> None:
         self.metrics.jwks_refresh.labels(issuer, "success" if good else "failure").inc()
+
+
+def _facts(parts: Parts) -> list[object]:
+    """What verdicts hang on besides the config, and what is replaced when it changes."""
+    return [parts.snapshot, parts.sources.trust.current, *(file.devices for file in parts.posture.files.values())]

@@ -5,8 +5,8 @@ The answer itself is given by the authorize stage that serves.
 """
 
 from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
 
-from gateway.model.noun import noun
 from gateway.stages.authorize import Clause, Facts, Rule
 
 _ALWAYS_KNOWN = (
@@ -34,7 +34,7 @@ class Undecidable(Exception):  # noqa: N818 - it is an answer
     """It hangs on something that is not known; the message says on what."""
 
 
-@noun
+@dataclass(frozen=True, slots=True)
 class Need:
     """One fact that may be missing."""
 

@@ -19,7 +19,7 @@ from typing import Protocol
 from gateway.app import GatewayApp
 from gateway.config.schema import Config
 from gateway.control.build.listeners import build_contexts, listener_limits, listener_redirect
-from gateway.control.build.record import input_names
+from gateway.control.build.record import grants_told, input_names
 from gateway.control.observe import ConnectionObserver
 from gateway.control.reload import Reloader, ReloadResult
 from gateway.control.runtime import Runtime, Unusable
@@ -96,6 +96,7 @@ class Worker:
             GatewayApp(self.current, listener=next(iter(self.listeners))),
             [(listener, sockets[name]) for name, listener in self.listeners.items()],
             on_hangup=self._hang_up,
+            on_cut=self.runtime.streams.drain,
             driver=settings.driver,
         )
 
@@ -113,7 +114,11 @@ class Worker:
         runtime, parts = self.runtime, self._parts
         await runtime.adopt(parts)
         self._reloader.started()
-        record_config(parts.audit, digest=parts.config.digest, ok=True, inputs=input_names(parts.config))
+        self._reloader.grants.take()  # before the first request, and before the config is recorded
+        config = runtime.parts.config
+        record_config(
+            parts.audit, digest=config.digest, ok=True, inputs=input_names(config), grants=grants_told(config)
+        )
         calm_collector()
         if self._settings.number == 0:
             log.info("config %s is at work: %s", parts.config.digest[:12], ", ".join(map(str, self.listeners.values())))
@@ -164,8 +169,13 @@ class Worker:
             found.append(Condition("store", trouble is None, needed=False, detail=trouble or ""))
         for name, feed in parts.sources.keys.items():
             found.append(Condition(f"issuer {name}", feed.current is not None and not feed.failing, needed=False))
+        if parts.revocations is not None:
+            trouble = parts.revocations.trouble
+            found.append(Condition("revoked tokens", trouble is None, needed=False, detail=trouble or ""))
         for (role, name), trouble in self.runtime.health.troubles.items():
             found.append(Condition(f"{role} {name}", ok=False, needed=False, detail=trouble))
+        if self._reloader.grants.trouble is not None:
+            found.append(Condition("grants", ok=False, needed=False, detail=self._reloader.grants.trouble))
         return found
 
     def sections(self) -> Mapping[str, Callable[[], JSON]]:
@@ -179,7 +189,7 @@ class Worker:
                 for name, listener in self.listeners.items()
             ],
             "audit": parts.audit.status,  # the log never changes while the process lives
-            "upstreams": lambda: [repr(cluster) for cluster in self.runtime.parts.upstreams.clusters.values()],
+            "upstreams": lambda: [cluster.status() for cluster in self.runtime.parts.upstreams.clusters.values()],
         }
 
     def _hang_up(self) -> None:

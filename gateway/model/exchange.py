@@ -5,7 +5,7 @@ so a refusal before the first read costs the client no upload (RFC 9110 section 
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gateway.model.connection import Connection
 from gateway.model.request import RawHeaders, RequestHead
@@ -56,4 +56,21 @@ class Exchange(Protocol):
 
     def on_gone(self, callback: Callable[[], None] | None) -> None:
         """Call back once when the client goes away; None takes it back."""
+        ...
+
+
+@runtime_checkable
+class Upgradable(Exchange, Protocol):
+    """An exchange that can leave HTTP: one whose head is an UpgradeHead."""
+
+    async def switch(self, headers: RawHeaders) -> None:
+        """Send 101 Switching Protocols (RFC 9110 section 15.2.2) with these fields. Raises ClientGone, ValueError.
+
+        From here on `read` and `send` carry the bytes of the connection as they are; neither has an end but the
+        connection's. `send` with `end` says a last word: what the client still sends is dropped unread.
+        """
+        ...
+
+    def hang_up(self) -> None:
+        """Close the connection as soon as what was sent is out."""
         ...

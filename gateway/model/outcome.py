@@ -14,3 +14,4 @@ class Outcome:
     bytes_in: int  # request body bytes read
     bytes_out: int  # response body bytes sent
     reason: Reason | None = None
+    cause: str | None = None  # of a stream that was ended: what a new request would be refused for, else why

@@ -3,10 +3,28 @@
 from typing import TypeAlias
 
 from gateway.model.connection import Connection, IPAddress
+from gateway.model.credential import SentToken
 from gateway.model.noun import noun
 from gateway.model.reason import Reason
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+Values: TypeAlias = dict[str, tuple[str, ...]]
+
+
+class HeaderSection:
+    """What a header section says by its bytes alone, for all requests that repeat it byte for byte.
+
+    Each part is written once, by the stage that reads it; a stage that finds it None reads for itself. Nothing of a
+    request, a connection or a verdict is ever kept here.
+    """
+
+    __slots__ = ("authority", "passing", "token", "values")
+
+    def __init__(self) -> None:
+        self.values: Values | None = None
+        self.authority: tuple[str, str, int | None] | None = None  # of Host: as sent, host, port
+        self.token: SentToken | None = None  # of Authorization
+        self.passing: tuple[object, bytes, int] | None = None  # who judged, the lines that may pass, how many
 
 
 @noun
@@ -25,6 +43,12 @@ class RequestHead:
     content_length: int | None  # None: no body, or chunked
     has_body: bool
     fault: Reason | None = None
+    section: HeaderSection | None = None  # of a header section that came before
+
+
+@noun
+class UpgradeHead(RequestHead):
+    """The opening handshake of a WebSocket, in order (RFC 6455 section 4.2.1); it has no body."""
 
 
 @noun
@@ -65,7 +89,7 @@ class RequestContext:
     query: str | None  # after "?", as sent; None when there is no "?"
     client_ip: IPAddress  # behind trusted proxies; else the peer
     preflight: Preflight | None
-    values: dict[str, tuple[str, ...]]  # headers by lower-case name, every value, latin-1
+    values: Values  # headers by lower-case name, every value, latin-1
 
     @property
     def judged_method(self) -> str:

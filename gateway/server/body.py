@@ -110,4 +110,16 @@ class ChunkedBody:
             raise BadFraming("a trailer field is malformed or too long")
 
 
-BodyReader: TypeAlias = LengthBody | ChunkedBody
+class Tunnelled:
+    """What follows a 101: every byte, as long as the connection lasts."""
+
+    __slots__ = ()
+    done = False
+
+    def feed(self, data: bytes, pieces: list[bytes]) -> int:
+        """Move all of `data` to `pieces`."""
+        pieces.append(data)
+        return len(data)
+
+
+BodyReader: TypeAlias = LengthBody | ChunkedBody | Tunnelled

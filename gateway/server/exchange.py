@@ -14,7 +14,7 @@ from gateway.model.exchange import ClientGone
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders
-from gateway.server.answer import Answer
+from gateway.server.answer import Answer, switching
 
 if TYPE_CHECKING:
     from gateway.server.protocol import HttpProtocol
@@ -142,6 +142,22 @@ class HttpExchange:
             self._end(answer)
         elif self.protocol.write_paused:
             await self._drained()
+
+    async def switch(self, headers: RawHeaders) -> None:
+        """See gateway.model.exchange.Upgradable."""
+        if self.gone or self.complete:
+            raise ClientGone
+        self.protocol.transport.write(switching(headers))
+        self.started = True
+        self._answer = Answer(persistent=False)  # without a head it frames nothing
+        self._read_all = False
+        self.protocol.tunnel(self)
+
+    def hang_up(self) -> None:
+        """See gateway.model.exchange.Upgradable."""
+        self.complete = True
+        self.wake()
+        self.protocol.hang_up()
 
     def abort(self) -> None:
         """Break the connection off."""

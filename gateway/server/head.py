@@ -1,6 +1,7 @@
 """A request head out of its bytes: llhttp splits it, `kernel.framing` judges it.
 
-Rule: the request line is exactly `METHOD SP TARGET SP HTTP/1.x CRLF` (llhttp also takes two spaces, RTSP and more).
+Rule: the request line is exactly `METHOD SP TARGET SP HTTP/1.x CRLF` (llhttp also takes two spaces, RTSP and more). A
+header section that came before is not parsed again: then the line alone is judged, and what is unusual in it parsed.
 Invariant: every refusal is a head with a fault, made of what could be read; None only where no request line was there.
 """
 
@@ -9,19 +10,24 @@ import httptools
 from gateway.kernel.framing import Framing, judge
 from gateway.model.reason import Reason
 from gateway.model.request import RawHeaders, RequestHead
+from gateway.server.sections import Sections
 
 MAX_TARGET = 8192  # bytes; RFC 9110 section 4.1 asks for 8000 at least
 _LINE_END = {b" HTTP/1.1\r\n": "1.1", b" HTTP/1.0\r\n": "1.0"}
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SALVAGED_HEADERS = 100
+_USUAL = {method.encode("ascii"): method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+_VERSION = b"HTTP/1.1"
+_VISIBLE = bytes(range(0x21, 0x7F))
 
 
 class HeadParser:
     """Parses the heads of one connection, one after the other."""
 
-    __slots__ = ("_complete", "_headers", "_parser", "_target")
+    __slots__ = ("_complete", "_headers", "_parser", "_sections", "_target")
 
-    def __init__(self) -> None:
+    def __init__(self, sections: Sections) -> None:
+        self._sections = sections
         self._target = b""
         self._headers: RawHeaders = []
         self._complete = False
@@ -32,6 +38,34 @@ class HeadParser:
 
         Whatever is wrong with it is its `fault`.
         """
+        end = raw.find(b"\r\n") + 2
+        section = raw[end:]
+        framing = self._known(raw[: end - 2], section, max_headers)
+        if framing is None:
+            framing = self._parse(raw, max_headers)
+            if framing is not None and framing.head.version == "1.1":
+                self._sections.met(section, framing)
+        return framing
+
+    def _known(self, line: bytes, section: bytes, max_headers: int) -> Framing | None:
+        """A usual request line over a header section that was read before; None: it has to be parsed."""
+        known = self._sections.find(section)
+        if known is None or len(known.headers) > max_headers:
+            return None
+        words = line.split(b" ")
+        if len(words) != 3 or words[2] != _VERSION:
+            return None
+        method, target = _USUAL.get(words[0]), words[1]
+        if method is None or target[:1] != b"/" or len(target) > MAX_TARGET:
+            return None
+        if not (target.isascii() and target.decode().isprintable()):
+            return None
+        head = RequestHead(
+            method, target, "1.1", known.headers, known.content_length, known.has_body, None, known.section
+        )
+        return Framing(head, known.persistent, known.expects)
+
+    def _parse(self, raw: bytes, max_headers: int) -> Framing | None:
         self._target = b""
         headers: RawHeaders = []
         self._headers = headers
@@ -77,6 +111,17 @@ class HeadParser:
         self._complete = True
 
 
+def is_no_head(data: bytes) -> bool:
+    """True when the begin of a head shows that no sound one can come of it.
+
+    A bare LF (RFC 9112 section 2.2, H5), or a first line that is no request line of HTTP/1.x.
+    """
+    if data.count(b"\n") != data.count(b"\r\n"):
+        return True
+    line, whole, _ = data.partition(b"\r\n")
+    return bool(whole) and not line.endswith((b" HTTP/1.1", b" HTTP/1.0"))
+
+
 def salvage(raw: bytes, fault: Reason) -> Framing | None:
     """A head of what stands in `raw`, for the record of its refusal; None where no request line can be made out.
 
@@ -93,9 +138,20 @@ def salvage(raw: bytes, fault: Reason) -> Framing | None:
             headers.append((name.lower(), value.strip(b" \t")))
     version = "1.0" if words[-1] == b"HTTP/1.0" else "1.1"
     head = judge(words[0].decode("ascii"), words[1][: MAX_TARGET + 1], version, headers).head
-    if head.fault is Reason.AMBIGUOUS_FRAMING and fault is Reason.BAD_REQUEST:
-        fault = head.fault
+    if fault is Reason.BAD_REQUEST:
+        if head.fault is Reason.AMBIGUOUS_FRAMING:
+            fault = head.fault
+        elif _raw_bytes_in_path(line):
+            fault = Reason.AMBIGUOUS_PATH
     return _faulty(head, fault)
+
+
+def _raw_bytes_in_path(line: bytes) -> bool:
+    """True for a request line that is sound but for control or non-ASCII bytes in its path, which llhttp refuses."""
+    parts = line.split(b" ")
+    if len(parts) != 3 or parts[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
+        return False
+    return bool(parts[1].partition(b"?")[0].strip(_VISIBLE))
 
 
 def _faulty(head: RequestHead, fault: Reason) -> Framing:

@@ -6,6 +6,7 @@ Invariant: `connections` holds exactly those that were made and not yet lost.
 
 from typing import TYPE_CHECKING
 
+from gateway.server.sections import Sections
 from gateway.server.settings import Limits, Observer, Redirect
 from gateway.server.tls import Contexts
 
@@ -35,6 +36,7 @@ class Listener:
         self.redirect = redirect
         self.connections: set[HttpProtocol] = set()
         self.arriving: set[HttpProtocol] = set()  # accepted, in their handshake
+        self.sections = Sections()
         self.draining = False
 
     def __str__(self) -> str:
@@ -52,6 +54,9 @@ class Listener:
         """A connection was made: its handshake, if any, is done."""
         self.arriving.discard(connection)
         self.connections.add(connection)
+        session = connection.transport.get_extra_info("ssl_object")
+        if session is not None and self.contexts is not None:
+            self.contexts.shaken(session)
         self.observer.connections(self.name, 1)
 
     def closed(self, connection: "HttpProtocol") -> None:

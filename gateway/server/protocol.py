@@ -14,11 +14,11 @@ from gateway.kernel.framing import Framing
 from gateway.model.connection import Connection
 from gateway.model.reason import Reason
 from gateway.server.answer import bare
-from gateway.server.body import BadFraming, BodyReader, ChunkedBody, LengthBody
+from gateway.server.body import BadFraming, BodyReader, ChunkedBody, LengthBody, Tunnelled
 from gateway.server.deadline import Deadline
 from gateway.server.exchange import HIGH_WATER, Driver, HttpExchange
 from gateway.server.facts import read_connection
-from gateway.server.head import MAX_TARGET, HeadParser, salvage
+from gateway.server.head import MAX_TARGET, HeadParser, is_no_head, salvage
 from gateway.server.listener import Listener
 
 _DRAINABLE = 65536  # bytes of an unwanted body that are read for the sake of the connection
@@ -62,7 +62,7 @@ class HttpProtocol(asyncio.Protocol):
         self.write_paused = False
         self._connection: Connection | None = None
         self._deadline = Deadline(self.loop)
-        self._parser = HeadParser()
+        self._parser = HeadParser(listener.sections)
         self._exchange: HttpExchange | None = None  # the request that is being answered
         self._reader: BodyReader | None = None  # the body that is being read, its request's answer whole or not
         self._rest = b""  # bytes behind the message that is being read, or the begin of a head
@@ -168,6 +168,9 @@ class HttpProtocol(asyncio.Protocol):
             if over:
                 self._fault(Reason.HEADERS_TOO_LARGE, data)
                 return
+        if is_no_head(data):
+            self._fault(Reason.BAD_REQUEST, data)
+            return
         self._rest = data
         if data and not self._head_begun:
             self._head_begun = True
@@ -232,7 +235,7 @@ class HttpProtocol(asyncio.Protocol):
         """Refuse what is no HTTP: there is no request that could be recorded or told more."""
         self._rest = b""
         self._deaf = True
-        self.transport.write(bare(reason.status))
+        self.transport.write(bare(reason))
         self._finish()
 
     def _late(self) -> None:
@@ -243,8 +246,9 @@ class HttpProtocol(asyncio.Protocol):
             self._close()
 
     def await_body(self) -> None:
-        """The application waits for a piece of the body."""
-        self._deadline.arm(self.listener.limits.idle_timeout, self._body_late)
+        """The application waits for a piece of the body; how long a tunnel may be idle is the backend's to say."""
+        if type(self._reader) is not Tunnelled:
+            self._deadline.arm(self.listener.limits.idle_timeout, self._body_late)
 
     def _body_late(self) -> None:
         self._body_failed(Reason.REQUEST_TIMEOUT)
@@ -284,6 +288,21 @@ class HttpProtocol(asyncio.Protocol):
         else:
             self._deadline.arm(_LINGER, self._close)
             self.resume()
+
+    def tunnel(self, exchange: HttpExchange) -> None:
+        """It left HTTP: from here on what comes is its own, and what waited behind its head too."""
+        self._reader = reader = Tunnelled()
+        exchange.reading = True
+        data, self._rest = self._rest, b""
+        if data:
+            self._take_body(reader, data)
+        if exchange.buffered <= HIGH_WATER:
+            self.resume()
+
+    def hang_up(self) -> None:
+        """Close once all is out; nothing more is awaited of the client."""
+        self._exchange = None
+        self._close()
 
     def shutdown(self) -> None:
         """The gateway drains: end after this request, or after a last chance to send the one that is on its way."""

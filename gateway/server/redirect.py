@@ -6,6 +6,7 @@ Invariant: nothing of the request but its authority and its origin-form target e
 """
 
 import asyncio
+from os import urandom
 from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -44,6 +45,7 @@ class RedirectApp:
         if self._acme is not None and head.target.startswith(_CHALLENGE):
             body = await asyncio.to_thread(_challenge, self._acme, head.target[len(_CHALLENGE) :])
             status, headers = (200 if body else 404), [(b"content-type", b"application/octet-stream")]
+        headers.append((b"x-request-id", urandom(16).hex().encode("ascii")))  # as on every answer
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 

@@ -28,6 +28,7 @@ from gateway.server.turns import Turns
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 25.0  # Kubernetes kills after 30
+_FAREWELL_SECONDS = 3.0  # before the end, in which connections that would stay open are told to go
 _LOOK = 0.02  # seconds between two looks while draining
 _CUT_SECONDS = 1.0  # that requests have to end when they are cancelled
 
@@ -44,12 +45,14 @@ class Server(uvicorn.Server):
         *,
         on_hangup: Callable[[], None] | None = None,
         on_drain: Callable[[], None] | None = None,
+        on_cut: Callable[[], None] | None = None,
         drain_seconds: float = DRAIN_SECONDS,
         driver: DriverName = "lane",
     ) -> None:
         """`driver`: what carries the requests of all listeners but those that only redirect, which are ASGI's.
 
-        `on_hangup`: SIGHUP came. `on_drain`: from now on the process is not ready.
+        `on_hangup`: SIGHUP came. `on_drain`: from now on the process is not ready. `on_cut`: shortly before what is
+        still open is cut off.
         """
         super().__init__(
             uvicorn.Config(
@@ -72,6 +75,7 @@ class Server(uvicorn.Server):
         self._acceptors: list[Acceptor] = []
         self._on_hangup = on_hangup
         self._on_drain = on_drain
+        self._on_cut = on_cut
         self._drain_seconds = drain_seconds
         self._stop = asyncio.Event()
         self._app = app
@@ -106,8 +110,10 @@ class Server(uvicorn.Server):
         for listener in self.listeners:
             listener.drain()
         end = self._loop_time() + self._drain_seconds
-        while self._busy() and not self.force_exit and self._loop_time() < end:  # noqa: ASYNC110
-            await asyncio.sleep(_LOOK)  # two sets that only a drain looks at
+        await self._idle_until(end - min(_FAREWELL_SECONDS, self._drain_seconds / 2))
+        if self._busy() and self._on_cut is not None:
+            self._on_cut()
+        await self._idle_until(end)
         if self._busy():
             log.warning("%d requests were cut off by the end of the drain", len(self._working))
             await self._cut()
@@ -153,6 +159,11 @@ class Server(uvicorn.Server):
 
     def _busy(self) -> bool:
         return bool(self._working) or any(listener.connections for listener in self.listeners)
+
+    async def _idle_until(self, end: float) -> None:
+        """Until nothing is at work, or the loop's time has come, or the patience ended."""
+        while self._busy() and not self.force_exit and self._loop_time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK)  # two sets that only a drain looks at
 
     async def _cut(self) -> None:
         for listener in self.listeners:

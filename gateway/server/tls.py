@@ -56,8 +56,11 @@ class Contexts:
         self.base = self._contexts[0]
         self.base.sslobject_class = ServerSide
         self.base.sni_callback = self._choose
+        self._quiet: ssl.SSLContext | None = None  # one that overhears nothing
         if settings.client_certificate != "none":
-            _overhear(self.base)
+            for context in self._contexts:
+                _overhear(context)
+            self._quiet = _context(settings, settings.certificates[0])
 
     def entry(self, name: str) -> int:
         """Which entry of `certificates` a server name is answered with: exact before wildcard, else the first."""
@@ -65,6 +68,11 @@ class Contexts:
         if index is None:
             index = self._by_name.get("*." + name.partition(".")[2], 0)
         return index
+
+    def shaken(self, session: ssl.SSLObject) -> None:
+        """The handshake is done. A session that is overheard on would call back for every record that it carries."""
+        if self._quiet is not None:
+            session.context = self._quiet  # what was agreed stands; CPython takes the callback from the context
 
     def _choose(self, session: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         if name is None or not isinstance(session, ServerSide):

@@ -80,7 +80,7 @@ class Issuer:
 
     def token(
         self,
-        sub: str = "alice",
+        sub: str | None = "alice",
         *,
         key: SigningKey | None = None,
         lifetime: float = 300,

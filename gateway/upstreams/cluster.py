@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from gateway.kernel.cells import Counter
 from gateway.model.connection import IPAddress
+from gateway.model.json import JSON
 from gateway.model.permit import Permit
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
@@ -221,11 +222,21 @@ class Cluster:
         if self._timer is not None:
             self._timer.cancel()
 
-    def __repr__(self) -> str:
-        return f"Cluster({self.name}, [{', '.join(map(self._shown, self.endpoints))}])"
-
-    def _shown(self, endpoint: Endpoint) -> str:
-        trouble = ", failing its health check" if endpoint in self.failing else ""
-        if self._outliers is not None and endpoint in self._outliers.ejected:
-            trouble += ", ejected"
-        return f"{endpoint!r}{trouble}"
+    def status(self) -> JSON:
+        """What the admin address tells of it."""
+        ejected = self._outliers.ejected if self._outliers is not None else ()
+        return {
+            "name": self.name,
+            "endpoints": [
+                {
+                    "endpoint": endpoint.name,
+                    "healthy": endpoint not in self.failing,
+                    "ejected": endpoint in ejected,
+                    "active": endpoint.active,
+                    "idle": endpoint.idle,
+                    "connecting": endpoint.connecting,
+                    "waiting": endpoint.waiting,
+                }
+                for endpoint in self.endpoints
+            ],
+        }

@@ -167,11 +167,14 @@ class Connection(asyncio.Protocol):
                 self._transport.resume_reading()
         return self.answer.take()
 
-    def fail(self, failure: Exception) -> None:
-        """End the request and the connection; whoever waits is told why."""
+    def fail(self, failure: Exception, *, flush: bool = False) -> None:
+        """End the request and the connection; whoever waits is told why. `flush`: what was written goes out before."""
         if self.failure is None and self.busy:
             self.failure = failure
-            self.abort()
+            if flush:
+                self.close()
+            else:
+                self.abort()
             self._wake()
             self._wake_writer()
             if self.on_failure is not None:

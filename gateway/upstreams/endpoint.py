@@ -26,6 +26,8 @@ _BACKENDS = (
     Reason.UPSTREAM_TIMEOUT,
     Reason.UPSTREAM_RESET,
     Reason.CLIENT_GONE,
+    Reason.AUTHORITY_ENDED,
+    Reason.DRAINING,
 )
 RESULTS = (OK, CLIENT, *(reason.code for reason in _BACKENDS))
 

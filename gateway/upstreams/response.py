@@ -4,6 +4,8 @@ Rule: what can be read in two ways is a fault (502), not repaired; what does not
 Invariant: bytes behind an answer never become part of the next one: they make the connection unfit.
 """
 
+from typing import cast
+
 import httptools
 
 from gateway.model.request import RawHeaders
@@ -14,6 +16,17 @@ _MAX_INFORMATIONAL = 16  # 1xx answers before the final one
 _BODYLESS = frozenset({204, 304})
 _LENGTH = len(b"content-length")
 _FRAMING = {len(name): name for name in (b"content-length", b"transfer-encoding")}
+
+
+class _Tunnelled:
+    """In the parser's place behind a 101: every byte is the answer's."""
+
+    def __init__(self, chunks: list[bytes]) -> None:
+        self._chunks = chunks
+
+    def feed_data(self, data: bytes) -> None:
+        if data:
+            self._chunks.append(data)
 
 
 class ResponseReader:
@@ -37,6 +50,7 @@ class ResponseReader:
         "reusable",
         "status",
         "touched",
+        "upgrades",
     )
 
     def __init__(self) -> None:
@@ -47,6 +61,7 @@ class ResponseReader:
         self.status = 0
         self.close_delimited = False
         self.fault: str | None = None
+        self.upgrades = False  # a 101 was asked for; stays so, and such a connection carries nothing else
         self.begin("GET")
 
     def begin(self, method: str) -> None:
@@ -71,8 +86,12 @@ class ResponseReader:
             self._head_bytes += len(data)
         try:
             parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self.fault = self.fault or "an upgrade that nobody asked for"
+        except httptools.HttpParserUpgrade as upgrade:
+            if self.upgrades and self.head_done:
+                self._parser = cast("httptools.HttpResponseParser", _Tunnelled(self.chunks))
+                self._parser.feed_data(data[upgrade.args[0] :])
+            else:
+                self.fault = self.fault or "an upgrade that nobody asked for"
         except httptools.HttpParserError as error:
             self._garbage(error)
         if not self.head_done and self._head_bytes > 2 * MAX_HEAD_BYTES:
@@ -165,11 +184,22 @@ class ResponseReader:
     def _on_informational(self, status: int) -> None:
         """100, 103 and their like are swallowed: the gateway has already answered `Expect` by itself."""
         self._informational += 1
-        if status == 101:
+        if status == 101 and self.upgrades:
+            self._switched()
+        elif status == 101:
             self.fault = "an upgrade that nobody asked for"
         elif self._informational > _MAX_INFORMATIONAL:
             self.fault = "informational answers without end"
         self._fields = []
+
+    def _switched(self) -> None:
+        """A 101: whoever asked for it judges its fields; what follows it lasts as long as the connection."""
+        self.headers = self._fields
+        self.fault = "a head that is too large" if len(self.headers) > MAX_FIELDS or self._too_large() else None
+        self.status = 101
+        self.close_delimited = True
+        self.head_done = True
+        self._parser = None  # no callback behind this one counts
 
     def _without_body(self, parser: httptools.HttpResponseParser, *, declared: bool) -> None:
         """Complete at its head (RFC 9112 section 6.3).

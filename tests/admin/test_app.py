@@ -13,7 +13,7 @@ from gateway.testing.tls import client_context, server_context
 from tests.admin.scene import BEARER, Gateway, serving
 
 OPEN = ["/livez", "/readyz", "/metrics"]
-GUARDED = [("GET", "/status"), ("POST", "/reload"), ("POST", "/drain")]
+GUARDED = [("GET", "/status"), ("GET", "/console"), ("POST", "/reload"), ("POST", "/drain")]
 
 
 async def raw(client: httpx2.AsyncClient, head: str) -> int:
@@ -46,6 +46,20 @@ async def test_ready_is_what_is_needed_and_no_dependency() -> None:
         assert (answer.status_code, answer.text) == (503, "not ready: draining\n")
 
 
+async def test_the_console_shows_the_status_and_nothing_active() -> None:
+    gateway = Gateway(sections={"routes": lambda: ["<script>alert(1)</script>"], "ready": lambda: True})
+    gateway.checks.append(Check("issuer <corp>", ok=False, needed=False, detail="down"))
+    async with serving(gateway.source()) as client:
+        answer = await client.get("/console", headers=BEARER)
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "<h1>gateway: ready</h1>" in answer.text
+    assert "<td>not ok</td><td>issuer &lt;corp&gt;</td><td>down</td>" in answer.text
+    assert "&lt;script&gt;" in answer.text
+    assert "<script" not in answer.text
+    assert gateway.calls == [AdminCall("console", 200, "127.0.0.1")]
+
+
 async def test_metrics_are_prometheus_text() -> None:
     gateway = Gateway()
     gateway.metrics.requests.labels("r", "GET", "200").inc()
@@ -72,6 +86,7 @@ async def test_without_the_token_nothing_is_told_or_done(method: str, path: str,
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == 'Bearer realm="gateway admin"'
     assert answer.headers["content-type"] == "application/problem+json"
+    assert {"type", "title", "status", "detail"} <= answer.json().keys()
     assert (gateway.reloads, gateway.drains) == (0, 0)
     assert gateway.calls == [AdminCall(path[1:], 401, "127.0.0.1")]
 

@@ -298,6 +298,41 @@ async def test_H9_a_head_that_does_not_end_is_408_after_the_header_timeout() -> 
         assert gateway.traces[0].head.target == b"/slow"
 
 
+@pytest.mark.parametrize(
+    ("raw", "target"),
+    [
+        pytest.param(b"GET /x HTTP/1.1\nHost: example.com\n\n", b"/x", id="H5-bare-lf-throughout"),
+        pytest.param(b"GET /x HTTP/1.1\r\nHost: example.com\n", b"/x", id="H5-bare-lf-in-a-part"),
+        pytest.param(b"GET /x\r\n", b"/x", id="H5-http-0.9"),
+        pytest.param(b"GET /x HTTP/2.0\r\n", b"/x", id="H5-http-2-in-a-part"),
+    ],
+)
+async def test_what_can_become_no_head_is_refused_without_waiting(raw: bytes, target: bytes) -> None:
+    async with serving(limits=Limits(header_timeout=60)) as gateway, connected(gateway.ports["edge"]) as client:
+        await client.send(raw)
+        answer = await client.answer()
+        assert (answer.status, answer.reason) == (400, "bad_request")
+        assert gateway.traces[0].head.target == target
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        pytest.param(b"/a\x01b", "ambiguous_path", id="P2-control"),
+        pytest.param(b"/a\x7fb", "ambiguous_path", id="P2-delete"),
+        pytest.param(b"/\xc3\xa9", "ambiguous_path", id="P2-non-ascii"),
+        pytest.param(b"/a?\xe9", "bad_request", id="P6-non-ascii-in-the-query"),
+        pytest.param(b"/a b", "bad_request", id="P2-space-ends-the-target"),
+    ],
+)
+async def test_raw_bytes_of_a_path_are_refused_as_ambiguous(path: bytes, reason: str) -> None:
+    async with serving() as gateway:
+        raw = b"GET " + path + b" HTTP/1.1\r\nHost: example.com\r\n\r\n"
+        answer = await exchange_once(gateway.ports["edge"], raw)
+        assert (answer.status, answer.reason) == (400, reason)
+        assert gateway.seen == []
+
+
 async def test_H9_dripping_bytes_does_not_move_the_header_timeout() -> None:
     async with serving(limits=Limits(header_timeout=0.3)) as gateway, connected(gateway.ports["edge"]) as client:
         await client.send(get("/first"))
@@ -530,6 +565,6 @@ async def test_what_is_no_http_gets_a_bare_400(raw: bytes) -> None:
     async with serving() as gateway, connected(gateway.ports["edge"]) as client:
         await client.send(raw + SMUGGLED)
         answer = await client.answer()
-        assert (answer.status, answer.body, answer.header(b"connection")) == (400, b"", b"close")
+        assert (answer.status, answer.reason, answer.header(b"connection")) == (400, "bad_request", b"close")
         assert await client.all() == b""
         assert gateway.traces == []

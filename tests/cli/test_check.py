@@ -108,6 +108,7 @@ def test_fail_within_names_the_certificates_that_end(
     assert main(["check", "--json", "--fail-within", within, "-c", path]) == code
     document = json.loads(capsys.readouterr().out)
     assert [one["message"].partition(":")[0] for one in document["errors"]] == ending
+    assert [one["line"] for one in document["errors"]] == [3, 6, 7][: len(ending)]
 
 
 def test_print_leaves_standard_output_to_the_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -266,3 +266,42 @@ def test_a_token_of_an_issuer_in_shadow_is_judged_and_counts_as_not_sent(
         assert not any(rule["matched"] for rule in found["rules"] if rule["rule"] == "readers")
         code, found = explain(file, capsys, "GET", "https://api.example.com/health", "--claims", claims)
         assert code == 0
+
+
+RESTRICTED = """
+- name: vault
+  match: {paths: [/vault]}
+  upstream: api
+  classification: restricted
+  requires: {scopes: [read]}
+  allow: [{name: everyone, from: {request_principals: ["*"]}}]
+"""
+CLASSES = """
+classes:
+  restricted:
+    requires: {acr: [phr], max_auth_age: 15m}
+"""
+
+
+def test_a_login_that_is_not_enough_points_at_the_class_that_asks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path, routes=RESTRICTED, more=CLASSES)
+    args = ("GET", "https://api.example.com/vault", "--now", "1000", "--claims")
+    code, found = explain(file, capsys, *args, '{"sub": "a", "scope": "read", "acr": "low", "auth_time": 900}')
+    assert (code, found["effect"], found["status"], found["reason"]) == (1, "challenge", 401, "step_up_required")
+    assert found["where"] == place(file, "{acr: [phr]")
+    assert [(each["key"], each["value"], each["class"]) for each in found["requires"]] == [
+        ("acr", "phr", "restricted"),
+        ("max_auth_age", "15m", "restricted"),
+        ("scopes", "read", None),
+    ]
+    assert found["requires"][2]["where"] == place(file, "{scopes: [read]}")
+    code, found = explain(file, capsys, *args, '{"sub": "a", "scope": "read", "acr": "phr", "auth_time": 100}')
+    assert (code, found["effect"]) == (0, "allow")
+    code, found = explain(file, capsys, *args, '{"sub": "a", "scope": "read", "acr": "phr", "auth_time": 99}')
+    assert found["reason"] == "step_up_required"
+    main(["explain", "-c", str(file), *args, '{"sub": "a"}'])
+    page = capsys.readouterr().out
+    assert "step_up_required: acr is none of those that the route requires" in page
+    assert "requires\n           acr            phr  class restricted" in page

@@ -93,12 +93,31 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["made-up"]) == 130
 
 
+@pytest.mark.parametrize("body", ["raise KeyboardInterrupt", "return 130"])
+def test_an_interrupt_under_json_is_one_document_too(
+    body: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _module(monkeypatch, body)
+    assert main(["made-up", "--json"]) == 130
+    assert json.loads(capsys.readouterr().out)["error"]["message"] == "interrupted"
+
+
+def test_what_was_printed_before_an_interrupt_stays_the_one_document(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _module(monkeypatch, "from gateway.cli import output; output.print_json([1]); raise KeyboardInterrupt")
+    assert main(["made-up", "--json"]) == 130
+    assert json.loads(capsys.readouterr().out) == [1]
+
+
 def test_what_the_operating_system_refuses_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _module(monkeypatch, "open('/nowhere/at/all')")
     assert main(["made-up"]) == 2
     assert capsys.readouterr().err == "error: /nowhere/at/all: No such file or directory\n"
+    assert main(["made-up", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["file"] == "/nowhere/at/all"
 
 
 def test_a_fault_of_ours_is_never_an_answer(
@@ -154,3 +173,9 @@ def test_colours_only_on_a_terminal_that_wants_them(monkeypatch: pytest.MonkeyPa
     assert colourful(_Stream(terminal=True))  # type: ignore[arg-type]
     monkeypatch.setenv("TERM", "dumb")
     assert not colourful(_Stream(terminal=True))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("argv", [["audit", "verify", "nowhere"], ["pki", "issue", "web", "--dir", "nowhere"]])
+def test_config_and_json_may_stand_behind_an_action(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*argv, "-c", "mine.yaml", "--json"]) == 2
+    assert "unrecognized" not in json.loads(capsys.readouterr().out)["error"]["message"]

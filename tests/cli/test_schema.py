@@ -1,4 +1,5 @@
 import json
+import re
 from typing import Any
 
 import pytest
@@ -37,4 +38,16 @@ def test_it_says_what_keys_mean_and_what_they_are_by_default(schema: dict[str, A
 def test_short_forms_and_variables_are_no_errors(schema: dict[str, Any]) -> None:
     assert {"type": "string", "description": "its URL"} in schema["$defs"]["Endpoint"]["anyOf"]
     assert {"$ref": "#/$defs/Source"} in schema["$defs"]["Rule"]["properties"]["from"]["anyOf"]
-    assert any(one.get("pattern", "").startswith("^\\$") for one in schema["properties"]["workers"]["anyOf"])
+    for held in (schema["properties"]["workers"], schema["$defs"]["Log"]["properties"]["format"]):
+        assert any(one.get("pattern", "").startswith("^\\$") for one in held["anyOf"])
+    connect = schema["$defs"]["Timeouts"]["properties"]["connect"]["pattern"]
+    assert all(re.search(connect, text) for text in ("5s", "${CONNECT}", "${CONNECT:-5}s"))
+    assert not re.search(connect, "5 s")
+
+
+def test_bounds_of_numbers_are_words_that_validators_know(schema: dict[str, Any]) -> None:
+    workers = schema["properties"]["workers"]["anyOf"][0]
+    assert workers == {"type": "integer", "minimum": 1, "maximum": 256}
+    assert schema["$defs"]["Operation"]["properties"]["ports"]["items"]["maximum"] == 65535
+    assert '"ge":' not in json.dumps(schema)
+    assert '"le":' not in json.dumps(schema)

@@ -37,7 +37,7 @@ def test_a_posture_of_each_kind(folder: Path) -> None:
     ("posture", "error"),
     [
         ("{device: certificate.uri}", "7:12 'source' is missing"),
-        ("{source: {}, device: certificate.uri}", "7:21 a source is one of claim, file and http"),
+        ("{source: {}, device: certificate.uri}", "7:21 a source is one of claim, file, http and store"),
         ("{source: {claim: a, http: 'https://a/{device}'}}", "7:21 a source is one of"),
         ("{source: {http: 'https://a/{device}'}}", "7:12 'device' is missing"),
         ("{source: {http: 'http://a/{device}'}, device: claims.d}", "7:28 'http://a/device' is not protected"),
@@ -58,6 +58,15 @@ def test_a_posture_of_each_kind(folder: Path) -> None:
 def test_what_cannot_be_meant_is_refused_with_its_place(folder: Path, posture: str, error: str) -> None:
     errors, _ = judged(folder, with_posture(posture))
     assert any(one.startswith(error) for one in errors), errors
+
+
+@pytest.mark.parametrize(("store", "warned"), [("memory://", True), ("redis://127.0.0.1:6379", False)])
+def test_a_store_that_nobody_can_write_into_knows_no_device(folder: Path, store: str, warned: bool) -> None:
+    text = f"store: {store}\nposture:\n  managed: {{source: {{store: devices}}, device: claims.d}}\n"
+    errors, warnings = judged(folder, changed((UPSTREAMS, text + UPSTREAMS)))
+    assert errors == []
+    warning = "8:29 nobody can write into memory://: no device is ever known (name a Redis as store)"
+    assert (warning in warnings) is warned
 
 
 def test_a_posture_that_is_not_there_is_named(folder: Path) -> None:

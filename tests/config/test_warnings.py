@@ -1,6 +1,6 @@
 """Each warning of contract section 2, and what must not raise it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -96,7 +96,29 @@ CASES = [
     pytest.param(
         rule("{}"), "", ["13:9 the rule inventory.allow[0] matches every request: it would allow all"], id="allow-all"
     ),
+    *(
+        pytest.param(
+            rule(text),
+            "",
+            ["13:9 the rule inventory.allow[0] matches every request: it would allow all"],
+            id=f"allow-all-by-{name}",
+        )
+        for name, text in (
+            ("path", '{to: {paths: ["*"]}}'),
+            ("root", '{to: {paths: ["/*"]}}'),
+            ("method", '{to: {methods: ["*"]}}'),
+            ("one-of-two", '{to: [{methods: [GET]}, {hosts: ["*"], methods: ["*"]}]}'),
+        )
+    ),
     pytest.param(rule('{from: {request_principals: ["*"]}}'), "", [f"13:9 {WRITES}"], id="star-on-every-method"),
+    pytest.param(rule("{to: {methods: [POST]}}"), "", [f"13:9 {WRITES}"], id="no-caller-named-on-writes"),
+    pytest.param(
+        [*rule("{to: {methods: [POST]}}"), (ROUTE, f"{ROUTE}    public: true\n")],
+        "",
+        [],
+        id="anonymous-writes-on-purpose",
+    ),
+    pytest.param(rule("{to: {methods: [GET]}}"), "", [], id="no-caller-named-on-reads"),
     pytest.param(
         rule('{from: {request_principals: ["*"]}, to: {methods: [GET, POST]}}'),
         "",
@@ -134,6 +156,32 @@ CASES = [
         rule("{from: {issuers: [corp], not_issuers: [corp]}}"), "", [f"13:9 {NEVER}"], id="rule-against-itself"
     ),
     pytest.param(rule("{from: {issuers: [corp]}, to: {paths: [/api/*]}}"), "", [], id="rule-over-more"),
+    *(
+        pytest.param(rule(f"{{from: {{request_principals: [{text!r}]}}}}"), "", expected, id=f"users-{name}")
+        for name, text, expected in (
+            ("of-no-issuer", "https://nobody.example/alice", [f"13:9 {NEVER}"]),
+            ("of-no-issuer-prefix", "https://nobody.example/*", [f"13:9 {NEVER}"]),
+            ("of-the-issuer", "https://auth.example.com/realms/internal/alice", []),
+            ("of-the-issuer-prefix", "https://auth.example.com/*", []),
+            ("of-any-issuer", "*/alice", []),
+        )
+    ),
+    pytest.param(
+        rule("{from: {issuers: [corp]}, to: {ports: [1]}}"), "", [f"13:9 {NEVER}"], id="rule-over-another-port"
+    ),
+    pytest.param(rule("{from: {issuers: [corp]}, to: {ports: [8443, 1]}}"), "", [], id="rule-over-the-port"),
+    pytest.param(
+        [*rule("{from: {issuers: [corp]}, to: {hosts: [a.example]}}"), ("match: {", "match: {hosts: [B.example], ")],
+        "",
+        [f"13:9 {NEVER}"],
+        id="rule-over-another-host",
+    ),
+    pytest.param(
+        [*rule("{from: {issuers: [corp]}, to: {hosts: [b.example]}}"), ("match: {", "match: {hosts: [B.example], ")],
+        "",
+        [],
+        id="rule-over-the-host",
+    ),
     # the rest
     pytest.param(
         [("https://inventory.internal:8443", "http://10.0.0.1:1")],
@@ -150,7 +198,15 @@ CASES = [
         ],
         id="memory-with-several-workers",
     ),
-    pytest.param([("version: 1", "version: 1\nworkers: 2")], "", [], id="memory-where-nothing-is-counted"),
+    pytest.param(
+        [("version: 1", "version: 1\nworkers: 2"), ("audiences:", "binding: {dpop: off}, audiences:")],
+        "",
+        [
+            "2:1 memory:// with 2 workers: each counts alone, its share of every rate (use redis://)",
+            "6:78 binding is off: a stolen token that is bound to a key works without it",
+        ],
+        id="memory-with-several-workers-and-no-proofs",
+    ),
     pytest.param(
         [("version: 1", f"version: 1\nworkers: 2\nstore: redis://127.0.0.1\n{LIMITS}")],
         "",
@@ -221,6 +277,7 @@ def test_the_smallest_file_warns_of_two_things(folder: Path) -> None:
     [
         pytest.param(1, "is not valid yet", id="before"),
         pytest.param(3, None, id="fresh"),
+        pytest.param(6, "expires in 6 days", id="in-its-last-week"),
         pytest.param(9, "expires in 3 days", id="in-its-last-third"),
         pytest.param(20, "has expired", id="after"),
     ],
@@ -235,6 +292,16 @@ def test_a_certificate_near_its_end_is_a_warning(tmp_path: Path, day: int, warni
     assert [one.partition(" (")[0] for one in found] == (
         [] if warning is None else [f"edge.pem: the certificate {warning}"]
     )
+
+
+@pytest.mark.parametrize(("minute", "warned"), [(30, False), (50, True)])
+def test_what_lives_an_hour_is_near_its_end_in_its_last_third_alone(tmp_path: Path, minute: int, warned: bool) -> None:
+    begin = _november(2)
+    issued = Authority("x").issue(dns=["a"], not_before=begin, not_after=begin + timedelta(hours=1))
+    (tmp_path / "certs").mkdir()
+    issued.write(tmp_path / "certs", "edge")
+    config = load(write(tmp_path, SMALL), now=begin.timestamp() + 60 * minute)
+    assert any("expires in" in str(one) for one in config.warnings) is warned
 
 
 def _november(day: int) -> datetime:

@@ -12,6 +12,7 @@ from gateway.control.evidence import CannotJudge, TokenEvidence
 from gateway.model.principal import User
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
+from gateway.stages.authenticate.credentials import sent_token
 from gateway.testing.ca import Authority
 from gateway.testing.issuer import Issuer, tampered
 from tests.control.policy_config import ISSUER, config
@@ -33,7 +34,7 @@ NOW = time.time()
 
 async def proved(token: TokenEvidence) -> User:
     assert token.verifier is not None
-    return (await token.verifier.verify(token.sent or "", NOW)).user
+    return (await token.verifier.verify(sent_token(token.sent or ""), NOW)).user
 
 
 async def test_what_a_made_up_token_leaves_out_is_filled_in(tmp_path: Path) -> None:
@@ -175,4 +176,4 @@ async def test_where_any_audience_will_do_a_made_up_token_has_one(tmp_path: Path
     loaded = config(tmp_path, routes=ROUTES, issuers=TWO)
     token = evidence.assumed_token(loaded, None, {"sub": "a"}, "partner", NOW)
     assert token.verifier is not None
-    assert (await token.verifier.verify("", NOW)).audiences
+    assert (await token.verifier.verify(sent_token(""), NOW)).audiences

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.grants import load_with_grants
 from gateway.config.schema import Config
 from gateway.control.records import audit_files
 from gateway.control.replay import Judged, judge_all
 from gateway.model.json import JSON
 from tests.control.audit_log import Ask, write_log
-from tests.control.policy_config import config
+from tests.control.policy_config import config, write
+from tests.facts import NOW
+from tests.granting import Signer, write_grants
 
 WEB, OPS = "spiffe://cluster.local/ns/default/sa/web", "spiffe://cluster.local/ns/ops/sa/root"
 BEFORE = """
@@ -224,3 +227,31 @@ async def test_a_record_without_its_listener_is_judged_on_all_that_it_may_have_m
         after = changed(tmp_path, policies=policies, listeners=inner)
         (judged,) = [each async for each in judge_all(after, [file])]
         assert (judged.answer is None) is undecidable
+
+
+async def test_a_login_is_judged_as_of_then(tmp_path: Path) -> None:
+    route = "- {name: api, match: {paths: ['/api/*']}, upstream: api, allow: [{from: {request_principals: ['*']}}]"
+    loose = config(tmp_path, routes=route + "}\n")
+    strict = config(tmp_path, routes=route + ", requires: {acr: [phr], max_auth_age: 15m}}\n")
+    fresh: dict[str, JSON] = {"acr": "phr", "auth_time": int(NOW)}
+    stale: dict[str, JSON] = {"acr": "phr", "auth_time": int(NOW) - 1000}
+    asked = [Ask(user="a", claims=fresh), Ask(user="b", claims=stale)]
+    assert await again(loose, strict, *asked) == dict.fromkeys(("r0", "r1"), "? the claim acr is not recorded")
+    stricter = config(tmp_path, routes=route + ", requires: {acr: [phr], max_auth_age: 15m, scopes: [x]}}\n")
+    assert await again(strict, stricter, *asked[:1]) == {"r0": "? the claim scope, the claim scp are not recorded"}
+    older = config(tmp_path, routes=route + ", requires: {acr: [phr], max_auth_age: 1h}}\n")
+    assert await again(older, strict, *asked[:2]) == {"r1": "allow->challenge step_up_required"}
+
+
+async def test_what_was_granted_is_judged_as_of_then(tmp_path: Path) -> None:
+    alice = Signer(tmp_path, "alice")
+    signers = "grants: {signers: {alice: alice.pub}}\n"
+    file = write(tmp_path, routes=BEFORE, more=signers)
+    write_grants(tmp_path, alice.grant(NOW - 60, NOW + 60))
+    asked = [Ask(user="bob", method="POST"), Ask(user="bob", method="PATCH"), Ask(user="carol", method="POST")]
+    before = load_with_grants(file)
+    assert await again(before, before, *asked) == {}
+    write_grants(tmp_path, alice.grant(NOW - 60, NOW))
+    assert await again(before, load_with_grants(file), *asked) == {"r0": "allow->deny no_rule_allows"}
+    (tmp_path / "grants.yaml").unlink()
+    assert await again(load_with_grants(file), before, *asked) == {"r0": "deny->allow grant:g1"}

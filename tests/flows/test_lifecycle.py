@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import ssl
@@ -303,6 +304,19 @@ def test_ctrl_c_drains_and_says_130(site: Site) -> None:
         process.signal(signal.SIGINT)
         assert process.wait(10) == 130
         assert "Traceback" not in process.output
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_however_it_ends_json_is_one_document(site: Site, workers: str, number: signal.Signals, code: int) -> None:
+    with site.ready("--workers", workers, "--json") as process:
+        process.signal(number)
+        assert process.wait(15) == code
+        _, *documents = process.output.split("\n{\n")
+    interrupted = {"message": "interrupted", "file": None, "line": None, "column": None}
+    assert [json.loads("{" + document) for document in documents] == [
+        {"ok": True} if not code else {"error": interrupted}
+    ]
 
 
 def _errors(capsys: pytest.CaptureFixture[str]) -> list[str]:

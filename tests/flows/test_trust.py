@@ -194,7 +194,7 @@ async def test_K6_a_provider_that_goes_down_is_missed_by_nobody_over_a_restart(t
         assert (await held.ask("/api/x", good)).status == 200
         held.provider.pages = {}
         held.gateway.process.stop()
-        again = serving(tmp_path, ROUTES.format(issuer=held.provider.url, stock=held.backend.url))
+        again = serving(tmp_path, ROUTES.format(issuer=held.provider.url, stock=held.backend.url, keys="", more=""))
         with contextlib.ExitStack() as stack:
             gateway = await asyncio.to_thread(stack.enter_context, again)
             restarted = Scene(gateway, held.certs, held.root, held.provider, held.backend)

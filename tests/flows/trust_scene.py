@@ -24,7 +24,7 @@ WEB = "spiffe://cluster.local/ns/default/sa/web"
 OWN = "spiffe://cluster.local/ns/gateway/sa/gateway"
 ROUTES = """
 issuers:
-  corp: {{issuer: "{issuer}", audiences: [api-service]}}
+  corp: {{issuer: "{issuer}", audiences: [api-service]{keys}}}
 upstreams:
   stock: {{endpoints: ["{stock}"], tls: {{server_identity: "spiffe://cluster.local/ns/default/sa/stock"}}}}
 routes:
@@ -39,7 +39,7 @@ routes:
   - {{name: health, match: {{paths: [/health]}}, public: true, respond: {{status: 200, body: ok}}}}
 audit: {{directory: audit}}
 state_dir: state
-"""
+{more}"""
 
 
 @dataclass
@@ -92,18 +92,28 @@ class Scene:
             return await asked(client, path, *fields)
 
 
+async def posted(client: Client, path: str, body: str, kind: str) -> Answer:
+    """What a POST is answered."""
+    fields = f"Content-Type: {kind}\r\nContent-Length: {len(body)}"
+    await client.send(f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n{body}".encode())
+    return await client.answer()
+
+
 async def asked(client: Client, path: str, *fields: str) -> Answer:
     await client.send(get(path, *fields, host="localhost"))
     return await client.answer()
 
 
 @contextlib.asynccontextmanager
-async def scene(folder: Path, *arguments: str, ready: bool = True) -> AsyncGenerator[Scene]:
+async def scene(
+    folder: Path, *arguments: str, ready: bool = True, keys: str = "", more: str = ""
+) -> AsyncGenerator[Scene]:
+    """`keys`: more of the issuer's entry; `more`: of the file."""
     certs = prepared(folder)
     root = certs.authority("cluster-ca")
     backend = Upstream(tls=server_context(root.issue(uri=STOCK), [root]))
     async with provider() as held, backend:
-        text = ROUTES.format(issuer=held.url, stock=backend.url)
+        text = ROUTES.format(issuer=held.url, stock=backend.url, keys=keys, more=more)
         pages = held.pages
         if not ready:
             held.pages = {}

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.kernel.framing import judge, names_token
 from gateway.model.reason import Reason
-from gateway.model.request import RawHeaders
+from gateway.model.request import RawHeaders, RequestHead, UpgradeHead
 
 HOST = (b"host", b"a")
 
@@ -59,6 +59,57 @@ def test_the_gravest_fault_is_told() -> None:
     assert fault(upgrade, HOST) is Reason.BAD_REQUEST
     assert fault(upgrade, HOST, twice) is Reason.AMBIGUOUS_FRAMING
     assert fault(upgrade, method="CONNECT") is Reason.METHOD_NOT_ALLOWED
+
+
+WEBSOCKET = [
+    HOST,
+    (b"upgrade", b"websocket"),
+    (b"connection", b"keep-alive, Upgrade"),
+    (b"sec-websocket-version", b"13"),
+    (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+]
+
+
+def changed(name: bytes, *values: bytes) -> RawHeaders:
+    """The handshake with a field changed, left out or repeated."""
+    return [field for field in WEBSOCKET if field[0] != name] + [(name, value) for value in values]
+
+
+def test_the_opening_handshake_of_a_websocket_is_an_upgrade_in_order() -> None:
+    framing = judge("GET", b"/", "1.1", WEBSOCKET)
+    assert type(framing.head) is UpgradeHead
+    assert (framing.head.fault, framing.head.has_body, framing.persistent, framing.expects) == (None,) + (False,) * 3
+    assert type(judge("GET", b"/", "1.1", changed(b"upgrade", b"WebSocket")).head) is UpgradeHead
+
+
+@pytest.mark.parametrize(
+    ("headers", "method", "version"),
+    [
+        pytest.param(WEBSOCKET, "POST", "1.1", id="H27-method"),
+        pytest.param(WEBSOCKET, "GET", "1.0", id="H27-http-1.0"),
+        pytest.param(changed(b"upgrade", b"h2c"), "GET", "1.1", id="H27-h2c"),
+        pytest.param(changed(b"upgrade", b"websocket, h2c"), "GET", "1.1", id="H27-two-protocols"),
+        pytest.param(changed(b"upgrade", b"websocket", b"h2c"), "GET", "1.1", id="H27-two-upgrades"),
+        pytest.param(changed(b"upgrade", b""), "GET", "1.1", id="H27-empty"),
+        pytest.param(changed(b"connection"), "GET", "1.1", id="H27-not-nominated"),
+        pytest.param(changed(b"connection", b"keep-alive"), "GET", "1.1", id="H27-nominates-another"),
+        pytest.param(changed(b"sec-websocket-version"), "GET", "1.1", id="H27-no-version"),
+        pytest.param(changed(b"sec-websocket-version", b"8"), "GET", "1.1", id="H27-old-version"),
+        pytest.param(changed(b"sec-websocket-version", b"13", b"13"), "GET", "1.1", id="H27-two-versions"),
+        pytest.param(changed(b"sec-websocket-key"), "GET", "1.1", id="H27-no-key"),
+        pytest.param(changed(b"sec-websocket-key", b"c2hvcnQ="), "GET", "1.1", id="H27-short-key"),
+        pytest.param(changed(b"sec-websocket-key", b"!" * 24), "GET", "1.1", id="H27-key-not-base64"),
+        pytest.param([*WEBSOCKET, WEBSOCKET[-1]], "GET", "1.1", id="H27-two-keys"),
+        pytest.param([*WEBSOCKET, (b"content-length", b"5")], "GET", "1.1", id="H27-length"),
+        pytest.param([*WEBSOCKET, (b"content-length", b"0")], "GET", "1.1", id="H27-length-0"),
+        pytest.param([*WEBSOCKET, (b"transfer-encoding", b"chunked")], "GET", "1.1", id="H27-chunked"),
+        pytest.param([*WEBSOCKET, (b"expect", b"100-continue")], "GET", "1.1", id="H27-expect"),
+    ],
+)
+def test_a_handshake_that_is_not_in_order_is_refused(headers: RawHeaders, method: str, version: str) -> None:
+    framing = judge(method, b"/", version, headers)
+    assert framing.head.fault is Reason.UPGRADE_REFUSED
+    assert type(framing.head) is RequestHead
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """An answer's bytes, without a connection; tests/server/test_cycle.py has them on the wire."""
 
+import json
+
 import pytest
 
+from gateway.model.reason import Reason
 from gateway.model.request import RequestHead
 from gateway.server.answer import Answer, bare
 
@@ -19,5 +22,14 @@ def test_an_answer_may_not_be_longer_than_it_says_and_knows_when_it_is_short() -
     assert not answer.short
 
 
-def test_a_bare_answer_is_whole_and_closes() -> None:
-    assert bare(400) == b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+def test_a_bare_answer_is_a_whole_problem_and_closes() -> None:
+    head, _, body = bare(Reason.BAD_REQUEST).partition(b"\r\n\r\n")
+    status, *lines = head.split(b"\r\n")
+    fields = dict(line.split(b": ", 1) for line in lines)
+    assert status == b"HTTP/1.1 400 Bad Request"
+    assert fields[b"content-type"] == b"application/problem+json"
+    assert fields[b"connection"] == b"close"
+    assert int(fields[b"content-length"]) == len(body)
+    document = json.loads(body)
+    assert (document["status"], document["reason"]) == (400, "bad_request")
+    assert document["request_id"].encode() == fields[b"x-request-id"]

@@ -4,10 +4,11 @@ import pytest
 
 from gateway.model.reason import Reason
 from gateway.server.head import MAX_TARGET, HeadParser, salvage
+from gateway.server.sections import Sections
 
 
 def test_heads_are_parsed_one_after_the_other() -> None:
-    parser = HeadParser()
+    parser = HeadParser(Sections())
     for raw in (
         b"GET /a?b=c HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nx-a: 2\r\n\r\n",
         b"POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n",
@@ -24,14 +25,17 @@ def test_heads_are_parsed_one_after_the_other() -> None:
 
 
 def test_names_are_lower_case_and_repeats_are_kept_in_order() -> None:
-    framing = HeadParser().parse(b"GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nx-B: 2\r\nX-a: 3\r\n\r\n", 100)
+    framing = HeadParser(Sections()).parse(b"GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nx-B: 2\r\nX-a: 3\r\n\r\n", 100)
     assert framing is not None
     assert framing.head.headers == [(b"host", b"a"), (b"x-a", b"1"), (b"x-b", b"2"), (b"x-a", b"3")]
 
 
 def test_the_number_of_fields_and_the_target_are_bounded() -> None:
     raw = b"GET / HTTP/1.1\r\nHost: a\r\nX-A: b\r\n\r\n"
-    many, long = HeadParser().parse(raw, 1), HeadParser().parse(raw.replace(b"/ ", b"/" * (MAX_TARGET + 1) + b" "), 9)
+    many, long = (
+        HeadParser(Sections()).parse(raw, 1),
+        HeadParser(Sections()).parse(raw.replace(b"/ ", b"/" * (MAX_TARGET + 1) + b" "), 9),
+    )
     assert many is not None
     assert many.head.fault is Reason.HEADERS_TOO_LARGE
     assert long is not None

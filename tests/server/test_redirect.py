@@ -37,6 +37,14 @@ async def test_the_default_port_is_left_out() -> None:
         assert answer.header(b"location") == b"https://example.com/x"
 
 
+async def test_each_redirect_carries_a_request_id_of_its_own() -> None:
+    async with serving(Spec("http", redirect=443)) as gateway:
+        answers = [await exchange_once(gateway.ports["http"], get("/x")) for _ in range(2)]
+        ids = {answer.header(b"x-request-id") for answer in answers}
+        assert len(ids) == 2
+        assert all(each is not None and len(each) == 32 for each in ids)
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -1,12 +1,16 @@
 """Contexts out of files: whole or not at all, and a line that says what is wrong."""
 
+import contextlib
+import ssl
 from pathlib import Path
 
 import pytest
 
+from gateway.server import tls
 from gateway.server.settings import CertificateFiles, TlsSettings
 from gateway.server.tls import Contexts, TlsUnusable
 from gateway.testing.ca import Authority
+from gateway.testing.tls import client_context
 
 ROOT = Authority("cluster.local")
 
@@ -50,3 +54,37 @@ def test_roots_that_are_no_certificates_are_refused(tmp_path: Path) -> None:
 
 def test_roots_may_repeat(tmp_path: Path) -> None:
     Contexts(TlsSettings((entry(tmp_path, "a.example"),), "required", (ROOT.der, ROOT.der)))
+
+
+@pytest.mark.parametrize("name", ["a.example", "b.example"])
+def test_what_a_client_sends_is_overheard_in_the_handshake_and_not_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    heard: list[int] = []
+    real = tls._heard
+
+    def listening(session: object, direction: str, version: int, content: int, message: int, data: bytes) -> None:
+        heard.append(content)
+        real(session, direction, version, content, message, data)
+
+    monkeypatch.setattr(tls, "_heard", listening)
+    files = (entry(tmp_path, "a.example"), entry(tmp_path, "b.example"))
+    contexts = Contexts(TlsSettings(files, "optional", (ROOT.der,)))
+    caller = ROOT.issue(uri="spiffe://cluster.local/ns/default/sa/web")
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = contexts.base.wrap_bio(to_server, to_client, server_side=True)
+    client = client_context([ROOT], caller).wrap_bio(to_client, to_server, server_hostname=name)
+    for _ in range(3):
+        for side in (client, server):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    assert isinstance(server, tls.ServerSide)
+    assert server.claimed == caller.der
+    contexts.shaken(server)
+    before = len(heard)
+    client.write(b"request")
+    assert server.read() == b"request"
+    server.write(b"answer")
+    assert client.read() == b"answer"
+    assert len(heard) == before
+    assert server.getpeercert(binary_form=True) == caller.der

@@ -156,3 +156,36 @@ def test_http_1_0_is_not_kept_alive_unless_it_says_so() -> None:
 def test_H24_trailers_are_dropped() -> None:
     reader = read(OK + b"Transfer-Encoding: chunked\r\nTrailer: x-t\r\n\r\n2\r\nhi\r\n0\r\nX-T: v\r\n\r\n")
     assert (reader.complete, [name for name, _ in reader.headers]) == (True, [b"Transfer-Encoding", b"Trailer"])
+
+
+SWITCHED = b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: upgrade\r\nX-A: a\r\n\r\n"
+
+
+def asked_to_switch(*pieces: bytes) -> ResponseReader:
+    reader = ResponseReader()
+    reader.begin("GET")
+    reader.upgrades = True
+    for piece in pieces:
+        reader.feed(piece)
+    return reader
+
+
+@pytest.mark.parametrize("cut", [len(SWITCHED), len(SWITCHED) + 2, 5])
+def test_behind_a_101_that_was_asked_for_every_byte_is_passed_on(cut: int) -> None:
+    raw = SWITCHED + b"GET / HTTP/1.1\r\n\r\n"
+    reader = asked_to_switch(raw[:cut], raw[cut:], b"\x81\x00")
+    assert (reader.fault, reader.status, reader.head_done, reader.complete) == (None, 101, True, False)
+    assert reader.headers == [(b"Upgrade", b"websocket"), (b"Connection", b"upgrade"), (b"X-A", b"a")]
+    assert reader.take() == raw[len(SWITCHED) :] + b"\x81\x00"
+    reader.end()
+    assert (reader.complete, reader.reusable) == (True, False)
+
+
+def test_another_answer_to_who_asked_to_switch_is_one_like_any() -> None:
+    reader = asked_to_switch(b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno")
+    assert (reader.status, reader.take(), reader.complete) == (403, b"no", True)
+
+
+def test_H26_a_101_without_its_fields_switches_nothing() -> None:
+    reader = asked_to_switch(b"HTTP/1.1 101 Switching\r\n\r\n", b"\x81\x00")
+    assert (reader.status, reader.headers, reader.take()) == (101, [], b"")

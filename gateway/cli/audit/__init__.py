@@ -6,6 +6,8 @@ Each of its commands is a module like any other command's.
 import argparse
 import importlib
 
+from gateway.cli import output
+
 # name: (module, what it does). A line here is all that a new one needs.
 COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("gateway.cli.audit.verify", "check chain, sequence, checkpoints and signatures, or a proof, offline"),
@@ -21,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, (module, does) in COMMANDS.items():
         command = actions.add_parser(name, help=does)
         importlib.import_module(module).add_arguments(command)
-        command.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        output.add_common_again(command)
 
 
 def run(args: argparse.Namespace) -> int:

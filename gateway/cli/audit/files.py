@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.cli.output import CannotTell
+from gateway.model.place import Place
 
+NO_LOG = "{}: holds no audit log (files named STREAM-NNNNNN.jsonl)"
 _SEGMENT_FILE = re.compile(r"(.+)-(\d{6,})\.jsonl")
 
 
@@ -23,10 +25,10 @@ def segments(directory: Path) -> dict[str, dict[int, Path]]:
 def streams(directory: Path) -> dict[str, list[Path]]:
     """The segments of each stream that has any, oldest first. Raises CannotTell."""
     if not directory.is_dir():
-        raise CannotTell(f"{directory}: is no directory")
+        raise CannotTell(f"{directory}: is no directory", Place(str(directory), 0, 0))
     found = {name: [files[number] for number in sorted(files)] for name, files in segments(directory).items() if files}
     if not found:
-        raise CannotTell(f"{directory}: holds no audit log (files named STREAM-NNNNNN.jsonl)")
+        raise CannotTell(NO_LOG.format(directory), Place(str(directory), 0, 0))
     return dict(sorted(found.items()))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gateway.cli.audit.line import Verify
 from gateway.cli.output import CannotTell
+from gateway.model.place import Place
 
 
 def add_key(parser: argparse.ArgumentParser) -> None:
@@ -31,9 +32,9 @@ def _read_key(path: Path) -> Verify:
     try:
         return _verifier(load_pem_public_key(path.read_bytes()), path)
     except OSError as error:
-        raise CannotTell(f"{path}: {error.strerror}") from None
+        raise CannotTell(f"{path}: {error.strerror}", Place(str(path), 0, 0)) from None
     except ValueError:
-        raise CannotTell(f"{path}: holds no public key (PEM)") from None
+        raise CannotTell(f"{path}: holds no public key (PEM)", Place(str(path), 0, 0)) from None
 
 
 def _configured_key(config: Path) -> list[Verify]:

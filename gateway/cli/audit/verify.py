@@ -12,10 +12,12 @@ from typing import Any
 
 from gateway.cli import output
 from gateway.cli.audit import proof
+from gateway.cli.audit.files import NO_LOG
 from gateway.cli.audit.keys import add_key, keys_of
 from gateway.cli.audit.line import Verify
 from gateway.cli.audit.verifier import Finding, StreamReport, verify_directory
 from gateway.cli.output import CannotTell
+from gateway.model.place import Place
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,13 +35,13 @@ def run(args: argparse.Namespace) -> int:
     if args.directory.is_file():
         return _proof(args.directory, keys_of(args), as_json=args.json)
     if not args.directory.is_dir():
-        raise CannotTell(f"{args.directory}: is no directory")
+        raise CannotTell(f"{args.directory}: is no directory", Place(str(args.directory), 0, 0))
     if args.head is not None and (len(args.head) != 64 or not set(args.head.lower()) <= set("0123456789abcdef")):
         raise CannotTell('--head: 64 hex digits, as they stand under "hash"')
     anchors = _anchors(args.anchors) if args.anchors is not None else {}
     reports = verify_directory(args.directory, keys_of(args), args.head, anchors)
     if not reports:
-        raise CannotTell(f"{args.directory}: holds no audit log (files named STREAM-NNNNNN.jsonl)")
+        raise CannotTell(NO_LOG.format(args.directory), Place(str(args.directory), 0, 0))
     ok = not any(report.findings for report in reports)
     if args.json:
         records = sum(report.records for report in reports)

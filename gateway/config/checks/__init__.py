@@ -7,6 +7,7 @@ A check never judges what was taken out for an error of its own.
 from collections.abc import Callable
 
 from gateway.config.checks import (
+    classes,
     coverage,
     files,
     issuers,
@@ -21,6 +22,7 @@ from gateway.config.checks import (
     upstreams,
 )
 from gateway.config.checks.report import Report
+from gateway.config.classes import classified
 from gateway.config.schema import Config
 
 _CHECKS: tuple[Callable[[Config, Report], None], ...] = (
@@ -33,13 +35,16 @@ _CHECKS: tuple[Callable[[Config, Report], None], ...] = (
     rules.check,
     posture.check,
     telemetry.check,
-    coverage.check,
-    safety.check,
+    classes.check,
 )
+_MEANING: tuple[Callable[[Config, Report], None], ...] = (coverage.check, safety.check)  # with what classes add
 
 
 def judge(config: Config, report: Report, now: float) -> None:
     """Run every check. `now` (seconds since 1970) judges the dates of certificates."""
     for check in _CHECKS:
         check(config, report)
+    whole = classified(config)
+    for check in _MEANING:
+        check(whole, report)
     files.check(config, report, now)

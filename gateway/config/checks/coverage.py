@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gateway.config.checks.cover import covers, host_covers, representative
 from gateway.config.checks.report import Report
-from gateway.config.schema import Config, Route
+from gateway.config.schema import Config, Requires, Route
 from gateway.model.methods import KNOWN_METHODS, NOT_IN_ANY
 from gateway.stages.route.index import PathIndex
 
@@ -100,10 +100,10 @@ def _is_weaker(one: Route, other: Route) -> bool:
     asks, more = one.requires, other.requires
     if more is not None:
         if asks is None:
-            return more.certificate or bool(more.scopes or more.audiences or more.posture)
-        if (more.certificate and not asks.certificate) or not set(asks.scopes) >= set(more.scopes):
+            asks = Requires()
+        if not set(asks.scopes) >= set(more.scopes):
             return True
-        if (more.audiences and not asks.audiences) or (more.posture and not asks.posture):
+        if more.asked().keys() - asks.asked().keys():
             return True
     return _open(one) and not _open(other)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path as FilePath
+from typing import NamedTuple
 
 from gateway.config.checks.report import Report
 from gateway.config.devices import read_devices
@@ -15,8 +16,11 @@ from gateway.config.schema.scalars import why
 from gateway.config.tree import Path
 from gateway.kernel.patterns.hosts import parse_route_host
 from gateway.kernel.strict import parse_object
+from gateway.model.place import Place
 
-_SOON = 30 * 86400.0  # seconds; or the last third of its life, whichever is shorter
+_DAY = 86400.0
+_SOON = 30 * _DAY  # seconds; or the last third of its life, whichever is shorter
+_VERY_SOON = 7 * _DAY  # for what lives a day and more: what lives shorter is renewed by a machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,7 @@ class Expiry:
     """When a certificate of a file ends."""
 
     path: Path  # in the configuration
+    where: Place  # of the mapping that names it
     file: FilePath
     role: str  # edge, identity, bundle
     name: str
@@ -31,13 +36,14 @@ class Expiry:
     not_after: float
 
     def near(self, now: float) -> bool:
-        """True in the last third of its life, at most 30 days before its end."""
-        return self.not_after - now < min(_SOON, (self.not_after - self.not_before) / 3)
+        """True in the last third of its life, at most 30 days before its end; a week before it whatever its life."""
+        life, left = self.not_after - self.not_before, self.not_after - now
+        return left < min(_SOON, life / 3) or (life >= _DAY and left < _VERY_SOON)
 
 
 def check(config: Config, report: Report, now: float) -> None:
     """Every file, and the dates of every certificate."""
-    for path, certificate, key in _pairs(config):
+    for path, (_, certificate, key) in _pairs(config):
         both = [_readable(report, (*path, "certificate"), certificate), _readable(report, (*path, "key"), key)]
         if all(both):
             _fits(report, path, certificate, key)
@@ -65,6 +71,9 @@ def check(config: Config, report: Report, now: float) -> None:
             _judged(report, ("posture", name, "source", "file"), partial(read_devices, posture.source.file))
     if config.audit.signing_key is not None and _readable(report, ("audit", "signing_key"), config.audit.signing_key):
         _judged(report, ("audit", "signing_key"), partial(_signing_key, config.audit.signing_key))
+    for name, key in config.grants.signers.items() if config.grants is not None else ():
+        if _readable(report, ("grants", "signers", name), key):
+            _judged(report, ("grants", "signers", name), partial(_public_key, key))
     for expiry in expiries(config):
         if expiry.not_after <= now:
             report.warn(expiry.path, f"{expiry.file.name}: the certificate has expired", "replace it")
@@ -85,21 +94,22 @@ def _roughly(seconds: float) -> str:
 
 def expiries(config: Config) -> Iterator[Expiry]:
     """Every certificate that the configuration names and that can be read."""
-    for path, certificate, _ in _pairs(config):
+    for path, pair in _pairs(config):
         role = "identity" if path == ("identity",) else "edge"
-        yield from _dates((*path, "certificate"), certificate, role, str(path[1]) if len(path) > 1 else role)
+        name = str(path[1]) if len(path) > 1 else role
+        yield from _dates((*path, "certificate"), pair.where, pair.certificate, role, name)
     for section in ("trust_domains", "client_authorities"):
         for name, authority in getattr(config, section).items():
-            yield from _dates((section, name, "bundle"), authority.bundle, "bundle", name)
+            yield from _dates((section, name, "bundle"), authority.where, authority.bundle, "bundle", name)
     for name, issuer in config.issuers.items():
         if issuer.ca is not None:
-            yield from _dates(("issuers", name, "ca"), issuer.ca, "bundle", name)
+            yield from _dates(("issuers", name, "ca"), issuer.where, issuer.ca, "bundle", name)
     for name, upstream in config.upstreams.items():
         if upstream.tls.ca is not None:
-            yield from _dates(("upstreams", name, "tls", "ca"), upstream.tls.ca, "bundle", name)
+            yield from _dates(("upstreams", name, "tls", "ca"), upstream.tls.where, upstream.tls.ca, "bundle", name)
 
 
-def _dates(path: Path, file: FilePath, role: str, name: str) -> Iterator[Expiry]:
+def _dates(path: Path, where: Place, file: FilePath, role: str, name: str) -> Iterator[Expiry]:
     from gateway.kernel.x509.trust import parse_certificates
 
     try:
@@ -108,10 +118,18 @@ def _dates(path: Path, file: FilePath, role: str, name: str) -> Iterator[Expiry]
         return  # reported where the file itself is judged
     for certificate in certificates:
         begins = certificate.not_valid_before_utc.timestamp()
-        yield Expiry(path, file, role, name, begins, certificate.not_valid_after_utc.timestamp())
+        yield Expiry(path, where, file, role, name, begins, certificate.not_valid_after_utc.timestamp())
 
 
-def _pairs(config: Config) -> Iterator[tuple[Path, FilePath, FilePath]]:
+class _Pair(NamedTuple):
+    """A certificate and its key, and the mapping that names them."""
+
+    where: Place
+    certificate: FilePath
+    key: FilePath
+
+
+def _pairs(config: Config) -> Iterator[tuple[Path, _Pair]]:
     """Certificate and key of each listener, of the admin address and of the identity."""
     for name, listener in config.listeners.items():
         if listener.tls is not None:
@@ -119,14 +137,15 @@ def _pairs(config: Config) -> Iterator[tuple[Path, FilePath, FilePath]]:
     if config.admin is not None and config.admin.tls is not None:
         yield from _tls_pairs(("admin", "tls"), config.admin.tls)
     if config.identity is not None:
-        yield ("identity",), config.identity.certificate, config.identity.key
+        identity = config.identity
+        yield ("identity",), _Pair(identity.where, identity.certificate, identity.key)
 
 
-def _tls_pairs(path: Path, tls: ListenerTls) -> Iterator[tuple[Path, FilePath, FilePath]]:
+def _tls_pairs(path: Path, tls: ListenerTls) -> Iterator[tuple[Path, _Pair]]:
     if tls.certificate is not None and tls.key is not None:
-        yield path, tls.certificate, tls.key
+        yield path, _Pair(tls.where, tls.certificate, tls.key)
     for index, pair in enumerate(tls.certificates):
-        yield (*path, "certificates", index), pair.certificate, pair.key
+        yield (*path, "certificates", index), _Pair(pair.where, pair.certificate, pair.key)
 
 
 def _readable(report: Report, path: Path, file: FilePath) -> bool:
@@ -250,3 +269,9 @@ def _signing_key(file: FilePath) -> None:
         raise ValueError(f"{file} holds no private key in PEM without a password") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError(f"{file} holds another kind of key: an Ed25519 key signs checkpoints")
+
+
+def _public_key(file: FilePath) -> None:
+    from gateway.kernel.signing_key import read_public_key
+
+    read_public_key(file)

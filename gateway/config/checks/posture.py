@@ -8,6 +8,8 @@ from gateway.config.tree import Path
 from gateway.stages.posture import compile_device, compile_require
 
 _DEVICE = "{device}"
+_SOURCES = ("claim", "file", "http", "store")
+_WRITE = "name a Redis as store"
 
 
 def check(config: Config, report: Report) -> None:
@@ -21,12 +23,14 @@ def check(config: Config, report: Report) -> None:
             report.error(path, "'device' is missing", "write certificate.fingerprint, certificate.uri or claims.NAME")
         for index, text in enumerate(posture.require):
             judge_expression(report, (*path, "require", index), text, compile_require)
+        if posture.source.store is not None and config.store.get_secret_value() == "memory://":
+            report.warn((*path, "source", "store"), "nobody can write into memory://: no device is ever known", _WRITE)
 
 
 def _source(report: Report, path: Path, source: PostureSource) -> None:
-    named = [key for key in ("claim", "file", "http") if getattr(source, key) is not None]
-    if len(named) != 1 and not report.lost(source.where, "claim", "file", "http", "store"):
-        report.error(path, "a source is one of claim, file and http", "write one of them")
+    named = [key for key in _SOURCES if getattr(source, key) is not None]
+    if len(named) != 1 and not report.lost(source.where, *_SOURCES):
+        report.error(path, "a source is one of claim, file, http and store", "write one of them")
     if source.http is not None:
         report.one((*path, "http"), source.http, _judge_template)
     if source.ca is not None and source.http is None:

@@ -18,7 +18,7 @@ def check(config: Config, report: Report) -> None:
         _all(report, ("listeners", key, "rate_limits"), listener.rate_limits, "rate_limits", config.rate_limits)
         if listener.on_failed_authentication is not None:
             path: Path = ("listeners", key, "on_failed_authentication")
-            _known(report, path, listener.on_failed_authentication, "rate_limits", config.rate_limits)
+            known(report, path, listener.on_failed_authentication, "rate_limits", config.rate_limits)
     for index, route in enumerate(config.routes):
         _route(config, report, index, route)
     for index, policy in enumerate(config.policies):
@@ -30,12 +30,12 @@ def check(config: Config, report: Report) -> None:
 def _route(config: Config, report: Report, index: int, route: Route) -> None:
     base: Path = ("routes", index)
     for position, part in enumerate(route.upstream or ()):
-        _known(report, (*base, "upstream", position, "upstream"), part.upstream, "upstreams", config.upstreams)
+        known(report, (*base, "upstream", position, "upstream"), part.upstream, "upstreams", config.upstreams)
     if route.mirror is not None:
-        _known(report, (*base, "mirror", "upstream"), route.mirror.upstream, "upstreams", config.upstreams)
+        known(report, (*base, "mirror", "upstream"), route.mirror.upstream, "upstreams", config.upstreams)
     _all(report, (*base, "rate_limits"), route.rate_limits, "rate_limits", config.rate_limits)
     if route.requires is not None and route.requires.posture is not None:
-        _known(report, (*base, "requires", "posture"), route.requires.posture, "posture", config.posture)
+        known(report, (*base, "requires", "posture"), route.requires.posture, "posture", config.posture)
     _all(report, (*base, "match", "listeners"), route.match.listeners, "listeners", config.listeners)
     named: list[tuple[str, Path]] = []
     for key, rules in (("deny", route.deny), ("allow", route.allow)):
@@ -55,7 +55,7 @@ def _policy(config: Config, report: Report, index: int, policy: Policy) -> None:
         if not report.one(path, pattern, lambda text: compile_values([text])) or report.lost_in("routes"):
             continue
         if "*" not in pattern:
-            _known(report, path, pattern, "routes", dict.fromkeys(names))
+            known(report, path, pattern, "routes", dict.fromkeys(names))
         elif not any(map(compile_values([pattern]), names)):
             report.warn(path, f"no route has a name like {pattern!r}: the policy covers nothing by it")
 
@@ -68,15 +68,16 @@ def _rules(config: Config, report: Report, base: Path, rules: Sequence[Rule]) ->
             _all(report, (*path, "not_issuers"), source.not_issuers, "issuers", config.issuers)
 
 
-def _all(report: Report, path: Path, names: Iterable[str], section: str, known: Mapping[str, object]) -> None:
+def _all(report: Report, path: Path, names: Iterable[str], section: str, named: Mapping[str, object]) -> None:
     for index, name in enumerate(names):
-        _known(report, (*path, index), name, section, known)
+        known(report, (*path, index), name, section, named)
 
 
-def _known(report: Report, path: Path, name: str, section: str, known: Mapping[str, object]) -> None:
-    if name in known or report.lost_in(section, name):
+def known(report: Report, path: Path, name: str, section: str, named: Mapping[str, object]) -> None:
+    """An error at `path` where `name` is none of the names of a section."""
+    if name in named or report.lost_in(section, name):
         return
-    close = get_close_matches(name, known, 1)
+    close = get_close_matches(name, named, 1)
     hint = f"did you mean {close[0]!r}?" if close else ""
     report.error(path, f"{name!r} is none of {section}", hint)
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from gateway.config.checks.fields import judge_field_name, judge_field_value, judge_settable
 from gateway.config.checks.report import Report
 from gateway.config.checks.urls import judge_url
-from gateway.config.schema import Config, Cors, Forward, HeaderEdit, Match, Route
+from gateway.config.schema import Config, Cors, Forward, HeaderEdit, Match, Requires, Route
 from gateway.config.tree import Path
 from gateway.kernel.patterns.hosts import parse_authority, parse_route_host
 from gateway.kernel.patterns.paths import compile_path
@@ -29,6 +29,7 @@ def check(config: Config, report: Report) -> None:
         _access(report, path, route)
         _rewrite(report, path, route)
         _spread(report, path, route)
+        _websocket(report, path, route)
         if route.cors is not None:
             _cors(report, (*path, "cors"), route.cors)
         _forward(report, (*path, "forward"), route.forward)
@@ -71,17 +72,33 @@ def _access(report: Report, path: Path, route: Route) -> None:
         requires = (*path, "requires")
         if route.public:
             report.error_at_key(requires, "a public route asks for no credential, so it can require nothing of one")
-        report.each((*requires, "scopes"), route.requires.scopes, _judge_scope)
+        judge_requires(report, requires, route.requires)
     if route.ignore_credentials and not route.public and not report.lost(route.where, "public"):
         report.error_at_key(
             (*path, "ignore_credentials"), "only a public route can ignore credentials", "add public: true"
         )
 
 
+def judge_requires(report: Report, path: Path, requires: Requires) -> None:
+    """What a route, or a class of data, requires."""
+    report.each((*path, "scopes"), requires.scopes, _judge_scope)
+    report.each((*path, "acr"), requires.acr, _judge_acr)
+
+
 def _judge_scope(text: str) -> None:
     """RFC 6749 section 3.3."""
-    if not text.isascii() or not text.isprintable() or any(c in text for c in ' "\\'):
+    if not _is_token(text):
         raise ValueError(f"{text!r} is no scope: write each as an entry of its own, without spaces and quotes")
+
+
+def _judge_acr(text: str) -> None:
+    """A challenge joins them by spaces (RFC 9470 section 3)."""
+    if not _is_token(text):
+        raise ValueError(f"{text!r} is no acr: write each as an entry of its own, without spaces and quotes")
+
+
+def _is_token(text: str) -> bool:
+    return text.isascii() and text.isprintable() and not any(c in text for c in ' "\\')
 
 
 def _rewrite(report: Report, path: Path, route: Route) -> None:
@@ -131,6 +148,19 @@ def _judge_literal_path(text: str) -> None:
     if "*" in text or "{" in text:
         raise ValueError(f"{text!r} is a pattern: write the path itself")
     compile_path(text)
+
+
+def _websocket(report: Report, path: Path, route: Route) -> None:
+    websocket, base = route.websocket, (*path, "websocket")
+    if websocket is None:
+        return
+    if route.upstream is None and not report.lost(route.where, *_ACTIONS):
+        report.error_at_key(base, "only an upstream takes WebSockets")
+    for index, origin in enumerate(websocket.origins):
+        if origin != "*":
+            report.one((*base, "origins", index), origin, _judge_origin)
+    if websocket.token_subprotocol is not None:
+        report.one((*base, "token_subprotocol"), websocket.token_subprotocol, judge_field_name)
 
 
 def _cors(report: Report, path: Path, cors: Cors) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 from gateway.config.checks.expressions import judge_expression
 from gateway.config.checks.report import Report
 from gateway.config.schema import Condition, Config, Operation, Rule, Source
+from gateway.config.schema.grants import GrantedRule
 from gateway.config.tree import Path
 from gateway.stages.authorize.clauses import compile_condition, compile_operation, compile_source
 from gateway.stages.authorize.expressions import compile_expression
@@ -34,16 +35,20 @@ def check(config: Config, report: Report) -> None:
 
 def _rules(report: Report, base: Path, rules: Sequence[Rule], *, deny: bool) -> None:
     for index, rule in enumerate(rules):
-        path: Path = (*base, index)
-        for position, source in enumerate(rule.from_):
-            _source(report, (*path, "from", position), source, deny=deny)
-        for position, operation in enumerate(rule.to):
-            _operation(report, (*path, "to", position), operation, deny=deny)
-        for position, condition in enumerate(rule.when):
-            if isinstance(condition, str):
-                judge_expression(report, (*path, "when", position), condition, compile_expression)
-            else:
-                _condition(report, (*path, "when", position), condition, deny=deny)
+        judge_rule(report, (*base, index), rule, deny=deny)
+
+
+def judge_rule(report: Report, path: Path, rule: Rule | GrantedRule, *, deny: bool) -> None:
+    """One rule, at `path`; `deny`: it stands in a DENY or AUDIT."""
+    for position, source in enumerate(rule.from_):
+        _source(report, (*path, "from", position), source, deny=deny)
+    for position, operation in enumerate(rule.to):
+        _operation(report, (*path, "to", position), operation, deny=deny)
+    for position, condition in enumerate(rule.when):
+        if isinstance(condition, str):
+            judge_expression(report, (*path, "when", position), condition, compile_expression)
+        else:
+            _condition(report, (*path, "when", position), condition, deny=deny)
 
 
 def _source(report: Report, path: Path, source: Source, *, deny: bool) -> None:

@@ -38,14 +38,29 @@ def _rules(config: Config, report: Report) -> None:
 
 
 def _rule(config: Config, report: Report, path: Path, rule: Rule, action: str, routes: Sequence[Route]) -> None:
-    if not rule.from_ and not rule.to and not rule.when:
+    if _matches_all(rule):
         report.warn(path, f"the rule {rule.name} matches every request: it would {action} all")
     if _never(config, rule, routes):
         report.warn(path, f"the rule {rule.name} can never match")
 
 
+def _matches_all(rule: Rule) -> bool:
+    """True for `{}`, and for one that only asks for any path, method or host."""
+    return not rule.from_ and not rule.when and (not rule.to or any(map(_anything, rule.to)))
+
+
+def _anything(operation: Operation) -> bool:
+    asked = {key for key, values in operation if key != "where" and values}
+    return (
+        asked <= {"hosts", "methods", "paths"}
+        and (not operation.hosts or "*" in operation.hosts)
+        and (not operation.methods or "*" in operation.methods)
+        and (not operation.paths or not {"*", "/*"}.isdisjoint(operation.paths))
+    )
+
+
 def _process(config: Config, report: Report) -> None:
-    if config.workers > 1 and config.rate_limits and config.store.get_secret_value() == "memory://":
+    if config.workers > 1 and config.store.get_secret_value() == "memory://":
         path: Path = ("store",) if report.stands(("store",)) else ("workers",)
         report.warn_at_key(
             path, f"memory:// with {config.workers} workers: each counts alone, its share of every rate", "use redis://"
@@ -109,7 +124,9 @@ def _public(config: Config, report: Report, index: int, route: Route) -> None:
 def _star_on_writes(report: Report, path: Path, rule: Rule, route: Route) -> None:
     if rule.when or (route.requires is not None and route.requires.scopes):
         return
-    if not any(_only_star(source) for source in rule.from_):
+    if _matches_all(rule) or (route.public and not rule.from_):
+        return
+    if rule.from_ and not any(_only_star(source) for source in rule.from_):
         return
     match = route.match.methods
     for operation in rule.to or (Operation(),):
@@ -134,7 +151,9 @@ def _never(config: Config, rule: Rule, routes: Sequence[Route]) -> bool:
     """True when surely no request on `routes` matches."""
     if rule.from_ and all(_impossible(config, source) for source in rule.from_):
         return True
-    return bool(routes and rule.to) and all(_elsewhere(operation, route) for operation in rule.to for route in routes)
+    return bool(routes and rule.to) and all(
+        _elsewhere(operation, route) or _not_here(config, operation, route) for operation in rule.to for route in routes
+    )
 
 
 def _impossible(config: Config, source: Source) -> bool:
@@ -145,6 +164,8 @@ def _impossible(config: Config, source: Source) -> bool:
         return True
     if source.principals and all(_foreign(config, principal) for principal in source.principals):
         return True
+    if source.request_principals and all(_unissued(config, principal) for principal in source.request_principals):
+        return True
     for key, values in source:
         excluded = set(getattr(source, f"not_{key}", ()))
         if values and key != "where" and excluded and (set(values) <= excluded or "*" in excluded):
@@ -153,11 +174,33 @@ def _impossible(config: Config, source: Source) -> bool:
 
 
 def _foreign(config: Config, principal: str) -> bool:
-    """True for an id of a trust domain that the file does not know."""
+    """True for an id of a trust domain that the file does not know, and for a DNS name that nobody may vouch for."""
+    if principal.startswith("dns:"):
+        return not config.client_authorities
     domain, slash, _ = principal.removeprefix("spiffe://").partition("/")
     return (
         principal.startswith("spiffe://") and bool(slash) and "*" not in domain and domain not in config.trust_domains
     )
+
+
+def _unissued(config: Config, principal: str) -> bool:
+    """True for users (`iss/sub`) of an issuer that the file does not know."""
+    if principal.startswith("*"):
+        return False
+    text = principal.removesuffix("*")
+    known = [f"{issuer.issuer}/" for issuer in config.issuers.values()]
+    return not any(text.startswith(each) or (text != principal and each.startswith(text)) for each in known)
+
+
+def _not_here(config: Config, operation: Operation, route: Route) -> bool:
+    """True when the route is served on none of these ports, or for none of these hosts."""
+    listeners = [config.listeners[name] for name in route.match.listeners] or config.listeners.values()
+    ports = {listener.address.port for listener in listeners}
+    if operation.ports and ports.isdisjoint(operation.ports) and 0 not in ports:
+        return True
+    hosts = {host.lower() for host in operation.hosts}
+    plain = not any("*" in host for host in (*hosts, *route.match.hosts))
+    return bool(plain and hosts and route.match.hosts) and hosts.isdisjoint(map(str.lower, route.match.hosts))
 
 
 def _elsewhere(operation: Operation, route: Route) -> bool:

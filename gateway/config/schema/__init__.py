@@ -14,6 +14,7 @@ from gateway.config.schema.listeners import Admin, CertificateFiles, Listener, L
 from gateway.config.schema.posture import Posture, PostureSource
 from gateway.config.schema.routes import (
     Cors,
+    DataClass,
     Forward,
     HeaderEdit,
     Match,
@@ -23,6 +24,7 @@ from gateway.config.schema.routes import (
     Respond,
     Rewrite,
     Route,
+    WebSocket,
     WeightedUpstream,
 )
 from gateway.config.schema.rules import Condition, Operation, Policy, Rule, Source
@@ -60,6 +62,7 @@ __all__ = [
     "Config",
     "Connections",
     "Cors",
+    "DataClass",
     "Dns",
     "Endpoint",
     "Forward",
@@ -102,5 +105,6 @@ __all__ = [
     "TrustDomain",
     "Upstream",
     "UpstreamTls",
+    "WebSocket",
     "WeightedUpstream",
 ]

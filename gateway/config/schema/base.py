@@ -49,8 +49,8 @@ class Node(BaseModel):
         """True where the key under which a mapping stands is its name."""
         return False
 
-    def short(self) -> str | None:
-        """The text that a file may write instead of the whole mapping; None when there is none."""
+    def short(self) -> str | bool | None:
+        """The scalar that a file may write instead of the whole mapping; None when there is none."""
         return None
 
     def replace(self, **values: object) -> Self:

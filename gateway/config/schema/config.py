@@ -13,11 +13,12 @@ from pydantic.json_schema import SkipJsonSchema
 from gateway.config.problem import Problem
 from gateway.config.schema.audit import Audit
 from gateway.config.schema.base import Node
+from gateway.config.schema.grants import Granted, Grants
 from gateway.config.schema.issuers import Issuer
 from gateway.config.schema.limits import RateLimit
 from gateway.config.schema.listeners import Admin, Listener
 from gateway.config.schema.posture import Posture
-from gateway.config.schema.routes import Route
+from gateway.config.schema.routes import DataClass, Route
 from gateway.config.schema.rules import Policy
 from gateway.config.schema.scalars import FilePath, Integer, Name, Secret, Some
 from gateway.config.schema.telemetry import Telemetry
@@ -57,7 +58,11 @@ class Config(Node):
     posture: dict[Name, Posture] = Field(default_factory=dict)
     rate_limits: dict[Name, RateLimit] = Field(default_factory=dict)
     upstreams: dict[Name, Upstream] = Field(default_factory=dict)
+    classes: dict[Name, DataClass] = Field(default_factory=dict)
+    """Classes of data (`routes.*.classification`), each with what it requires."""
     policies: tuple[Policy, ...] = ()
+    grants: Grants | None = None
+    """Who may sign just-in-time grants, which stand in grants.yaml beside this file."""
     routes: Some[Route]
     audit: Audit = Field(default_factory=_always, validate_default=True)
     telemetry: Telemetry | None = None
@@ -70,6 +75,10 @@ class Config(Node):
         default="", validation_alias="\0digest", exclude=True
     )
     """SHA-256 of the file's bytes, hex."""
+    granted: Annotated[SkipValidation[tuple[Granted, ...]], SkipJsonSchema()] = Field(
+        default=(), validation_alias="\0granted", exclude=True
+    )
+    """What grants.yaml grants, verified."""
     warnings: Annotated[SkipValidation[tuple[Problem, ...]], SkipJsonSchema()] = Field(
         default=(), validation_alias="\0warnings", exclude=True
     )

@@ -72,6 +72,20 @@ class Binding(Node):
     """RFC 8705: `optional` holds bound tokens to their certificate, `required` refuses unbound ones."""
 
 
+class BackchannelLogout(Node):
+    """Where the provider says that somebody logged out: POST /.well-known/gateway/logout/NAME."""
+
+    client_id: NonEmpty
+    """The `aud` of its logout tokens."""
+
+
+class SharedSignals(Node):
+    """Where the provider pushes security events (CAEP, RFC 8935): POST /.well-known/gateway/signals/NAME."""
+
+    audience: NonEmpty
+    """The `aud` of its security event tokens."""
+
+
 class Issuer(Named):
     """One issuer of bearer tokens."""
 
@@ -95,5 +109,14 @@ class Issuer(Named):
     """How long a DPoP proof is good, by its `iat`."""
     dpop_nonce: Literal["off", "on"] = "off"
     """Whether a DPoP proof has to hold a nonce of the gateway's."""
+    backchannel_logout: BackchannelLogout | None = None
+    """OpenID Connect Back-Channel Logout: ends the tokens of a session or subject."""
+    shared_signals: SharedSignals | None = None
+    """session-revoked, credential-change and device-compliance-change end the tokens of whom they are about."""
     mode: Literal["enforce", "shadow"] = "enforce"
     """In shadow its tokens are judged, counted and recorded, and count as not sent."""
+
+    @property
+    def revocable(self) -> bool:
+        """Whether it may end tokens before their time."""
+        return self.backchannel_logout is not None or self.shared_signals is not None

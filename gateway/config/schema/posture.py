@@ -13,7 +13,7 @@ from gateway.config.schema.scalars import Duration, FilePath, NonEmpty
 
 
 class PostureSource(Node):
-    """Where the facts are; exactly one of claim, file and http."""
+    """Where the facts are; exactly one of claim, file, http and store."""
 
     claim: NonEmpty | None = None
     """The claim of the token that holds them."""
@@ -21,6 +21,9 @@ class PostureSource(Node):
     """A file of all devices (YAML or JSON): DEVICE: {fact: value}. Watched."""
     http: NonEmpty | None = None
     """An inventory's URL with {device} in it: 200 with a JSON object, 404 for a device that is not known."""
+    store: NonEmpty | None = None
+    """A key of `store` that something else writes: a hash of all devices, or with {device} in it one key a device. Each
+    value is a JSON object that says by `observed_at` how old it is."""
     ca: FilePath | None = None
     """PEM file of the private authority of the inventory's certificate."""
 

@@ -4,11 +4,13 @@ A route has exactly one of `upstream`, `respond` and `redirect`.
 A route that is not public answers 401 without a credential, whatever its rules say.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SkipValidation, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
-from gateway.config.schema.base import Node
+from gateway.config.schema.base import Named, Node
 from gateway.config.schema.rules import Rule, name_rules
 from gateway.config.schema.scalars import (
     AnyText,
@@ -22,8 +24,10 @@ from gateway.config.schema.scalars import (
     OneOrSome,
     PercentText,
     Some,
+    boolean,
 )
 from gateway.config.schema.units import Percent
+from gateway.model.place import Place
 
 
 def _by_lower_case(fields: dict[str, str]) -> dict[str, str]:
@@ -86,8 +90,32 @@ class Requires(Node):
     audiences: Some[NonEmpty] = ()
     """Replaces the issuer's list on this route."""
     scopes: Some[NonEmpty] = ()
+    acr: Some[NonEmpty] = ()
+    """How strong the login must have been: the claim `acr` is one of these (RFC 9470)."""
+    max_auth_age: Annotated[Duration, Field(gt=0)] | None = None
+    """How long ago the login may have been, by the claim `auth_time` (RFC 9470)."""
     posture: Name | None = None
     """What is asked of the caller's device: a name of `posture`."""
+
+    origins: Annotated[SkipValidation[Mapping[str, Place]], SkipJsonSchema()] = Field(
+        default_factory=dict, validation_alias="\0origins", exclude=True
+    )
+    """By key, where what the route's class adds is stated."""
+
+    def asked(self) -> dict[str, object]:
+        """What is asked, by key, in the order in which it is judged."""
+        order = ("certificate", "audiences", "acr", "max_auth_age", "posture", "scopes")
+        return {key: held for key in order if (held := getattr(self, key)) not in (False, (), None)}
+
+    def stated(self, key: str) -> Place:
+        """Where a requirement is stated: the class's place where it comes from there."""
+        return self.origins.get(key, self.where)
+
+
+class DataClass(Named):
+    """A class of data: what every route that serves it requires."""
+
+    requires: Requires
 
 
 class Forward(Node):
@@ -110,6 +138,24 @@ class Cors(Node):
     expose: tuple[NonEmpty, ...] = ("WWW-Authenticate", "Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-Id")
     credentials: Boolean = False
     max_age: Duration = 600.0
+
+
+def _true_is_all(value: Any) -> Any:
+    if isinstance(value, dict | WebSocket) or value is None:
+        return value
+    return {} if boolean(value) else None
+
+
+class WebSocket(Node):
+    """Who may open WebSockets on a route; `true` is the mapping without keys, `false` is none."""
+
+    origins: Some[NonEmpty] = ()
+    """Whose pages may, whatever a browser sends along for its user; default: only pages of the host itself."""
+    token_subprotocol: NonEmpty | None = None
+    """The subprotocol behind which a browser may name its token: `bearer, TOKEN`."""
+
+    def short(self) -> str | bool | None:
+        return None if self.model_fields_set else True
 
 
 class HeaderEdit(Node):
@@ -147,6 +193,8 @@ class Route(Node):
     """On a public route: credentials are dropped unread."""
     rewrite: Rewrite | None = None
     rate_limits: tuple[Name, ...] = ()
+    classification: Name | None = None
+    """The class of the data behind it: what `classes` requires for it is required too."""
     requires: Requires | None = None
     deny: Some[Rule] = ()
     allow: Some[Rule] = ()
@@ -157,6 +205,8 @@ class Route(Node):
     """Total, to the end of the answer."""
     max_body: BodySize | None = None
     """Overrides the listener's `limits.body`; UNLIMITED for `unlimited`."""
+    websocket: Annotated[WebSocket | None, BeforeValidator(_true_is_all)] = None
+    """true, or who may; default: nobody leaves HTTP."""
     request_headers: HeaderEdit = Field(default_factory=HeaderEdit)
     response_headers: HeaderEdit = Field(default_factory=HeaderEdit)
 

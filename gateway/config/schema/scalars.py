@@ -61,7 +61,8 @@ def _integer(value: object) -> int:
     raise ValueError("a whole number is wanted")
 
 
-def _boolean(value: object) -> bool:
+def boolean(value: object) -> bool:
+    """Raises ValueError for anything else."""
     if isinstance(value, bool):
         return value
     if isinstance(value, Text):
@@ -142,9 +143,17 @@ def _one(value: object) -> Any:
     return value if isinstance(value, list | tuple) or value is None else [value]
 
 
-_DURATION_SCHEMA = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$", "examples": ["5s", "10m"]}
+_VARIABLE = r"|\$\{"  # a text with a variable in it is judged when its value is known
+_DURATION_SCHEMA = {
+    "type": "string",
+    "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$" + _VARIABLE,
+    "examples": ["5s", "10m"],
+}
 _SIZE_SCHEMA = {
-    "anyOf": [{"type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)$"}, {"type": "integer", "minimum": 0}]
+    "anyOf": [
+        {"type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)$" + _VARIABLE},
+        {"type": "integer", "minimum": 0},
+    ]
 }
 _STRING_SCHEMA = {"type": "string"}
 
@@ -152,7 +161,7 @@ NonEmpty = Annotated[str, BeforeValidator(_text)]
 AnyText = Annotated[str, BeforeValidator(_any_text)]
 Name = Annotated[str, BeforeValidator(_name)]
 Integer = Annotated[int, BeforeValidator(_integer)]
-Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Boolean = Annotated[bool, BeforeValidator(boolean)]
 Duration = Annotated[float, BeforeValidator(_duration), WithJsonSchema(_DURATION_SCHEMA)]
 Size = Annotated[int, BeforeValidator(_size), WithJsonSchema(_SIZE_SCHEMA)]
 BodySize = Annotated[
@@ -175,7 +184,7 @@ def _parsed(parse: Any) -> BeforeValidator:
     )
 
 
-_PERCENT_SCHEMA = {"type": "string", "pattern": "^[0-9]{1,3}%$", "examples": ["10%"]}
+_PERCENT_SCHEMA = {"type": "string", "pattern": "^[0-9]{1,3}%$" + _VARIABLE, "examples": ["10%"]}
 
 PercentText: TypeAlias = Annotated[Percent, _parsed(units.percent), WithJsonSchema(_PERCENT_SCHEMA)]
 RateText: TypeAlias = Annotated[Rate, _parsed(units.rate), WithJsonSchema(_STRING_SCHEMA)]

@@ -11,9 +11,18 @@ from pathlib import Path
 from cryptography import x509
 
 from gateway.config.schema import UNLIMITED, Config, Listener
+from gateway.control.build.route import build_routes
 from gateway.kernel.patterns.blocks import compile_blocks
 from gateway.kernel.patterns.paths import compile_normaliser
-from gateway.stages.accept import Accept, Covering, ListenerSettings, sampling, trace_context
+from gateway.stages.accept import (
+    Accept,
+    AcceptUpgrades,
+    Covering,
+    ListenerSettings,
+    WebSockets,
+    sampling,
+    trace_context,
+)
 
 Names = Sequence[tuple[str, ...]]  # of each of a listener's certificates
 
@@ -24,12 +33,17 @@ def build_accept(config: Config, names: Mapping[str, Names] | None = None) -> Ac
     `names`: by listener, of the certificates that are at work; None: read them from the files.
     """
     held = names if names is not None else {name: _names(listener) for name, listener in config.listeners.items()}
-    return Accept(
-        {name: _listener(listener, held.get(name, ())) for name, listener in config.listeners.items()},
-        {index: _body(route.max_body) for index, route in enumerate(config.routes) if route.max_body is not None},
-        via_pseudonym(config),
-        trace_context if config.telemetry is None else sampling(config.telemetry.sample.value / 100),
-    )
+    listeners = {name: _listener(listener, held.get(name, ())) for name, listener in config.listeners.items()}
+    max_body = {index: _body(route.max_body) for index, route in enumerate(config.routes) if route.max_body is not None}
+    websockets = {
+        index: WebSockets(frozenset(route.websocket.origins), route.websocket.token_subprotocol)
+        for index, route in enumerate(config.routes)
+        if route.websocket is not None
+    }
+    take_trace = trace_context if config.telemetry is None else sampling(config.telemetry.sample.value / 100)
+    if not websockets:
+        return Accept(listeners, max_body, via_pseudonym(config), take_trace)
+    return AcceptUpgrades(listeners, max_body, via_pseudonym(config), websockets, build_routes(config), take_trace)
 
 
 def via_pseudonym(config: Config) -> str:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gateway.config.schema import ClientAuthority, Config, Issuer, Route, TrustDomain
+from gateway.config.schema import ClientAuthority, Config, Issuer, Requires, Route, TrustDomain
 from gateway.control.build.proofs import build_proofs
 from gateway.control.feeds.introspection import IntrospectionClient, IntrospectionSettings
 from gateway.control.feeds.jwks import JwksFeed, JwksSettings, OnRefresh
@@ -29,8 +29,11 @@ from gateway.stages.authenticate.bindings.replays import MemoryReplays
 from gateway.stages.authenticate.counters import Counters
 from gateway.stages.authenticate.evidence import CertificateJudge, TokenVerifier
 from gateway.stages.authenticate.issuer import KeySource, TrustedIssuer
+from gateway.stages.authenticate.revoked import RevokedTokens
+from gateway.stages.authenticate.step_up import step_up
 
 _ANY = "*"
+_CLAIM = "claims."
 
 
 class CredentialSources:
@@ -128,12 +131,19 @@ def credential_sources(
 
 
 def build_authenticate(
-    config: Config, sources: CredentialSources, store: RedisStore | None, metrics: Metrics
+    config: Config,
+    sources: CredentialSources,
+    store: RedisStore | None,
+    metrics: Metrics,
+    revoked: RevokedTokens | None = None,
 ) -> Authenticate:
-    """The stage that serves `config`; `store`: where all replicas remember used proofs, None: in this process."""
+    """The stage that serves `config`.
+
+    `store`: where all replicas remember used proofs; None: in this process. `revoked`: None where no issuer ends any.
+    """
     tokens = _tokens(config, sources) if config.issuers else None
     proofs = build_proofs(config, sources.replays, store)
-    return _stage(config, tokens, sources.certificates, proofs, metrics)
+    return _stage(config, tokens, sources.certificates, proofs, metrics, revoked)
 
 
 def authenticate_with(config: Config, tokens: TokenVerifier | None, certificates: CertificateJudge) -> Authenticate:
@@ -176,18 +186,25 @@ def _introspection(config: Config, previous: CredentialSources | None) -> dict[s
 
 
 def _stage(
-    config: Config, tokens: TokenVerifier | None, certificates: CertificateJudge, proofs: Proofs, metrics: Metrics
+    config: Config,
+    tokens: TokenVerifier | None,
+    certificates: CertificateJudge,
+    proofs: Proofs,
+    metrics: Metrics,
+    revoked: RevokedTokens | None = None,
 ) -> Authenticate:
     routes = [_route(route) for route in config.routes]
-    return Authenticate(tokens, certificates, routes, proofs, Counters(metrics.authentications))
+    return Authenticate(tokens, certificates, routes, proofs, Counters(metrics.authentications), revoked)
 
 
 def build_issuers(config: Config, keys: Mapping[str, KeySource]) -> dict[str, TrustedIssuer]:
     """The issuers of `config` by name, with their `keys` by name."""
-    return {name: _issuer(issuer, keys[name]) for name, issuer in config.issuers.items()}
+    known = dict.fromkeys(posture.device or "" for posture in config.posture.values())
+    devices = tuple(device.removeprefix(_CLAIM) for device in known if device.startswith(_CLAIM))
+    return {name: _issuer(issuer, keys[name], devices) for name, issuer in config.issuers.items()}
 
 
-def _issuer(issuer: Issuer, keys: KeySource) -> TrustedIssuer:
+def _issuer(issuer: Issuer, keys: KeySource, devices: tuple[str, ...]) -> TrustedIssuer:
     algorithms: frozenset[str] = frozenset(issuer.algorithms)
     if "EdDSA" in algorithms:
         algorithms |= {"Ed25519"}  # RFC 9864: the same algorithm under its fully specified name
@@ -204,16 +221,19 @@ def _issuer(issuer: Issuer, keys: KeySource) -> TrustedIssuer:
         dpop_nonce=issuer.dpop_nonce == "on",
         shadow=issuer.mode == "shadow",
         where=issuer.where,
+        revocable=issuer.revocable,
+        device_claims=devices,
     )
 
 
 def _route(route: Route) -> RouteCredentials:
-    requires = route.requires
+    requires = route.requires or Requires()
     return RouteCredentials(
         public=route.public,
         ignored=route.public and route.ignore_credentials,
-        certificate=requires is not None and requires.certificate,
-        audiences=frozenset(requires.audiences) if requires is not None and requires.audiences else None,
+        certificate=requires.certificate,
+        audiences=frozenset(requires.audiences) if requires.audiences else None,
+        step_up=step_up(requires.acr, requires.max_auth_age, requires.stated("acr"), requires.stated("max_auth_age")),
     )
 
 

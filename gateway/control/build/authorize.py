@@ -15,6 +15,7 @@ from gateway.stages.authorize import (
     ConditionSettings,
     RouteRules,
     RuleSettings,
+    Span,
     compile_rule,
     route_rules,
 )
@@ -52,6 +53,8 @@ def build_inputs(config: Config) -> Mapping[int, Inputs]:
         requires = config.routes[index].requires or Requires()
         asked = {("scope",), ("scp",)} if requires.scopes else set()
         asked |= {("aud",)} if requires.audiences else set()
+        asked |= {("acr",)} if requires.acr else set()
+        asked |= {("auth_time",)} if requires.max_auth_age is not None else set()
         found[index] = Inputs(headers, claims | asked, device)
     return found
 
@@ -65,8 +68,8 @@ def _required(config: Config, index: int) -> frozenset[str]:
     return frozenset(path[1] for condition in conditions for path in condition.reads if len(path) > 1)
 
 
-def rule_settings(rule: Rule, action: Action, *, shadow: bool) -> RuleSettings:
-    """One rule of the file as the stage takes it; `shadow`: its policy is."""
+def rule_settings(rule: Rule, action: Action, *, shadow: bool, span: Span | None = None) -> RuleSettings:
+    """One rule of the file as the stage takes it; `shadow`: its policy is; `span`: when it holds, of a grant."""
     return RuleSettings(
         rule.name,
         action,
@@ -78,17 +81,19 @@ def rule_settings(rule: Rule, action: Action, *, shadow: bool) -> RuleSettings:
             each if isinstance(each, str) else ConditionSettings(each.key, each.values, each.not_values)
             for each in rule.when
         ),
+        span,
     )
 
 
 def _tables(config: Config, metrics: Metrics | None = None) -> dict[tuple[int, str], RouteRules]:
     delimited = {name: frozenset(issuer.space_delimited_claims) for name, issuer in config.issuers.items()}
 
-    def compiled(rule: Rule, action: Action, *, shadow: bool = False) -> CompiledRule:
-        settings = rule_settings(rule, action, shadow=shadow)
+    def compiled(rule: Rule, action: Action, *, shadow: bool = False, span: Span | None = None) -> CompiledRule:
+        settings = rule_settings(rule, action, shadow=shadow, span=span)
         if metrics is None:
             return compile_rule(settings, delimited)
-        return compile_rule(settings, delimited, metrics.expression_errors.labels(rule.name).inc)
+        label = rule.name if span is None else "grant"  # grants come and go
+        return compile_rule(settings, delimited, metrics.expression_errors.labels(label).inc)
 
     policies = [
         (
@@ -98,17 +103,24 @@ def _tables(config: Config, metrics: Metrics | None = None) -> dict[tuple[int, s
         )
         for policy in config.policies
     ]
+    grants = [
+        (compile_values(each.routes), compiled(each.rule, Action.ALLOW, span=Span(each.begins, each.ends)))
+        for each in config.granted
+    ]
     tables: dict[tuple[int, str], RouteRules] = {}
     for index, route in enumerate(config.routes):
         own = [compiled(rule, Action.DENY) for rule in route.deny]
         own += [compiled(rule, Action.ALLOW) for rule in route.allow]
+        granted = tuple(rule for names, rule in grants if names(route.name))
         requires = route.requires or Requires()
         shared: dict[tuple[bool, ...], RouteRules] = {}
         for listener in config.listeners:
             applies = tuple(names(route.name) and _on(policy, listener) for policy, names, _ in policies)
             if applies not in shared:
                 above = [rule for (_, _, rules), yes in zip(policies, applies, strict=True) if yes for rule in rules]
-                shared[applies] = route_rules(above, own, requires.scopes, requires.where, public=route.public)
+                shared[applies] = route_rules(
+                    above, own, requires.scopes, requires.stated("scopes"), public=route.public, grants=granted
+                )
             tables[index, listener] = shared[applies]
     return tables
 

@@ -4,7 +4,7 @@ What any route sets is taken from clients on all routes, so the names are collec
 Where a field is named that is the gateway's own, building fails: two writers of one field are a hole.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.config.schema import Config, Forward, HeaderEdit, Route
@@ -22,16 +22,25 @@ from gateway.stages.forward.rewrite import Rewrite
 from gateway.stages.forward.split import Split
 from gateway.stages.forward.stage import Forward as ForwardStage
 from gateway.stages.forward.stage import Way
+from gateway.stages.forward.streams import Streams
+from gateway.stages.forward.tunnel import TunnelProxy, Upgrading
 from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.hash_key import HashKey, hash_key
 
 _COPY = 15.0  # seconds that a mirrored request may take
+_SUBPROTOCOL = "sec-websocket-protocol"  # a token may stand in it: the tunnel writes its own
 
 
-def build_forward(config: Config, clusters: Mapping[str, Cluster]) -> ForwardStage:
-    """The forward stage of `config`; `clusters` by the upstream's name. Raises ValueError with the route's place."""
-    shared = _Shared(_reserved(config), via_pseudonym(config), own_spiffe_id(config))
-    return ForwardStage([_way(config, route, clusters, shared) for route in config.routes])
+def build_forward(
+    config: Config, clusters: Mapping[str, Cluster], streams: Streams, own: Mapping[str, Way] | None = None
+) -> ForwardStage:
+    """The forward stage of `config`; `clusters` by the upstream's name. Raises ValueError with the route's place.
+
+    `streams`: where answers that stay open are entered; it outlives the config. `own`: who answers at the gateway's own
+    addresses, by path.
+    """
+    shared = _Shared(_reserved(config), via_pseudonym(config), own_spiffe_id(config), streams, {})
+    return ForwardStage([_way(config, route, clusters, shared) for route in config.routes], own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,18 @@ class _Shared:
     reserved: frozenset[bytes]  # what some route sets
     via: str
     own_id: str | None
+    streams: Streams
+    fields: dict[tuple[object, ...], RequestFields]  # routes that let the same pass share one
+
+    def passing(self, route: Route, removed: tuple[str, ...]) -> RequestFields:
+        """What of a client's fields passes on a route. `removed`: besides those that the file removes."""
+        keep_authorization = route.forward.authorization == "keep"
+        keep, remove = _names(route.forward.keep), _names((*route.request_headers.remove, *removed))
+        made = self.fields.get((keep_authorization, *keep, None, *remove))
+        if made is None:
+            made = RequestFields(self.reserved, keep_authorization=keep_authorization, keep=keep, remove=remove)
+            self.fields[keep_authorization, *keep, None, *remove] = made
+        return made
 
 
 def _way(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: _Shared) -> Way:
@@ -57,22 +78,7 @@ def _way(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: 
 def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: _Shared) -> Way:
     if route.upstream is None:
         raise ValueError("it has neither upstream nor respond nor redirect")
-    constant, claims = _set_by(route.forward, route.request_headers)
-    fields = RequestFields(
-        shared.reserved,
-        keep_authorization=route.forward.authorization == "keep",
-        keep=_names(route.forward.keep),
-        remove=_names(route.request_headers.remove),
-    )
-    rewrite = route.rewrite
-    head = RequestHead(
-        fields,
-        via=shared.via,
-        own_id=shared.own_id,
-        rewrite=Rewrite(prefix=rewrite.prefix, path=rewrite.path, host=rewrite.host) if rewrite is not None else None,
-        constant=constant,
-        claims=claims,
-    )
+    head = _head(route, shared, ())
     answer = AnswerFields(_names(route.response_headers.remove), _pairs(route.response_headers.set))
     limits = {
         name: route.max_body if route.max_body is not None else listener.limits.body
@@ -82,16 +88,57 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
     def to(name: str) -> Proxy:
         cluster = clusters[name]
         kind = ResilientProxy if cluster.guarded else Proxy
-        return kind(cluster, head, answer, timeout=route.timeout, max_body=limits)
+        return kind(cluster, head, answer, timeout=route.timeout, max_body=limits, streams=shared.streams)
 
-    parts = [(to(part.upstream), part.weight) for part in route.upstream]
-    way: Way = parts[0][0] if len(parts) == 1 else Split(parts, _common_key([part.cluster for part, _ in parts]))
-    if route.mirror is None:
+    way = _spread(route, clusters, to)
+    if route.mirror is not None:
+        way = Mirror(
+            way,
+            Proxy(
+                clusters[route.mirror.upstream],
+                head,
+                answer,
+                timeout=min(route.timeout or _COPY, _COPY),
+                max_body=limits,
+                streams=shared.streams,
+            ),
+            route.mirror.percent.value,
+        )
+    websocket = route.websocket
+    if websocket is None:
         return way
-    shadow = Proxy(
-        clusters[route.mirror.upstream], head, answer, timeout=min(route.timeout or _COPY, _COPY), max_body=limits
+    asking = _head(route, shared, (_SUBPROTOCOL,))
+
+    def through(name: str) -> TunnelProxy:
+        marker = websocket.token_subprotocol
+        return TunnelProxy(
+            clusters[name], asking, answer, max_body=limits, streams=shared.streams, token_subprotocol=marker
+        )
+
+    return Upgrading(way, _spread(route, clusters, through))
+
+
+def _head(route: Route, shared: _Shared, removed: tuple[str, ...]) -> RequestHead:
+    """What writes the heads of one route. `removed`: fields besides those that the file removes."""
+    constant, claims = _set_by(route.forward, route.request_headers)
+    rewrite = route.rewrite
+    return RequestHead(
+        shared.passing(route, removed),
+        via=shared.via,
+        own_id=shared.own_id,
+        rewrite=Rewrite(prefix=rewrite.prefix, path=rewrite.path, host=rewrite.host) if rewrite is not None else None,
+        constant=constant,
+        claims=claims,
     )
-    return Mirror(way, shadow, route.mirror.percent.value)
+
+
+def _spread(route: Route, clusters: Mapping[str, Cluster], to: Callable[[str], Way]) -> Way:
+    """The way to one upstream, or to several by their weights."""
+    upstreams = route.upstream or ()
+    parts = [(to(part.upstream), part.weight) for part in upstreams]
+    return (
+        parts[0][0] if len(parts) == 1 else Split(parts, _common_key([clusters[part.upstream] for part in upstreams]))
+    )
 
 
 def _common_key(clusters: Sequence[Cluster]) -> HashKey | None:

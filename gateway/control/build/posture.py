@@ -7,20 +7,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from gateway.config.schema import Config, Posture
 from gateway.control.feeds.devices import DeviceFile
 from gateway.control.feeds.fetch import Fetcher, FetchError, NotServedError
 from gateway.kernel.egress import Egress
+from gateway.kernel.store import RedisStore, StoreUnavailable
 from gateway.model.json import Claims
 from gateway.model.principal import Principal
 from gateway.stages.posture import JudgePosture, Requirement, Source, Unavailable, compile_device, compile_require
 from gateway.stages.posture.device import DeviceKey
+from gateway.stages.posture.sources.asked import AskedSource
 from gateway.stages.posture.sources.assumed import AssumedSource
 from gateway.stages.posture.sources.claim import ClaimSource
 from gateway.stages.posture.sources.file import FileSource
 from gateway.stages.posture.sources.http import Fetch, HttpSource
+from gateway.stages.posture.sources.store import Read, StoreSource
 
 _TOTAL = 3.0  # seconds that an inventory has to answer
 _UNKNOWN = (404, 410)
@@ -35,12 +39,30 @@ class _Inventory:
     max_age: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """The same for a key of the store."""
+
+    key: str
+    store: RedisStore | None
+    max_age: float
+
+
+_Settings: TypeAlias = _Inventory | _Stored
+
+
 class PostureSources:
     """The long-lived sources of a config: made by `posture_sources`, started when its snapshot is swapped in."""
 
-    def __init__(self, files: Mapping[Path, DeviceFile], inventories: Mapping[_Inventory, HttpSource]) -> None:
+    def __init__(
+        self,
+        files: Mapping[Path, DeviceFile],
+        inventories: Mapping[_Settings, AskedSource],
+        store: RedisStore | None,
+    ) -> None:
         self.files = files
         self.inventories = inventories
+        self._store = store
 
     def start(self) -> None:
         """Begin to watch the files, on the running loop."""
@@ -68,23 +90,23 @@ class PostureSources:
             return ClaimSource(source.claim)
         if source.file is not None:
             return FileSource(self.files[source.file])
-        return self.inventories[_inventory(posture)]
+        return self.inventories[_settings(posture, self._store)]
 
 
-def posture_sources(config: Config, previous: PostureSources | None) -> PostureSources:
-    """Those of `previous` whose settings are equal, and fresh ones. Raises FeedError."""
+def posture_sources(config: Config, previous: PostureSources | None, store: RedisStore | None = None) -> PostureSources:
+    """Those of `previous` whose settings are equal, and fresh ones; `store`: None for memory://. Raises FeedError."""
     files: dict[Path, DeviceFile] = {}
-    inventories: dict[_Inventory, HttpSource] = {}
+    inventories: dict[_Settings, AskedSource] = {}
     for posture in config.posture.values():
         if posture.source.file is not None:
             path = posture.source.file
             before = previous.files.get(path) if previous is not None else files.get(path)
             files[path] = before or files.get(path) or DeviceFile(path)
-        elif posture.source.http is not None:
-            settings = _inventory(posture)
+        elif posture.source.claim is None:
+            settings = _settings(posture, store)
             known = previous.inventories.get(settings) if previous is not None else None
-            inventories[settings] = known or HttpSource(settings.url, _fetch(settings), settings.max_age)
-    return PostureSources(files, inventories)
+            inventories[settings] = known or _asked(settings)
+    return PostureSources(files, inventories, store)
 
 
 def serving_posture(config: Config, sources: PostureSources) -> JudgePosture:
@@ -96,11 +118,12 @@ def offline_posture(config: Config, assumed: Claims | None) -> JudgePosture:
     """The stage of `config` for `explain` and `test`.
 
     `assumed`: the facts, whatever the source and whatever names the device; without them claims and files say what they
-    say, and an inventory, which is not asked, knows no device. Raises FeedError for a file that cannot be used.
+    say, and what would have to be asked, an inventory or the store, knows no device.
+    Raises FeedError for a file that cannot be used.
     """
     requirements = {}
     for name, posture in config.posture.items():
-        if assumed is not None or posture.source.http is not None:
+        if assumed is not None or (posture.source.claim is None and posture.source.file is None):
             requirement = _requirement(posture, AssumedSource(assumed))
             device = requirement.device
             if assumed is not None and device is not None:
@@ -140,9 +163,32 @@ def _requirement(posture: Posture, source: Source) -> Requirement:
     )
 
 
-def _inventory(posture: Posture) -> _Inventory:
+def _settings(posture: Posture, store: RedisStore | None) -> _Settings:
     source = posture.source
+    if source.store is not None:
+        return _Stored(source.store, store, posture.max_age)
     return _Inventory(source.http or "", source.ca, posture.max_age)
+
+
+def _asked(settings: _Settings) -> AskedSource:
+    if isinstance(settings, _Stored):
+        return StoreSource(settings.key, _read(settings.store), settings.max_age)
+    return HttpSource(settings.url, _fetch(settings), settings.max_age)
+
+
+def _read(store: RedisStore | None) -> Read:
+    """Commands to the store; memory:// holds nothing that anybody could have written."""
+
+    async def read(command: tuple[bytes, ...]) -> bytes | None:
+        if store is None:
+            return None
+        try:
+            found = await store.read(*command)
+        except StoreUnavailable as error:
+            raise Unavailable(f"the store: {error}") from None
+        return found if isinstance(found, bytes) else None
+
+    return read
 
 
 def _fetch(settings: _Inventory) -> Fetch:

@@ -149,6 +149,23 @@ def input_names(config: Config) -> JSON:
     }
 
 
+def grants_told(config: Config) -> JSON:
+    """Who granted what, until when and why; None where nothing is granted."""
+    if not config.granted:
+        return None
+    return [
+        {
+            "rule": each.rule.name,
+            "routes": list(each.routes),
+            "by": each.by,
+            "reason": each.reason,
+            "issued": each.begins,
+            "until": each.ends,
+        }
+        for each in config.granted
+    ]
+
+
 @cache
 def _process_key() -> bytes:
     return secrets.token_bytes(32)

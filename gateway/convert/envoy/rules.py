@@ -38,7 +38,7 @@ _AS_SOURCE = {
     "remote.ip": "remote_ip_blocks",
 }
 _CLAIM = {"request.auth.audiences": "aud", "request.auth.presenter": "azp"}
-_ASKED = frozenset(("where", "certificate", "audiences", "scopes"))  # of `requires`
+_ASKED = frozenset(("certificate", "audiences", "scopes"))  # of `requires`
 _EVERYTHING: Message = {"any": True}
 
 
@@ -101,10 +101,10 @@ class Rules:
         for scope in requires.scopes:
             either = [claim([name], text_value({"exact": scope})) for name in ("scope", "scp")]
             wanted[f"scope {scope}"] = any_id(either)
-        unasked = sorted(requires.model_fields_set - _ASKED)
+        unasked = sorted(requires.asked().keys() - _ASKED)
         for key in unasked:
             why = "Envoy cannot ask it, so the route denies every request"
-            self._report.lose(requires.where, "", f"routes[{route.name}].requires.{key}", why)
+            self._report.lose(requires.stated(key), "", f"routes[{route.name}].requires.{key}", why)
             wanted[key] = {"not_id": _EVERYTHING}
         return {
             f"{route.name}: {name} required": {"permissions": [_EVERYTHING], "principals": [{"not_id": asked}]}

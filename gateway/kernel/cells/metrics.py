@@ -59,6 +59,9 @@ class Metrics:
             "jwks_age_seconds", "Time since an issuer's keys were last confirmed.", "issuer", merge=Merge.MAX
         )
         self.jwks_refresh = counter("jwks_refresh_total", "Fetches of an issuer's keys.", "issuer", "result")
+        self.security_events = counter(
+            "security_events_total", "Logouts and security events that issuers sent.", "issuer", "kind", "result"
+        )  # kind: logout, a CAEP event, or where it was refused the address; result: taken, repeated, a Reason's code
         self._of_upstreams()
         # every worker reloads for one reload: the greatest count is the true one
         self.config_reloads = counter(

@@ -80,6 +80,12 @@ class RedisStore:
             raise StoreUnavailable(self.trouble)
         return self._connection.call(call, names)
 
+    def read(self, command: bytes, key: bytes, *arguments: bytes) -> "asyncio.Future[Reply]":
+        """Run a command that reads one key, named whole. Raises StoreUnavailable, at once or from the future."""
+        if self._connection is None:
+            raise StoreUnavailable(self.trouble)
+        return self._connection.command(command, key, *arguments)
+
     async def _keep(self) -> None:
         loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
         while True:

@@ -2,5 +2,14 @@
 
 from gateway.stages.accept.accept import Accept, Covering, ListenerSettings
 from gateway.stages.accept.trace_context import sampling, trace_context
+from gateway.stages.accept.upgrade import AcceptUpgrades, WebSockets
 
-__all__ = ["Accept", "Covering", "ListenerSettings", "sampling", "trace_context"]
+__all__ = [
+    "Accept",
+    "AcceptUpgrades",
+    "Covering",
+    "ListenerSettings",
+    "WebSockets",
+    "sampling",
+    "trace_context",
+]

@@ -15,7 +15,7 @@ from gateway.model.methods import KNOWN_METHODS
 from gateway.model.noun import noun
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.model.request import Preflight, RawHeaders, RequestContext, RequestHead
+from gateway.model.request import HeaderSection, Preflight, RawHeaders, RequestContext, RequestHead, Values
 from gateway.model.route import Route
 from gateway.model.trace import Trace
 from gateway.stages.accept.forwarded import client_address, client_scheme, request_id
@@ -27,7 +27,7 @@ Covering: TypeAlias = Callable[[str], Collection[int]]
 
 _VERSIONS = frozenset({"1.0", "1.1", "2"})
 _NONE: tuple[str, ...] = ()
-_SELDOM = frozenset({"expect", "via", "max-forwards"})  # what `_judge_fields` looks at
+_SELDOM = frozenset({"expect", "via", "max-forwards", "upgrade"})  # what `_judge_fields` looks at
 _MAX_DIGITS = 9  # of Max-Forwards: it is made a number again where it is forwarded
 
 
@@ -71,11 +71,19 @@ class Accept:
         if method not in KNOWN_METHODS:
             raise Refused(Reason.BAD_REQUEST, "the method is not known")
         listener = self._listeners[connection.listener]
-        values = _by_name(head.headers)
+        section = head.section
+        values = section.values if section is not None else None
+        if values is None:
+            values = _by_name(head.headers)
+            if section is not None:
+                section.values = values
         of_target, raw_path, query = parse_target(method, head.target)
-        authority = _authority(values, of_target)
         try:
-            host, port = parse_authority(authority)
+            if section is not None and of_target is None:
+                authority, host, port = section.authority or _of_host(values, section)
+            else:
+                authority = _authority(values, of_target)
+                host, port = parse_authority(authority)
             path = "*" if raw_path == b"*" else listener.normalise(raw_path)
         except AmbiguousPath as found:
             raise Refused(Reason.AMBIGUOUS_PATH, str(found)) from None
@@ -120,7 +128,7 @@ class Accept:
         if limit is not None and length > limit:
             raise Refused(Reason.BODY_TOO_LARGE, f"the body of {length} bytes is over the limit of {limit}")
 
-    def _judge_fields(self, head: RequestHead, values: dict[str, tuple[str, ...]]) -> None:
+    def _judge_fields(self, head: RequestHead, values: Values) -> None:
         if "expect" in values and head.version != "1.0":  # HTTP/1.0 knows no Expect (RFC 9110 section 10.1.1)
             for expectation in values["expect"]:
                 if expectation.lower() != "100-continue":
@@ -135,11 +143,17 @@ class Accept:
                 raise Refused(Reason.BAD_REQUEST, "Max-Forwards is not a number")
             if not left[0].strip("0"):
                 raise Refused(Reason.LOOP_DETECTED, "Max-Forwards is used up")
+        if "upgrade" in values:
+            self._judge_upgrade(head)
+
+    def _judge_upgrade(self, head: RequestHead) -> None:
+        """Nobody leaves HTTP here. RFC 9110 section 7.8 would let it be ignored; a front proxy may not (H27)."""
+        raise Refused(Reason.UPGRADE_REFUSED, "no route takes another protocol")
 
 
-def _by_name(headers: RawHeaders) -> dict[str, tuple[str, ...]]:
+def _by_name(headers: RawHeaders) -> Values:
     """Every value of every field, so that a rule sees all of them (H17)."""
-    values: dict[str, tuple[str, ...]] = {name.decode("latin-1"): (value.decode("latin-1"),) for name, value in headers}
+    values: Values = {name.decode("latin-1"): (value.decode("latin-1"),) for name, value in headers}
     if len(values) == len(headers):
         return values
     values.clear()
@@ -152,7 +166,7 @@ def _by_name(headers: RawHeaders) -> dict[str, tuple[str, ...]]:
     return values
 
 
-def _authority(values: dict[str, tuple[str, ...]], of_target: str | None) -> str:
+def _authority(values: Values, of_target: str | None) -> str:
     """The one authority that counts: exactly one valid Host is due, and absolute-form overrides it (H6, H7)."""
     hosts = values.get("host", _NONE)
     if len(hosts) != 1:
@@ -166,6 +180,14 @@ def _authority(values: dict[str, tuple[str, ...]], of_target: str | None) -> str
     return of_target
 
 
+def _of_host(values: Values, section: HeaderSection) -> tuple[str, str, int | None]:
+    """The authority that Host names, its host and port; the section keeps them."""
+    authority = _authority(values, None)
+    host, port = parse_authority(authority)
+    section.authority = found = authority, host, port
+    return found
+
+
 def _judge_sni(connection: Connection, host: str, covering: Covering) -> None:
     """421 where SNI and host are covered by different certificates (RFC 9110 section 7.4, M20)."""
     tls = connection.tls
@@ -176,7 +198,7 @@ def _judge_sni(connection: Connection, host: str, covering: Covering) -> None:
         raise Refused(Reason.MISDIRECTED, "the SNI and the host belong to different certificates")
 
 
-def _preflight(values: dict[str, tuple[str, ...]]) -> Preflight | None:
+def _preflight(values: Values) -> Preflight | None:
     """A CORS preflight is an OPTIONS with both fields; every other OPTIONS is a request like any (H29)."""
     origin, method = values.get("origin", _NONE), values.get("access-control-request-method", _NONE)
     if not origin or not method:

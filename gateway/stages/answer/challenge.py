@@ -50,7 +50,7 @@ class Challenges:
         if only_certificate or reason in _CERTIFICATE_REASONS or not self._tokens:
             return _CERTIFICATE
         if reason is Reason.CREDENTIALS_MISSING:
-            return self._nothing_sent
+            return self._nothing_sent + _login(challenge)  # no error, for nothing was wrong
         if reason is Reason.STEP_UP_REQUIRED:
             return _token("insufficient_user_authentication", challenge, algorithms)
         if challenge is not None and challenge.nonce is not None:
@@ -61,16 +61,19 @@ class Challenges:
 def _token(error: str, challenge: Challenge | None, algorithms: str) -> bytes:
     """Under the DPoP scheme where `algorithms` says of which a proof may be, else Bearer."""
     parts = [_REALM, f'error="{error}"']
-    if challenge is not None:
-        if challenge.scopes:
-            parts.append(f'scope="{_quotable(challenge.scopes)}"')
-        if challenge.acr:
-            parts.append(f'acr_values="{_quotable(challenge.acr)}"')
-        if challenge.max_age is not None:
-            parts.append(f"max_age={challenge.max_age}")
+    if challenge is not None and challenge.scopes:
+        parts.append(f'scope="{_quotable(challenge.scopes)}"')
     if algorithms:
         parts.append(f'algs="{algorithms}"')
-    return (("DPoP " if algorithms else "Bearer ") + ", ".join(parts)).encode("ascii")
+    return (("DPoP " if algorithms else "Bearer ") + ", ".join(parts)).encode("ascii") + _login(challenge)
+
+
+def _login(challenge: Challenge | None) -> bytes:
+    """What kind of login would be enough (RFC 9470 section 3), to stand behind other parameters."""
+    if challenge is None:
+        return b""
+    acr = f', acr_values="{_quotable(challenge.acr)}"' if challenge.acr else ""
+    return (acr + (f", max_age={challenge.max_age}" if challenge.max_age is not None else "")).encode("ascii")
 
 
 def _quotable(values: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Container
 
 from gateway.kernel.x509.identity import spiffe_workload
 from gateway.kernel.x509.spiffe import parse_leaf_id
+from gateway.model.credential import SentToken
 from gateway.model.json import Claims
 from gateway.model.principal import Workload
 from gateway.model.reason import Reason
@@ -29,7 +30,7 @@ class AssumedToken:
     def method(self, token: str) -> str:
         return "jwt"
 
-    async def verify(self, token: str, now: float) -> VerifiedToken:
+    async def verify(self, sent: SentToken, now: float) -> VerifiedToken:
         """Raises Refused as for a token whose signature holds."""
         if self._claims.get("iss") != self._issuer.issuer:
             raise Refused(Reason.TOKEN_ISSUER, "iss is not that of the named issuer")

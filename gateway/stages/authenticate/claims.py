@@ -13,6 +13,7 @@ from gateway.model.refused import Refused
 from gateway.stages.authenticate.bindings import dpop, required_proofs
 from gateway.stages.authenticate.evidence import VerifiedToken
 from gateway.stages.authenticate.issuer import TrustedIssuer
+from gateway.stages.authenticate.revoked import marks_of
 
 _TYPES = (None, "jwt", "at+jwt")
 _OF_OTHER_TOKENS = ("at_hash", "c_hash", "events")  # ID tokens and security events (contract section 11)
@@ -36,7 +37,7 @@ def check_expiry(issuer: TrustedIssuer, claims: Claims, now: float) -> None:
 
 def expiry(claims: Claims) -> float:
     """The claim exp. Raises Refused(TOKEN_MALFORMED)."""
-    exp = _instant(claims, "exp")
+    exp = instant(claims, "exp")
     if exp is None:
         raise Refused(Reason.TOKEN_MALFORMED, "exp is missing")
     return exp
@@ -49,7 +50,7 @@ def judge_claims(issuer: TrustedIssuer, claims: Claims) -> VerifiedToken:
     """
     if issuer.profile:
         _check_profile(claims)
-    return _judge(issuer, claims, claims.get("sub"), expiry(claims), _audiences(claims))
+    return _judge(issuer, claims, claims.get("sub"), expiry(claims), audiences_of(claims))
 
 
 def judge_answer(issuer: TrustedIssuer, claims: Claims) -> VerifiedToken:
@@ -62,8 +63,8 @@ def judge_answer(issuer: TrustedIssuer, claims: Claims) -> VerifiedToken:
         raise Refused(Reason.TOKEN_ISSUER, "iss is not who was asked")
     _check_kind(claims)
     subject = claims["sub"] if "sub" in claims else claims.get("client_id")
-    exp = _instant(claims, "exp")
-    audiences = _audiences(claims) if "aud" in claims else frozenset[str]()
+    exp = instant(claims, "exp")
+    audiences = audiences_of(claims) if "aud" in claims else frozenset[str]()
     return _judge(issuer, claims, subject, exp if exp is not None else FOREVER, audiences)
 
 
@@ -73,7 +74,7 @@ def _judge(
     if not isinstance(subject, str) or not subject:
         raise Refused(Reason.TOKEN_MALFORMED, "sub is missing or no string")
     ends = exp + issuer.clock_skew
-    not_before, issued = _instant(claims, "nbf"), _instant(claims, "iat")
+    not_before, issued = instant(claims, "nbf"), instant(claims, "iat")
     begins = max(not_before if not_before is not None else 0.0, issued if issued is not None else 0.0)
     cnf = _confirmation(claims)
     return VerifiedToken(
@@ -84,6 +85,8 @@ def _judge(
         ends,
         required_proofs(issuer.bindings, cnf),
         key_bound=cnf is not None and dpop.MEMBER in cnf,
+        marks=marks_of(issuer, subject, claims) if issuer.revocable else (),
+        issued=issued,
     )
 
 
@@ -107,11 +110,11 @@ def _check_profile(claims: Claims) -> None:
         value = claims.get(name)
         if not isinstance(value, str) or not value:
             raise Refused(Reason.TOKEN_MALFORMED, f"{name} is missing or no string (RFC 9068)")
-    if _instant(claims, "iat") is None:
+    if instant(claims, "iat") is None:
         raise Refused(Reason.TOKEN_MALFORMED, "iat is missing (RFC 9068)")
 
 
-def _instant(claims: Claims, name: str) -> float | None:
+def instant(claims: Claims, name: str) -> float | None:
     """A NumericDate (RFC 7519 section 2) in seconds since the epoch, or None. Raises Refused(TOKEN_MALFORMED)."""
     if name not in claims:
         return None
@@ -121,7 +124,8 @@ def _instant(claims: Claims, name: str) -> float | None:
     return float(value)
 
 
-def _audiences(claims: Claims) -> frozenset[str]:
+def audiences_of(claims: Claims) -> frozenset[str]:
+    """The claim aud. Raises Refused(TOKEN_AUDIENCE) unless it is a name or names (RFC 7519 section 4.1.3)."""
     aud = claims.get("aud")
     if isinstance(aud, str) and aud:
         return frozenset((aud,))

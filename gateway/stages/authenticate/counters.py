@@ -3,6 +3,8 @@
 Methods, results and reasons are closed sets of ours: a table of those that were seen cannot grow without end.
 """
 
+from typing import Final
+
 from gateway.kernel.cells import Counter, CounterFamily
 from gateway.model.reason import Reason
 
@@ -25,3 +27,18 @@ class Counters:
             labels = (method, f"shadow_{result}" if shadow else result, "" if reason is None else reason.code)
             cell = self._cells[method, reason, shadow] = self._family.labels(*labels)
         cell.inc()
+
+
+class _Uncounted(Counters):
+    """Counts nothing."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        """Has no cells."""
+
+    def count(self, method: str, reason: Reason | None, *, shadow: bool = False) -> None:
+        """Nothing is counted."""
+
+
+UNCOUNTED: Final[Counters] = _Uncounted()

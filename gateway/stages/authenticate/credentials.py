@@ -4,7 +4,9 @@ Rule: one Authorization field, one scheme, one token and nothing after it; query
 Invariant: what two readers could take for two credentials is refused, not picked from.
 """
 
-from gateway.model.noun import noun
+from hashlib import sha256
+
+from gateway.model.credential import SentToken
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 
@@ -13,15 +15,12 @@ _SCHEMES = ("bearer", "dpop")
 _SCHEME_ENDS = frozenset('\t,;="')
 
 
-@noun
-class Sent:
-    """A token as it was sent: whatever its verifier does not take, a comma or a second token too, is malformed."""
-
-    token: str
-    dpop: bool  # under the DPoP scheme (RFC 9449 section 7.1)
+def sent_token(text: str, *, dpop: bool = False) -> SentToken:
+    """A token, with the digest that it is remembered by."""
+    return SentToken(text, dpop, sha256(text.encode()).digest())
 
 
-def read_authorization(values: tuple[str, ...]) -> Sent | None:
+def read_authorization(values: tuple[str, ...]) -> SentToken | None:
     """The token in the Authorization fields; None where none was sent, or one of another scheme.
 
     Raises Refused: BAD_REQUEST for two fields, TOKEN_MALFORMED for a scheme of ours without a token.
@@ -39,7 +38,7 @@ def read_authorization(values: tuple[str, ...]) -> Sent | None:
     token = token.lstrip(" ")
     if not token:
         raise Refused(Reason.TOKEN_MALFORMED, "no token follows the scheme")
-    return Sent(token, dpop)
+    return sent_token(token, dpop=dpop)
 
 
 def _other_spelling(scheme: str) -> bool | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Protocol, TypeAlias
 
+from gateway.model.credential import SentToken
 from gateway.model.json import JSON
 from gateway.model.noun import noun
 from gateway.model.principal import User, Workload
@@ -39,6 +40,8 @@ class VerifiedToken:
     ends: float  # seconds since the epoch: exp and the clock skew; no longer valid at this instant
     proofs: tuple[tuple[Confirm, JSON], ...]  # what the caller must prove besides, with the expected value
     key_bound: bool  # `cnf` names a key of the client's, whether or not that must be proved
+    marks: tuple[bytes, ...] = ()  # what it could be revoked by; of tokens of revocable issuers only
+    issued: float | None = None  # the claim iat, seconds since the epoch
 
 
 class Shadowed(Exception):  # noqa: N818 - a verdict
@@ -68,7 +71,7 @@ class TokenVerifier(Protocol):
         """How this token is proved, for the metrics: "jwt" or "introspection"."""
         ...
 
-    async def verify(self, token: str, now: float) -> VerifiedToken:
+    async def verify(self, sent: SentToken, now: float) -> VerifiedToken:
         """Raises Refused: 401, or 503 KEYS_UNAVAILABLE or INTROSPECTION_UNAVAILABLE; Shadowed instead in shadow."""
         ...
 

@@ -42,3 +42,5 @@ class TrustedIssuer:
     dpop_nonce: bool = False  # a DPoP proof has to hold a nonce of ours
     shadow: bool = False  # its tokens are judged and count as not sent
     where: Place | None = None  # in routes.yaml
+    revocable: bool = False  # it tells of logouts and security events: its tokens may be revoked
+    device_claims: tuple[str, ...] = ()  # claims that name a device, by which such events may mean tokens

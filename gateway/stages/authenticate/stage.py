@@ -5,7 +5,9 @@ Invariant: nothing but a trusted certificate binds a token, and nothing of a tok
 """
 
 from collections.abc import Callable, Sequence
+from copy import copy
 
+from gateway.model.credential import SentToken
 from gateway.model.noun import noun
 from gateway.model.principal import Principal, Workload
 from gateway.model.reason import Effect, Reason
@@ -15,10 +17,12 @@ from gateway.model.route import Route
 from gateway.model.shadow import Shadow
 from gateway.stages.authenticate.bindings import dpop
 from gateway.stages.authenticate.bindings.dpop import Proofs
-from gateway.stages.authenticate.counters import Counters
-from gateway.stages.authenticate.credentials import Sent, read_authorization
+from gateway.stages.authenticate.counters import UNCOUNTED, Counters
+from gateway.stages.authenticate.credentials import read_authorization
 from gateway.stages.authenticate.evidence import CertificateJudge, Possession, Shadowed, TokenVerifier, VerifiedToken
 from gateway.stages.authenticate.issuer import TrustedIssuer
+from gateway.stages.authenticate.revoked import RevokedTokens
+from gateway.stages.authenticate.step_up import StepUp
 
 _CERTIFICATE = Challenge(certificate=True)
 _OF_CERTIFICATES = frozenset(  # counted where the certificate is judged, or no verdict on what was sent
@@ -40,6 +44,7 @@ class RouteCredentials:
     ignored: bool  # `ignore_credentials`: dropped unread
     certificate: bool  # requires.certificate
     audiences: frozenset[str] | None  # requires.audiences, in the place of the issuer's; None: the issuer's
+    step_up: StepUp | None = None  # requires.acr and requires.max_auth_age
 
 
 class Authenticate:
@@ -52,20 +57,30 @@ class Authenticate:
         routes: Sequence[RouteCredentials],
         proofs: Proofs,
         counters: Counters,
+        revoked: RevokedTokens | None = None,
     ) -> None:
-        """`tokens`: None where no issuer is configured; `routes`: by `Route.index`."""
+        """`tokens`: None where no issuer is configured; `routes`: by `Route.index`.
+
+        `revoked`: None where no issuer ends tokens before their time.
+        """
         self._tokens = tokens
         self._certificates = certificates
         self._routes = tuple(routes)
         self._proofs = proofs
         self._counters = counters
         self._challenge = _CERTIFICATE if tokens is None else None
+        self._check_standing = _check_time if revoked is None else _and_revoked(revoked)
 
     async def __call__(self, ctx: RequestContext, route: Route) -> Principal:
         """Raises Refused: 400 BAD_REQUEST, 401, or 503 KEYS_, INTROSPECTION_ or STORE_UNAVAILABLE."""
         asked = self._routes[route.index]
-        values = ctx.values.get("authorization")
-        sent = read_authorization(values) if values is not None else None
+        section = ctx.head.section
+        sent = section.token if section is not None else None
+        if sent is None:
+            values = ctx.values.get("authorization")
+            sent = read_authorization(values) if values is not None else None
+            if section is not None:
+                section.token = sent
         if asked.ignored:
             return Principal(None, None, ctx.client_ip)
         if sent is None:
@@ -73,9 +88,9 @@ class Authenticate:
         tokens = self._tokens
         if tokens is None:
             raise Refused(Reason.TOKEN_ISSUER, "no issuer is configured", challenge=_CERTIFICATE)
-        method = tokens.method(sent.token)
+        method = tokens.method(sent.text)
         try:
-            token = await tokens.verify(sent.token, ctx.time)
+            token = await tokens.verify(sent, ctx.time)
         except Shadowed as shadowed:
             return self._unsent(ctx, asked, self._workload(ctx), method, shadowed.issuer, shadowed.refused)
         except Refused as refused:
@@ -87,11 +102,21 @@ class Authenticate:
             return self._unsent(ctx, asked, workload, method, token.issuer, found)
         return await self._with_token(ctx, asked, sent, token, method)
 
+    def again(self, proved: float) -> "Authenticate":
+        """The stage for a request that was let in at `proved` (seconds since the epoch) and is judged once more.
+
+        A proof of possession holds as of then and is not used up; nothing is counted.
+        """
+        stage = copy(self)
+        stage._proofs = self._proofs.as_of(proved)  # noqa: SLF001 - its own kind
+        stage._counters = UNCOUNTED  # noqa: SLF001
+        return stage
+
     async def _with_token(
-        self, ctx: RequestContext, asked: RouteCredentials, sent: Sent, token: VerifiedToken, method: str
+        self, ctx: RequestContext, asked: RouteCredentials, sent: SentToken, token: VerifiedToken, method: str
     ) -> Principal:
         try:
-            _check_time(token, ctx.time)
+            self._check_standing(token, ctx.time)
             workload = self._workload(ctx, lambda: _check_audience(token, asked))
             if workload is None and asked.certificate:
                 raise Refused(
@@ -100,6 +125,8 @@ class Authenticate:
             _check_audience(token, asked)
             if sent.dpop or token.proofs:  # a plain bearer token pays for no coroutine
                 await self._check_possession(ctx, sent, token, workload)
+            if asked.step_up is not None:
+                asked.step_up.check(token.user.claims, ctx.time, token.issuer.clock_skew)
         except Refused as refused:
             if refused.reason not in _OF_CERTIFICATES:
                 self._counters.count(method, refused.reason)
@@ -108,7 +135,7 @@ class Authenticate:
         return Principal(workload, token.user, ctx.client_ip)
 
     async def _check_possession(
-        self, ctx: RequestContext, sent: Sent, token: VerifiedToken, workload: Workload | None
+        self, ctx: RequestContext, sent: SentToken, token: VerifiedToken, workload: Workload | None
     ) -> None:
         """Whatever binds the token must be proved by this request. Raises Refused."""
         issuer = token.issuer
@@ -116,7 +143,7 @@ class Authenticate:
             raise Refused(Reason.BINDING_MISSING, "a token that is not bound to a key came under the DPoP scheme")
         proof = None
         if sent.dpop and issuer.bindings[dpop.MEMBER] != "off":
-            proof = self._proofs.read(ctx, sent.token, issuer)
+            proof = self._proofs.read(ctx, sent.text, issuer)
         if token.proofs:
             possession = Possession(workload, proof.key if proof is not None else None)
             for confirm, expected in token.proofs:
@@ -128,15 +155,17 @@ class Authenticate:
         self,
         ctx: RequestContext,
         asked: RouteCredentials,
-        sent: Sent,
+        sent: SentToken,
         token: VerifiedToken,
         workload: Workload | None,
     ) -> Refused | None:
         """What a token of an issuer in shadow would have been refused with."""
         try:
-            _check_time(token, ctx.time)
+            self._check_standing(token, ctx.time)
             _check_audience(token, asked)
             await self._check_possession(ctx, sent, token, workload)
+            if asked.step_up is not None:
+                asked.step_up.check(token.user.claims, ctx.time, token.issuer.clock_skew)
         except Refused as refused:
             return refused
         return None
@@ -164,12 +193,15 @@ class Authenticate:
         shadows: tuple[Shadow, ...] = (),
     ) -> Principal:
         if workload is None and not asked.public:
-            challenge = _CERTIFICATE if asked.certificate else self._challenge
+            challenge = _CERTIFICATE if asked.certificate else self._challenge or _wanted(asked)
             detail = "neither a certificate nor a token was sent"
             raise Refused(Reason.CREDENTIALS_MISSING, detail, challenge=challenge, shadows=shadows)
         if asked.audiences is not None:
             detail = "the route requires a token's audience, and none was sent"
-            raise Refused(Reason.CREDENTIALS_MISSING, detail, shadows=shadows)
+            raise Refused(Reason.CREDENTIALS_MISSING, detail, challenge=_wanted(asked), shadows=shadows)
+        if asked.step_up is not None:
+            detail = "the route requires a login, and no token was sent"
+            raise Refused(Reason.CREDENTIALS_MISSING, detail, challenge=_wanted(asked), shadows=shadows)
         return Principal(workload, None, ctx.client_ip, shadows)
 
     def _workload(self, ctx: RequestContext, before: Callable[[], None] | None = None) -> Workload | None:
@@ -193,11 +225,26 @@ class Authenticate:
         return workload
 
 
+def _wanted(asked: RouteCredentials) -> Challenge | None:
+    """What a token would have to say, for who has none yet."""
+    return asked.step_up.challenge if asked.step_up is not None else None
+
+
 def _check_time(token: VerifiedToken, now: float) -> None:
     if now >= token.ends:
         raise Refused(Reason.TOKEN_EXPIRED, "exp has passed")
     if now < token.begins:
         raise Refused(Reason.TOKEN_NOT_YET_VALID, "nbf or iat lies in the future")
+
+
+def _and_revoked(revoked: RevokedTokens) -> Callable[[VerifiedToken, float], None]:
+    """The same, and that nobody has ended the token."""
+
+    def check(token: VerifiedToken, now: float) -> None:
+        _check_time(token, now)
+        revoked.check(token)
+
+    return check
 
 
 def _check_audience(token: VerifiedToken, asked: RouteCredentials) -> None:

@@ -1,7 +1,7 @@
 """The rules: who may do what, and why."""
 
 from gateway.stages.authorize.authorize import Authorize, RouteRules, route_rules
-from gateway.stages.authorize.clauses import Clause
+from gateway.stages.authorize.clauses import Clause, Span
 from gateway.stages.authorize.facts import Facts
 from gateway.stages.authorize.judge import Judged, asks, judge
 from gateway.stages.authorize.rules import (
@@ -23,6 +23,7 @@ __all__ = [
     "RouteRules",
     "Rule",
     "RuleSettings",
+    "Span",
     "asks",
     "check_rule",
     "compile_rule",

@@ -31,6 +31,7 @@ class RouteRules:
     listed: tuple[Rule, ...]  # all of them: those of policies, then the route's own, each in file order
     deny: tuple[Rule, ...]  # those that decide, in the same order
     allow: tuple[Rule, ...]
+    grants: tuple[Rule, ...]  # ALLOW rules with an end, asked last: one that is named was needed
     others: tuple[Rule, ...]  # AUDIT rules, and everything in shadow
     scopes: tuple[str, ...]
     requires: Place | None  # where the scopes stand
@@ -44,18 +45,21 @@ def route_rules(
     requires: Place | None = None,
     *,
     public: bool,
+    grants: tuple[Rule, ...] = (),
 ) -> RouteRules:
     """Sort the rules of the policies that apply, and of the route itself, by what they do.
 
     `scopes`: every one is required, and they stand at `requires`.
     """
-    listed = (*policies, *own)
-    enforced = [rule for rule in listed if not rule.shadow]
+    standing = (*policies, *own)
+    listed = (*standing, *grants)
+    enforced = [rule for rule in standing if not rule.shadow]
     return RouteRules(
         listed,
         tuple(rule for rule in enforced if rule.action is Action.DENY),
         tuple(rule for rule in enforced if rule.action is Action.ALLOW),
-        tuple(rule for rule in listed if rule.shadow or rule.action is Action.AUDIT),
+        tuple(rule for rule in grants if rule.action is Action.ALLOW),  # one that does not compile allows nothing
+        tuple(rule for rule in standing if rule.shadow or rule.action is Action.AUDIT),
         scopes,
         requires,
         public and not any(rule.action is Action.ALLOW and not rule.shadow for rule in own),
@@ -113,6 +117,10 @@ class Authorize:
         for rule in rules.allow:
             if rule.matches(facts):
                 return Permit(ctx, route, principal, rule.name, rule.where, audited, shadows, expires)
+        for rule in rules.grants:
+            if rule.matches(facts):
+                ends = expires if rule.ends is None or (expires is not None and expires < rule.ends) else rule.ends
+                return Permit(ctx, route, principal, rule.name, rule.where, audited, shadows, ends)
         raise Refused(
             Reason.NO_RULE_ALLOWS, "no allow rule matches", where=route.where, shadows=shadows, audited=audited
         )
@@ -126,6 +134,12 @@ class Authorize:
         if "*" not in origins and (ctx.preflight is None or ctx.preflight.origin not in origins):
             raise Refused(Reason.CORS_REFUSED, "the origin is not listed", where=where)
         return Permit(ctx, route, Principal(None, None, ctx.client_ip), None, where, (), (), None)
+
+    def own(self, ctx: RequestContext, route: Route) -> Permit:
+        """An address of the gateway's own: what is asked of its callers, its endpoint asks. No rule stands over it."""
+        if ctx.preflight is not None:
+            raise Refused(Reason.CORS_REFUSED, "no page is answered here")
+        return Permit(ctx, route, Principal(None, None, ctx.client_ip), None, None, (), (), None)
 
     def judge(self, ctx: RequestContext, route: Route, principal: Principal, posture: Posture | None) -> list[Judged]:
         """Every rule that this request meets, with why; for explain, test and review."""

@@ -5,6 +5,7 @@ A negated clause on something absent holds in DENY and AUDIT and not in ALLOW, s
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 from gateway.kernel.patterns.blocks import compile_blocks, parse_block
@@ -18,6 +19,7 @@ from gateway.stages.authorize.facts import Facts, Test
 
 SpaceDelimited: TypeAlias = Mapping[str, frozenset[str]]
 """By issuer name: the claims that are split at spaces."""
+AHEAD = 60.0  # seconds that the clock of who grants may be ahead of ours
 
 
 @noun
@@ -29,6 +31,29 @@ class Clause:
     test: Test
     seen: Read  # what the request has there; None: absent
     expression: Expression | None = None  # where the clause is CEL
+
+
+@noun
+class Span:
+    """When a grant holds: seconds since the epoch, the end not included."""
+
+    begins: float
+    ends: float
+
+
+def compile_span(span: Span) -> Clause:
+    """A grant's time."""
+    begins, ends = span.begins - AHEAD, span.ends
+    return Clause(
+        "time",
+        (f"from {_time(span.begins)} until {_time(ends)}",),
+        lambda facts: begins <= facts.ctx.time < ends,
+        lambda facts: (_time(facts.ctx.time),),
+    )
+
+
+def _time(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def compile_cel(text: str, *, deny: bool, failed: Callable[[], None]) -> Clause:

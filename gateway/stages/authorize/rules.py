@@ -13,10 +13,12 @@ from gateway.model.place import Place
 from gateway.stages.authorize.clauses import (
     Clause,
     SpaceDelimited,
+    Span,
     compile_cel,
     compile_condition,
     compile_operation,
     compile_source,
+    compile_span,
 )
 from gateway.stages.authorize.expressions import compile_expression, reads
 from gateway.stages.authorize.facts import Facts, Test
@@ -50,6 +52,7 @@ class RuleSettings:
     sources: tuple[Mapping[str, tuple[str, ...]], ...] = ()  # one of them must match; none: not asked
     operations: tuple[Mapping[str, tuple[str, ...]], ...] = ()
     conditions: tuple[ConditionSettings | str, ...] = ()  # a string is CEL
+    span: Span | None = None  # a grant's; None: at any time
 
 
 @noun
@@ -66,6 +69,7 @@ class Rule:
     headers: frozenset[str]  # names that it reads, for the record of its inputs
     claims: frozenset[tuple[str, ...]]
     device: frozenset[str]  # facts of the device
+    ends: float | None = None  # seconds since the epoch: when it allows no more
 
 
 class _CompileKey(Protocol):
@@ -113,6 +117,7 @@ def compile_rule(
             _standing_claims(conditions), *(each.claims for each in read)
         ),
         frozenset[str]().union(*(each.facts for each in read)),
+        settings.span.ends if settings.span is not None else None,
     )
 
 
@@ -125,7 +130,9 @@ def _groups(
     settings: RuleSettings, space_delimited: SpaceDelimited, failed: Callable[[], None]
 ) -> tuple[tuple[tuple[Clause, ...], ...], ...]:
     deny = settings.action is not Action.ALLOW
-    groups = []
+    groups: list[tuple[tuple[Clause, ...], ...]] = []
+    if settings.span is not None:
+        groups.append(((compile_span(settings.span),),))
     if settings.operations:
         groups.append(tuple(_mapping("to", each, compile_operation, deny) for each in settings.operations))
     if settings.sources:

@@ -26,6 +26,7 @@ _GATEWAYS = frozenset(
 _CREDENTIALS = frozenset([b"authorization", b"dpop"])
 _NOT_NOMINATED = _CREDENTIALS | {b"cookie"}  # end to end, whatever a Connection field says of them (H13)
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
+_BOTH_MAY_SEND = frozenset([b"ratelimit", b"ratelimit-policy"])  # of the gateway's own answer fields
 _USUAL_CONNECTION = frozenset([b"keep-alive", b"close", b"Keep-Alive", b"Close"])
 _REMEMBERED = 1024  # names; beyond it a flood of made-up names is judged again each time
 
@@ -118,23 +119,23 @@ class AnswerFields:
                 name = self._learn(raw)
             if name:
                 passed.append((name, value.rstrip(b" \t")))
-            elif value not in _USUAL_CONNECTION and raw.lower() == b"connection":
-                nominating = True
+            elif value not in _USUAL_CONNECTION:
+                low = raw.lower()
+                if low == b"connection":
+                    nominating = True
+                elif low in _BOTH_MAY_SEND and low not in self._dropped and low not in dict(ours):
+                    passed.append((low, value.rstrip(b" \t")))
         if nominating:
             passed = _without_nominated(passed, fields)
-        if len(ours) > 1:
-            names = dict(ours)
-            names.pop(b"vary", None)  # a list that both add to
-            passed = [field for field in passed if field[0] not in names]
         passed += ours
         if self._set:
             passed = [field for field in passed if field[0] not in self._own] + self._set
         return passed
 
     def _learn(self, raw: bytes) -> bytes:
-        """The name in lower case, b"" when the field is dropped."""
+        """The name in lower case, b"" when the field is dropped, or looked at each time."""
         name = raw.lower()
-        if name in self._dropped or name.startswith(b"access-control-"):
+        if name in self._dropped or name in _BOTH_MAY_SEND or name.startswith(b"access-control-"):
             name = b""
         if len(self._known) < _REMEMBERED:
             self._known[raw] = name

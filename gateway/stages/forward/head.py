@@ -12,6 +12,7 @@ from gateway.model.permit import Permit
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
+from gateway.model.request import RequestHead as Received
 from gateway.stages.forward.claims import FieldValue
 from gateway.stages.forward.fields import RequestFields, nominated_by
 from gateway.stages.forward.rewrite import Rewrite
@@ -51,7 +52,9 @@ class RequestHead:
         connection = ctx.values.get("connection")
         nominated = None if connection is None or connection in _USUAL_CONNECTION else nominated_by(connection)
         lines = [self._start(ctx, head.method, target)]
-        lines += self._fields.lines(head.headers, nominated)
+        passing, count = self._passing(head, nominated)
+        if count:
+            lines.append(passing)
         lines.append(self._constant)
         if head.content_length is not None:
             lines.append(b"content-length: %d" % head.content_length)
@@ -70,8 +73,21 @@ class RequestHead:
             lines.append(b"max-forwards: %d" % (int(ctx.values["max-forwards"][0]) - 1))  # RFC 9110 section 7.6.2
         lines.append(b"\r\n")
         written = b"\r\n".join(lines)
-        _judge(written, target, len(lines) + _START_LINES + (1 if ctx.trace.state else 0) + self._constant_lines - 1)
+        breaks = len(lines) + _START_LINES + (1 if ctx.trace.state else 0) + self._constant_lines - 1
+        _judge(written, target, breaks + count - 1 if count else breaks)
         return written
+
+    def _passing(self, head: Received, nominated: frozenset[bytes] | None) -> tuple[bytes, int]:
+        """The client's fields that pass, as lines without the last one's end, and how many they are."""
+        section, fields = head.section, self._fields
+        kept = section.passing if section is not None and nominated is None else None
+        if kept is not None and kept[0] is fields:
+            return kept[1], kept[2]
+        lines = fields.lines(head.headers, nominated)
+        passing = b"\r\n".join(lines)
+        if section is not None and nominated is None:
+            section.passing = fields, passing, len(lines)
+        return passing, len(lines)
 
     def _start(self, ctx: RequestContext, method: str, target: str) -> bytes:
         trace = ctx.trace

@@ -7,6 +7,7 @@ section 9.2.2 allows it and its connection died before a byte of an answer (H22)
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gateway.model.exchange import ClientGone, Exchange
 from gateway.model.outcome import Outcome
@@ -16,6 +17,7 @@ from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders
 from gateway.stages.forward.fields import AnswerFields
 from gateway.stages.forward.head import RequestHead
+from gateway.stages.forward.streams import AuthorityEnded, Streams
 from gateway.stages.forward.upload import Upload
 from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.connection import Connection
@@ -37,9 +39,11 @@ class Proxy:
         *,
         timeout: float | None,
         max_body: Mapping[str, int],
+        streams: Streams,
     ) -> None:
         """`timeout`: seconds, to the end of the answer; `max_body`: bytes by listener."""
         self.cluster = cluster
+        self.streams = streams
         self.max_body = max_body
         self.fields = fields
         self._head = head
@@ -52,13 +56,13 @@ class Proxy:
         transfer = Transfer(self, exchange, self.cluster.pick(permit), total)
         try:
             await transfer.ask(head)
-            await transfer.answer(answer_headers)
+            await transfer.answer(permit, answer_headers)
         except ClientGone:
             return transfer.outcome(Reason.CLIENT_GONE)
         except Refused as refused:
             if exchange.started:
                 exchange.abort()
-                return transfer.outcome(refused.reason)
+                return transfer.broken_off(refused)
             raise transfer.refusal(refused) from None
         finally:
             transfer.give_back()
@@ -137,7 +141,7 @@ class Transfer:
             if late is not None:
                 late.cancel()
 
-    async def answer(self, ours: RawHeaders) -> None:
+    async def answer(self, permit: Permit, ours: RawHeaders) -> None:
         """The answer to the client. Raises Refused, also after the head was sent; ClientGone."""
         connection, exchange, upload = self._connection, self._exchange, self._upload
         if connection is None:
@@ -156,6 +160,7 @@ class Transfer:
             await exchange.send_head(self._status, headers, body, end=True)
             return
         connection.on_failure = exchange.abort  # also while a slow client holds us up
+        entry = self._proxy.streams.enter(permit, lambda cause: connection.fail(AuthorityEnded(cause)))
         try:
             await exchange.send_head(self._status, headers, body, end=False)
             await self._stream(connection)
@@ -163,6 +168,8 @@ class Transfer:
             if isinstance(connection.failure, Refused):
                 raise connection.failure from None  # it was we who broke it off
             raise
+        finally:
+            entry.leave()
 
     async def _stream(self, connection: Connection) -> None:
         exchange, answer = self._exchange, connection.answer
@@ -193,6 +200,11 @@ class Transfer:
         self.endpoint.count(refused.reason)
         refused.upstream, refused.endpoint = self._proxy.cluster.name, self.endpoint.url
         return refused
+
+    def broken_off(self, refused: Refused) -> Outcome:
+        """Count it, and say why a client got half an answer."""
+        outcome = self.outcome(refused.reason)
+        return replace(outcome, cause=refused.cause.code) if isinstance(refused, AuthorityEnded) else outcome
 
     def outcome(self, reason: Reason | None) -> Outcome:
         """Count it, and say what became of it."""

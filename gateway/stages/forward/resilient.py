@@ -84,7 +84,7 @@ class _Request:
                 await attempt.ask(self._head)
                 pause = self._unwanted(attempt)
                 if pause is None:
-                    await attempt.answer(ours)
+                    await attempt.answer(self._permit, ours)
                     self._report(attempt, None)
                     return attempt.outcome(None)
                 self._report(attempt, None)
@@ -95,7 +95,7 @@ class _Request:
                 self._report(attempt, refused.reason)
                 if self._exchange.started:
                     self._exchange.abort()
-                    return attempt.outcome(refused.reason)
+                    return attempt.broken_off(refused)
                 failure = attempt.refusal(refused)
                 pause = self._pause() if self._failed(attempt, refused) else None
                 if pause is None:

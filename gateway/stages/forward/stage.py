@@ -4,7 +4,7 @@ Rule: each route's way is chosen when the snapshot is built; here it is one look
 Invariant: a preflight is answered here and never forwarded (H29).
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from gateway.model.exchange import Exchange
@@ -19,9 +19,10 @@ Way: TypeAlias = Callable[[Permit, Exchange, RawHeaders], Awaitable[Outcome]]
 class Forward:
     """See gateway.snapshot.ForwardStage."""
 
-    def __init__(self, ways: Sequence[Way]) -> None:
-        """`ways`: a Proxy or LocalAnswer for each route, by its index."""
-        self._ways = tuple(ways)
+    def __init__(self, ways: Sequence[Way], own: Mapping[str, Way] | None = None) -> None:
+        """`ways`: a Proxy or LocalAnswer for each route, by its index; `own`: for the gateway's own addresses."""
+        self._own = dict(own or {})
+        self._ways = (*ways, self._at_own_address)  # the last is the one under -1: no route of the file
         self._preflight = LocalAnswer(204)
 
     def __call__(self, permit: Permit, exchange: Exchange, answer_headers: RawHeaders) -> Awaitable[Outcome]:
@@ -29,3 +30,6 @@ class Forward:
         if permit.ctx.preflight is not None:
             return self._preflight(permit, exchange, answer_headers)
         return self._ways[permit.route.index](permit, exchange, answer_headers)
+
+    def _at_own_address(self, permit: Permit, exchange: Exchange, answer_headers: RawHeaders) -> Awaitable[Outcome]:
+        return self._own[permit.ctx.path](permit, exchange, answer_headers)

@@ -17,7 +17,7 @@ _LONGEST_METHOD = 32
 def decision_members(trace: Trace, effect: str, reason: str | None, route: str, inputs: str, config: str) -> str:
     """Of a `decision`. `route`, `inputs` and `config` are JSON already."""
     ctx, principal, refused, permit = trace.ctx, trace.principal, trace.refused, trace.permit
-    device = trace.device
+    device = trace.posture if refused is None else trace.device
     workload = principal.workload if principal is not None else None
     if refused is not None:
         rule, audited = refused.rule, refused.audited
@@ -59,7 +59,7 @@ def outcome_members(trace: Trace, outcome: Outcome, duration: float, route: str)
         f',"endpoint":{"null" if outcome.endpoint is None else quote(outcome.endpoint)}'
         f',"status":{outcome.status},"duration_ms":{duration * 1000:.3f},"bytes_in":{outcome.bytes_in}'
         f',"bytes_out":{outcome.bytes_out},"reason":{reason}'
-    )
+    ) + (f',"cause":{quote(outcome.cause)}' if outcome.cause is not None else "")
 
 
 def _user(user: User | None) -> str:

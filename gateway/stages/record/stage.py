@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from os import urandom
 
-from gateway.kernel.cells import NO_ROUTE, Metrics
+from gateway.kernel.cells import Metrics
 from gateway.model.exchange import Exchange
 from gateway.model.outcome import Outcome
 from gateway.model.reason import Effect, Reason
@@ -59,7 +59,7 @@ class Record:
         self._ids = RequestIds()
         self._in_flight = metrics.requests_in_flight
         self._counters = route_counters(metrics, tuple(route.name for route in settings.routes))
-        self._names = (*(quote(route.name) for route in settings.routes), quote(NO_ROUTE))
+        self._names = (*(quote(route.name) for route in settings.routes), "null")
         self._inputs = tuple(route.inputs for route in settings.routes)
         self._config = quote(settings.digest)
         self._refuse_unrecorded = settings.refuse_unrecorded

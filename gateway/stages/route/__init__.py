@@ -1,5 +1,5 @@
 """The second stage: which route takes a request."""
 
-from gateway.stages.route.route import Routes, RouteSettings
+from gateway.stages.route.route import OwnPaths, Routes, RouteSettings
 
-__all__ = ["RouteSettings", "Routes"]
+__all__ = ["OwnPaths", "RouteSettings", "Routes"]

@@ -18,6 +18,8 @@ from gateway.model.route import Route
 from gateway.stages.route.index import PathIndex
 
 _NO_ROUTE = Route("none", -1, False, None, "", Reason.NO_ROUTE)
+_OWN = Route("none", -1, True, None, "")
+_ROUTABLE = KNOWN_METHODS - NOT_IN_ANY
 
 
 @noun
@@ -35,6 +37,18 @@ class RouteSettings:
 
 
 @noun
+class OwnPaths:
+    """The gateway's own addresses: the same on every host, before every route."""
+
+    methods: Mapping[str, frozenset[str]]  # by path
+    listeners: frozenset[str]  # where they are served
+    elsewhere: frozenset[str]  # listeners on which nobody else may serve them either
+
+
+_NO_PATHS = OwnPaths({}, frozenset(), frozenset())
+
+
+@noun
 class _Entry:
     """One path pattern of one route."""
 
@@ -48,15 +62,18 @@ class _Entry:
 class Routes:
     """The stage."""
 
-    def __init__(self, routes: Sequence[RouteSettings]) -> None:
+    def __init__(self, routes: Sequence[RouteSettings], own: OwnPaths = _NO_PATHS) -> None:
         """`routes` in file order: a route's place there is its index. Raises ValueError for a bad pattern."""
         self._hosts: dict[str, PathIndex[_Entry]] = {}
         self._below: dict[str, PathIndex[_Entry]] = {}
         self._anywhere: PathIndex[_Entry] = PathIndex()
+        for path, own_methods in own.methods.items():
+            for entry in _own(own, own_methods):
+                self._anywhere.add(path, entry)
         order = 0
         for index, settings in enumerate(routes):
             headers = _compile_headers(settings.headers) if settings.headers else None
-            methods = (settings.methods or KNOWN_METHODS) - NOT_IN_ANY
+            methods = (settings.methods or _ROUTABLE) - NOT_IN_ANY
             for pattern in settings.paths or ("*",):
                 compile_path(pattern)  # judged whole here: the index only takes it apart
                 prefix = pattern[:-2] if pattern.endswith("/*") else ""
@@ -118,6 +135,16 @@ class Routes:
         if not allowed and ctx.judged_method not in NOT_IN_ANY:
             return _NO_ROUTE
         return Route("none", -1, False, None, "", Reason.METHOD_NOT_ALLOWED, tuple(sorted(allowed)))
+
+
+def _own(own: OwnPaths, methods: frozenset[str]) -> list[_Entry]:
+    """What becomes of requests to one own address, whatever the file's routes say of it."""
+    refused = Route("none", -1, False, None, "", Reason.METHOD_NOT_ALLOWED, tuple(sorted(methods)))
+    found = [
+        _Entry(-1, _OWN, own.listeners, methods, None),
+        _Entry(-1, refused, own.listeners, _ROUTABLE - methods, None),
+    ]
+    return [*found, _Entry(-1, _NO_ROUTE, own.elsewhere, _ROUTABLE, None)] if own.elsewhere else found
 
 
 def _compile_headers(headers: Mapping[str, str]) -> Callable[[RequestContext], bool]:

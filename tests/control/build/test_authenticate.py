@@ -191,8 +191,12 @@ async def test_what_an_issuers_entry_says_of_proofs_reaches_the_stage(
 async def test_opaque_tokens_are_asked_about_and_the_client_outlives_a_reload(tmp_path: Path) -> None:
     async with introspection() as endpoint:
         endpoint.answers["opaque"] = {"active": True, "sub": "alice", "aud": "api-service"}
-        asking = f', jwks: jwks.json, introspection: {{url: "{endpoint.url}/i", client_id: g, client_secret: s{{}}}}'
-        first = config(tmp_path, issuer=endpoint.url, keys=asking.format(""))
+
+        def asking(more: str) -> str:
+            asked = f'url: "{endpoint.url}/i", client_id: g, client_secret: s{more}'
+            return f", jwks: jwks.json, introspection: {{{asked}}}"
+
+        first = config(tmp_path, issuer=endpoint.url, keys=asking(""))
         sources = credential_sources(first, None, clock=time.time)
         served = build_authenticate(first, sources, None, Metrics())
         ctx = request("Bearer opaque", now=time.time())
@@ -203,7 +207,7 @@ async def test_opaque_tokens_are_asked_about_and_the_client_outlives_a_reload(tm
         assert await reason(served, request(f"Bearer {jwt.token('bob')}", now=time.time())) is None
         assert len(endpoint.asked) == 1
 
-        second = config(tmp_path, issuer=endpoint.url, keys=asking.format(", all: true, cache: 0s"))
+        second = config(tmp_path, issuer=endpoint.url, keys=asking(", all: true, cache: 0s"))
         again = credential_sources(second, sources, clock=time.time)
         assert again.introspection["corp"] is sources.introspection["corp"]
         await sources.close(keep=again)
@@ -211,7 +215,7 @@ async def test_opaque_tokens_are_asked_about_and_the_client_outlives_a_reload(tm
         assert await reason(served, ctx) is None
         assert await reason(served, request(f"Bearer {jwt.token('bob')}", now=time.time())) is Reason.TOKEN_REVOKED
 
-        third = config(tmp_path, issuer=endpoint.url, keys=asking.format(", auth_method: client_secret_post"))
+        third = config(tmp_path, issuer=endpoint.url, keys=asking(", auth_method: client_secret_post"))
         changed = credential_sources(third, again, clock=time.time)
         assert changed.introspection["corp"] is not again.introspection["corp"]
         await again.close(keep=changed)

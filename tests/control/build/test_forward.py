@@ -17,6 +17,7 @@ from gateway.stages.forward.stage import Forward
 from gateway.testing.ca import Authority
 from gateway.testing.upstream import Upstream, answer, in_turn
 from gateway.testing.wait import until
+from tests.backends import Watch
 from tests.exchange import Recorder, context, head, permit, trace, user
 
 ROUTES = """
@@ -60,7 +61,7 @@ async def built(folder: Path) -> AsyncIterator[tuple[Forward, Upstream]]:
     async with Upstream(answer(headers=[(b"server", b"x")])) as backend:
         loaded = config(folder, backend.url)
         upstreams = build_upstreams(loaded, None, Metrics())
-        yield build_forward(loaded, upstreams.clusters), backend
+        yield build_forward(loaded, upstreams.clusters, Watch()), backend
         upstreams.abort()
 
 
@@ -118,6 +119,7 @@ def test_what_cannot_be_is_refused_with_its_place(tmp_path: Path, route: str, me
         build_forward(
             loaded := config(tmp_path, "http://127.0.0.1:1", routes=routes),
             build_upstreams(loaded, None, Metrics()).clusters,
+            Watch(),
         )
     assert "routes.yaml:" in str(found.value) or hasattr(found.value, "errors")
 
@@ -156,7 +158,7 @@ async def test_weights_mirror_and_retries_are_what_the_file_says(tmp_path: Path)
         )
         loaded = config(tmp_path, other.url, routes=SPREAD, more=more)
         upstreams = build_upstreams(loaded, None, Metrics())
-        stage = build_forward(loaded, upstreams.clusters)
+        stage = build_forward(loaded, upstreams.clusters, Watch())
 
         async def ask(index: int) -> tuple[int, str | None]:
             request = head(target="/a")

@@ -7,6 +7,7 @@ import pytest
 from gateway.config.schema import Config
 from gateway.control.build.authorize import build_inputs
 from gateway.control.build.posture import PostureSources, offline_posture, posture_sources, serving_posture
+from gateway.kernel.store import RedisAddress, RedisStore
 from gateway.model.json import JSON
 from gateway.model.posture import Posture
 from gateway.model.reason import Reason
@@ -18,6 +19,7 @@ from gateway.testing.tls import server_context
 from gateway.testing.upstream import Upstream, answer
 from tests.control.policy_config import config
 from tests.facts import context, principal, user
+from tests.redis_server import redis_server
 
 ROUTES = """
 - name: asks
@@ -132,6 +134,43 @@ async def test_a_file_of_devices_is_watched_once_over_reloads(tmp_path: Path) ->
     after.reload()
     assert await ask(stage, "a") is Reason.POSTURE_FAILED
     await after.close()
+
+
+FRESH = '{"encrypted": true, "observed_at": 1800000000}'
+
+
+@pytest.mark.parametrize("key", ["devices", "device:{device}"])
+async def test_facts_from_a_real_store(tmp_path: Path, key: str) -> None:
+    loaded = with_posture(tmp_path, f"{{store: '{key}'}}")
+    with redis_server(tmp_path / "redis") as server, server.client() as client:
+        store = RedisStore(RedisAddress.parse(server.unix_url), timeout=5.0)
+        await store.start()
+        stage = serving_posture(loaded, sources := posture_sources(loaded, None, store))
+        for name, value in (("a", FRESH), ("b", '{"encrypted": true}'), ("c", "[]")):
+            if key == "devices":
+                client.hset("devices", name, value)
+            else:
+                client.set(f"device:{name}", value)
+        found = await ask(stage, "a")
+        assert isinstance(found, Posture)
+        assert found.facts == {"encrypted": True, "observed_at": 1800000000}
+        assert await ask(stage, "b") is Reason.POSTURE_STALE  # nobody knows when it was written
+        assert await ask(stage, "c") is Reason.POSTURE_UNAVAILABLE
+        assert await ask(stage, "d") is Reason.POSTURE_FAILED
+        assert posture_sources(loaded, sources, store).inventories == sources.inventories
+        if key != "devices":
+            client.lpush("device:e", "x")
+            assert await ask(stage, "e") is Reason.POSTURE_UNAVAILABLE  # a key of another kind
+            assert store.up
+        await store.close()
+    assert await ask(stage, "f") is Reason.POSTURE_UNAVAILABLE
+    assert isinstance(await ask(stage, "a"), Posture)  # it was told within max_age
+
+
+async def test_memory_holds_no_device(tmp_path: Path) -> None:
+    stage, sources = serve(with_posture(tmp_path, "{store: devices}"))
+    assert await ask(stage, "a") is Reason.POSTURE_FAILED
+    await sources.close()
 
 
 async def test_offline_an_inventory_knows_nothing_unless_facts_are_assumed(tmp_path: Path) -> None:

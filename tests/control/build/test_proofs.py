@@ -8,6 +8,7 @@ import pytest
 from gateway.control.build import proofs
 from gateway.control.build.proofs import KEY_FILE, build_proofs, shared_key
 from gateway.stages.authenticate.bindings.replays import MemoryReplays
+from gateway.testing.pki import Folder
 from tests.config.sample import changed, loaded
 
 WITH_NONCES = ("audiences:", "dpop_nonce: on, audiences:")
@@ -40,7 +41,9 @@ def test_a_key_that_others_may_read_or_that_is_none_is_refused(tmp_path: Path) -
         shared_key(tmp_path)
 
 
-def test_a_key_is_made_only_where_nonces_are_wanted(folder: Path) -> None:
+def test_a_key_is_made_only_where_nonces_are_wanted(tmp_path: Path) -> None:
+    folder = tmp_path
+    Folder(folder / "certs").init()
     state = folder / "var" / "state"
     build_proofs(loaded(folder, changed()), MemoryReplays(), None)
     assert not (state / KEY_FILE).exists()

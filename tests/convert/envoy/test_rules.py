@@ -67,15 +67,14 @@ def test_a_policy_stands_on_its_own_listeners(config_file: Path) -> None:
 
 def test_a_requirement_that_cannot_be_asked_denies(config_file: Path) -> None:
     config = load(config_file, env={})
-    required = Requires(scopes=("read",))
-    required.model_fields_set.add("moon_phase")
+    required = Requires(scopes=("read",), acr=("phr",))
     report = Report()
     rules = Rules(config, report).per_route(config.routes[0].replace(requires=required), "edge")
     denied: Any = rules[DENY]
-    assert denied["rbac"]["rules"]["policies"]["all: moon_phase required"]["principals"] == [
+    assert denied["rbac"]["rules"]["policies"]["all: acr required"]["principals"] == [
         {"not_id": {"not_id": {"any": True}}}
     ]
-    assert "routes[all].requires.moon_phase" in [lost.path for lost in report.not_carried]
+    assert "routes[all].requires.acr" in [lost.path for lost in report.not_carried]
 
 
 def test_a_route_without_rules_denies_and_a_public_one_does_not(folder: Path, config_file: Path) -> None:

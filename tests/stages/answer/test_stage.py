@@ -123,6 +123,11 @@ async def test_what_would_help_an_attacker_looks_alike(reasons: list[Reason], ru
             id="J33-step-up",
         ),
         pytest.param(
+            Refused(Reason.CREDENTIALS_MISSING, challenge=Challenge(acr=("phr", 'a"b'), max_age=900)),
+            'Bearer realm="gateway", acr_values="phr", max_age=900',
+            id="J33-no-error-where-nobody-logged-in-yet",
+        ),
+        pytest.param(
             Refused(Reason.BINDING_MISSING),
             'DPoP realm="gateway", error="invalid_token", algs="ES256 EdDSA"',
             id="J34-bound-token-without-proof",

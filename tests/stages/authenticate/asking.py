@@ -21,6 +21,7 @@ from gateway.stages.authenticate.counters import Counters
 from gateway.stages.authenticate.evidence import CertificateJudge, TokenVerifier
 from gateway.stages.authenticate.issuer import KeySource, TrustedIssuer
 from gateway.stages.authenticate.keys import KeySet, parse_key_set
+from gateway.stages.authenticate.revoked import RevokedTokens
 from gateway.testing.ca import Authority
 from gateway.testing.issuer import Issuer
 
@@ -103,11 +104,12 @@ def stage(
     judge: CertificateJudge | None = None,
     proofs: Proofs | None = None,
     metrics: Metrics | None = None,
+    revoked: RevokedTokens | None = None,
 ) -> Authenticate:
     verifier = tokens or (JwtVerifier(issuers) if issuers else None)
     certificate = judge or CertificateAuthenticator(Held(certificates))
     counters = Counters((metrics or Metrics()).authentications)
-    return Authenticate(verifier, certificate, [route], proofs or Proofs(MemoryReplays()), counters)
+    return Authenticate(verifier, certificate, [route], proofs or Proofs(MemoryReplays()), counters, revoked)
 
 
 async def ask(stage: Authenticate, ctx: RequestContext) -> Principal | Refused:

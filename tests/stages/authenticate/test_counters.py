@@ -2,7 +2,7 @@
 
 from gateway.kernel.cells import Metrics
 from gateway.model.reason import Reason
-from gateway.stages.authenticate.counters import Counters
+from gateway.stages.authenticate.counters import UNCOUNTED, Counters
 
 
 def test_results_and_reasons_are_labels() -> None:
@@ -26,3 +26,8 @@ def test_counts_outlive_the_snapshot_that_made_them() -> None:
     for _ in range(2):
         Counters(metrics.authentications).count("certificate", None)
     assert metrics.authentications.rows() == [(("certificate", "ok", ""), 2.0)]
+
+
+def test_what_is_judged_once_more_is_not_counted() -> None:
+    UNCOUNTED.count("jwt", None)
+    UNCOUNTED.count("jwt", Reason.TOKEN_EXPIRED, shadow=True)

@@ -2,8 +2,9 @@
 
 import pytest
 
+from gateway.model.credential import SentToken
 from gateway.model.refused import Refused
-from gateway.stages.authenticate.credentials import Sent, read_authorization
+from gateway.stages.authenticate.credentials import read_authorization, sent_token
 
 
 @pytest.mark.parametrize(
@@ -14,13 +15,13 @@ from gateway.stages.authenticate.credentials import Sent, read_authorization
         (("Basic YTpi",), None),
         (("Negotiate",), None),
         (("Bearer2 x",), None),
-        (("Bearer x.y.z",), Sent("x.y.z", False)),
-        (("bEARER    x",), Sent("x", False)),
-        (("DPoP x",), Sent("x", True)),
-        (("dpop x",), Sent("x", True)),
+        (("Bearer x.y.z",), sent_token("x.y.z")),
+        (("bEARER    x",), sent_token("x")),
+        (("DPoP x",), sent_token("x", dpop=True)),
+        (("dpop x",), sent_token("x", dpop=True)),
     ],
 )
-def test_what_was_sent(values: tuple[str, ...], sent: Sent | None) -> None:
+def test_what_was_sent(values: tuple[str, ...], sent: SentToken | None) -> None:
     assert read_authorization(values) == sent
 
 

@@ -17,7 +17,16 @@ from gateway.model.refused import Refused
 from gateway.model.request import Preflight, RequestContext
 from gateway.model.route import Route
 from gateway.model.shadow import Shadow
-from gateway.stages.authorize import Action, Authorize, ConditionSettings, Rule, RuleSettings, compile_rule, route_rules
+from gateway.stages.authorize import (
+    Action,
+    Authorize,
+    ConditionSettings,
+    Rule,
+    RuleSettings,
+    Span,
+    compile_rule,
+    route_rules,
+)
 from tests.facts import NOW, context, principal, user, workload
 
 HERE = Place("routes.yaml", 7, 3)
@@ -293,3 +302,65 @@ def test_judging_with_reasons_agrees_with_deciding(policies: list[Rule], own: li
         ("denied_by_rule", denying[0]) if denying else ("allow", allowing[0]) if allowing else ("no_rule_allows", None)
     )
     assert answer(decide(authorize, who)) == expected
+
+
+def grant(name: str, begins: float, ends: float, *, when: str | None = None) -> Rule:
+    conditions = (ConditionSettings("request.auth.claims[g]", (when,)),) if when is not None else ()
+    settings = RuleSettings(name, ALLOW, False, Place("grants.yaml", 2, 5), (), (), conditions, Span(begins, ends))
+    return compile_rule(settings, {})
+
+
+def granting(*grants: Rule, policies: Iterable[Rule] = (), own: Iterable[Rule] = ()) -> Authorize:
+    return Authorize({(0, "edge"): route_rules(policies, list(own), public=False, grants=grants)}, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "holds"),
+    [
+        pytest.param(NOW - 60, NOW + 60, True, id="Z1-meanwhile"),
+        pytest.param(NOW, NOW + 60, True, id="Z1-at-its-beginning"),
+        pytest.param(NOW - 60, NOW, False, id="Z1-at-its-end"),
+        pytest.param(NOW - 60, NOW - 1, False, id="Z1-after-its-end"),
+        pytest.param(NOW + 59, NOW + 90, True, id="Z1-of-a-clock-that-is-a-little-ahead"),
+        pytest.param(NOW + 61, NOW + 90, False, id="Z1-before-its-beginning"),
+    ],
+)
+def test_a_grant_allows_in_its_time_and_ends_by_itself(begins: float, ends: float, holds: bool) -> None:
+    found = decide(granting(grant("grant:g", begins, ends)))
+    assert answer(found) == (("allow", "grant:g") if holds else ("no_rule_allows", None))
+    if isinstance(found, Permit):
+        assert found.where == Place("grants.yaml", 2, 5)
+
+
+@pytest.mark.parametrize(
+    ("policies", "own", "expected"),
+    [
+        pytest.param([rule("p", DENY)], [], ("denied_by_rule", "p"), id="Z1-never-beats-a-policy"),
+        pytest.param([], [rule("d", DENY)], ("denied_by_rule", "d"), id="Z1-never-beats-a-deny"),
+        pytest.param([], [rule("a", ALLOW)], ("allow", "a"), id="Z1-is-not-named-where-it-is-not-needed"),
+        pytest.param([], [rule("a", ALLOW, when="x")], ("allow", "grant:g"), id="Z1-is-named-where-it-is"),
+    ],
+)
+def test_a_grant_is_asked_last(policies: list[Rule], own: list[Rule], expected: tuple[str, str | None]) -> None:
+    assert answer(decide(granting(grant("grant:g", 0, NOW + 60), policies=policies, own=own))) == expected
+
+
+@pytest.mark.parametrize(("proof", "expected"), [(NOW + 10, NOW + 10), (NOW + 100, NOW + 60)])
+def test_what_a_grant_opens_ends_with_it(proof: float, expected: float) -> None:
+    who = principal(None, replace(user("alice"), expires=proof))
+    found = decide(granting(grant("grant:g", 0, NOW + 60)), who)
+    assert isinstance(found, Permit)
+    assert found.expires == expected
+
+
+def test_Z1_a_grant_that_does_not_compile_allows_nothing() -> None:
+    broken = compile_rule(RuleSettings("grant:g", ALLOW, False, None, (), (), ("no such(",), Span(0, NOW + 60)), {})
+    assert broken.fault is not None
+    assert answer(decide(granting(broken))) == ("no_rule_allows", None)
+
+
+def test_a_grant_that_has_ended_says_so() -> None:
+    (judged,) = granting(grant("grant:g", NOW - 90, NOW - 30)).judge(context(), ROUTE, ALICE, None)
+    assert judged.missing == (
+        "time must be from 2027-01-15T07:58:30Z until 2027-01-15T07:59:30Z: it is 2027-01-15T08:00:00Z",
+    )

@@ -12,12 +12,12 @@ from gateway.testing.process import free_port
 from gateway.testing.upstream import Call, Upstream, answer, head, silent
 from gateway.testing.wait import until
 from gateway.upstreams.cluster import Cluster
-from tests.backends import Counts, cluster, running, send
+from tests.backends import Counts, Watch, cluster, running, send
 
 
 def proxy(to: Cluster) -> Proxy:
     writer = RequestHead(RequestFields(()), via="gateway", own_id=None)
-    return Proxy(to, writer, AnswerFields(), timeout=1.0, max_body={"edge": 1 << 20})
+    return Proxy(to, writer, AnswerFields(), timeout=1.0, max_body={"edge": 1 << 20}, streams=Watch())
 
 
 def mirrored(to: Cluster, shadow: Cluster, percent: int = 100) -> Forward:

@@ -10,8 +10,8 @@ from gateway.model.refused import Refused
 from gateway.stages.forward.stage import Forward
 from gateway.testing.upstream import Call, Upstream, answer, head, in_turn, raw, silent
 from gateway.testing.wait import until
-from gateway.upstreams.settings import TimeoutSettings
-from tests.backends import Counts, cluster, forward, running, send
+from gateway.upstreams.settings import RetrySettings, TimeoutSettings
+from tests.backends import Counts, Watch, cluster, forward, running, send
 from tests.exchange import Recorder, context, permit, refusal
 from tests.exchange import head as request_head
 
@@ -296,3 +296,47 @@ async def test_informational_answers_are_swallowed() -> None:
     async with Upstream(script) as backend, running(cluster(backend.url)) as made:
         _, got = await send(forward(made))
         assert (got.status, got.values("link")) == (204, [])
+
+
+async def test_an_answer_that_stays_open_is_entered_and_left_and_a_whole_one_is_not() -> None:
+    finish = asyncio.Event()
+
+    async def in_two(call: Call) -> None:
+        await call.send(head(200, [(b"content-length", b"2")]) + b"a")
+        await finish.wait()
+        await call.send(b"b")
+
+    watch = Watch()
+    async with Upstream(in_turn(answer(body=b"x"), in_two)) as backend, running(cluster(backend.url)) as made:
+        stage = forward(made, streams=watch)
+        await send(stage)
+        assert watch == []
+        exchange = Recorder(request_head())
+        run = asyncio.ensure_future(send(stage, recorder=exchange))
+        await until(lambda: exchange.started)
+        (stream,) = watch
+        assert not stream.left
+        finish.set()
+        assert (await run)[0].reason is None
+        await until(lambda: stream.left)
+        stream.end(Refused(Reason.TOKEN_REVOKED))  # too late to do anything
+        assert made.connections("idle") == 1
+
+
+@pytest.mark.parametrize("retries", [None, RetrySettings()])
+async def test_an_answer_whose_authority_ended_is_broken_off_and_says_why(retries: RetrySettings | None) -> None:
+    async def endless(call: Call) -> None:
+        await call.send(head(200, [(b"content-length", b"100")]) + b"a")
+        await call.gone()
+
+    watch, counts = Watch(), Counts()
+    async with Upstream(endless) as backend, running(cluster(backend.url, counts=counts, retries=retries)) as made:
+        exchange = Recorder(request_head())
+        run = asyncio.ensure_future(send(forward(made, streams=watch), recorder=exchange))
+        await until(lambda: exchange.started)
+        watch[0].end(Refused(Reason.TOKEN_REVOKED, "by its issuer"))
+        outcome, _ = await run
+        assert outcome == Outcome(200, "inventory", backend.url, 0, 1, Reason.AUTHORITY_ENDED, "token_revoked")
+        assert (exchange.aborted, exchange.ended, watch[0].left) == (True, False, True)
+        assert counts.seen == {"authority_ended": 1}
+        await until(lambda: 0 in backend.closed)

@@ -57,7 +57,7 @@ def test_a_head_that_could_not_be_read_is_told_as_far_as_it_goes(tmp_path: Path)
     record = stage(open_log(tmp_path))
     trace = record.begin(Asked("G" * 500, b"/a\xff\x00\n" + b"b" * 5000 + b"?access_token=secret"))
     trace.refused = Refused(Reason.BAD_REQUEST)
-    text = decision_members(trace, "refuse", "bad_request", '"none"', "null", '"c"')
+    text = decision_members(trace, "refuse", "bad_request", "null", "null", '"c"')
     members = json.loads("{" + text[1:] + "}")
     assert members["method"] == "G" * 32
     assert members["path"].startswith("/a\xff\x00\nbbb")
@@ -84,6 +84,13 @@ def test_an_outcome(tmp_path: Path) -> None:
         "bytes_out": 1234,
         "reason": "upstream_reset",
     }
+
+
+def test_an_outcome_of_a_stream_that_was_ended_says_why(tmp_path: Path) -> None:
+    trace = allowed(stage(open_log(tmp_path)))
+    outcome = Outcome(101, "inventory", None, 3, 4, Reason.AUTHORITY_ENDED, "token_revoked")
+    members = json.loads("{" + outcome_members(trace, outcome, 0.0, '"inventory"')[1:] + "}")
+    assert (members["reason"], members["cause"]) == ("authority_ended", "token_revoked")
 
 
 def test_a_refusal_names_its_rule(tmp_path: Path) -> None:

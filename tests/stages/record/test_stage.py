@@ -168,7 +168,7 @@ async def test_a_request_before_its_route_is_known_is_recorded_under_none(tmp_pa
     await record.decision(trace)
     await log.close()
     (decision,) = of_requests(tmp_path)
-    assert (decision["route"], decision["inputs"]) == ("none", None)
+    assert (decision["route"], decision["inputs"]) == (None, None)
     assert dict(metrics.decisions.rows()) == {("none", "refuse", "bad_request"): 1.0}
 
 

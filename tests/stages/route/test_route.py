@@ -11,7 +11,7 @@ from gateway.kernel.patterns.hosts import parse_route_host
 from gateway.kernel.patterns.paths import compile_path
 from gateway.model.reason import Reason
 from gateway.model.request import Preflight
-from gateway.stages.route import Routes, RouteSettings
+from gateway.stages.route import OwnPaths, Routes, RouteSettings
 from tests.facts import connection, context
 
 
@@ -93,6 +93,25 @@ def test_H29_a_preflight_is_routed_by_the_method_that_it_asks_about() -> None:
     assert routes(context("/a", method="OPTIONS")).name == "options"
     unknown = routes(context("/a", method="OPTIONS", preflight=replace(asking, method="BREW")))
     assert unknown.refusal is Reason.METHOD_NOT_ALLOWED
+
+
+OWN = OwnPaths({"/.well-known/gateway/x": frozenset({"GET"})}, frozenset({"edge"}), frozenset({"plain"}))
+
+
+@pytest.mark.parametrize("host", ["api.example.com", "elsewhere", "192.0.2.1"])
+def test_own_addresses_come_before_every_route_on_every_host(host: str) -> None:
+    everywhere = [route("all", "*"), route("host", "/*", hosts=(host,)), route("x", "/.well-known/gateway/x")]
+    routes = Routes(everywhere, OWN)
+    found = routes(context("/.well-known/gateway/x", host=host))
+    assert (found.index, found.refusal) == (-1, None)
+    posted = routes(context("/.well-known/gateway/x", host=host, method="POST"))
+    assert (posted.refusal, posted.allowed_methods) == (Reason.METHOD_NOT_ALLOWED, ("GET",))
+    assert routes(context("/.well-known/gateway/y", host=host)).name == "all"
+
+
+def test_own_addresses_are_nobodys_where_they_are_not_served() -> None:
+    routes = Routes([route("all", "*")], OWN)
+    assert routes(context("/.well-known/gateway/x", over=connection(listener="plain"))).refusal is Reason.NO_ROUTE
 
 
 def test_the_prefix_is_the_text_before_the_star_of_the_pattern_that_matched() -> None:

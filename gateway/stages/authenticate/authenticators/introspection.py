@@ -6,10 +6,10 @@ Invariant: that the issuer cannot be asked, or will not answer us, is never a ve
 
 import asyncio
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Protocol
 
 from gateway.kernel.strict import NotStrict, decode_base64url, parse_object
+from gateway.model.credential import SentToken
 from gateway.model.json import JSON, Claims
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
@@ -62,32 +62,33 @@ class Introspector:
         self._entries: dict[bytes, _Entry] = {}
         self._flights: dict[bytes, asyncio.Task[_Entry]] = {}
 
-    async def verify(self, token: str, now: float) -> VerifiedToken:
+    async def verify(self, sent: SentToken, now: float) -> VerifiedToken:
         """What an opaque token proves. Raises Refused: 401, or 503 INTROSPECTION_UNAVAILABLE."""
+        token = sent.text
         if len(token) > MAX_TOKEN or not _TOKEN68.issuperset(token.rstrip("=")):
             raise Refused(Reason.TOKEN_MALFORMED, "neither a JWT nor an opaque token (RFC 6750 section 2.1)")
         with judged_for(self.issuer):
-            entry = await self._answer(token, now)
+            entry = await self._answer(sent, now)
             if entry.token is None:
                 if entry.claims is None:
                     raise _revoked(self.issuer)
                 entry.token = judge_answer(self.issuer, entry.claims)
             return entry.token
 
-    async def confirm(self, token: str, now: float) -> None:
+    async def confirm(self, sent: SentToken, now: float) -> None:
         """Is this JWT, which verified, still active? Raises Refused: TOKEN_REVOKED, INTROSPECTION_UNAVAILABLE."""
         with judged_for(self.issuer):
-            if (await self._answer(token, now)).claims is None:
+            if (await self._answer(sent, now)).claims is None:
                 raise _revoked(self.issuer)
 
-    async def _answer(self, token: str, now: float) -> _Entry:
-        digest = sha256(token.encode("ascii")).digest()
+    async def _answer(self, sent: SentToken, now: float) -> _Entry:
+        digest = sent.digest
         entry = self._entries.get(digest)
         if entry is not None and now < entry.until:
             return entry
         flight = self._flights.get(digest)
         if flight is None:
-            flight = asyncio.get_running_loop().create_task(self._ask(token, digest, now))
+            flight = asyncio.get_running_loop().create_task(self._ask(sent.text, digest, now))
             self._flights[digest] = flight
             flight.add_done_callback(lambda done: self._landed(digest, done))
         try:
@@ -133,14 +134,14 @@ class IntrospectingVerifier:
     def method(self, token: str) -> str:
         return "jwt" if is_jwt(token) else "introspection"
 
-    async def verify(self, token: str, now: float) -> VerifiedToken:
+    async def verify(self, sent: SentToken, now: float) -> VerifiedToken:
         """Waits where its issuer has to be asked."""
         introspector = self._introspector
-        if not is_jwt(token):
-            return await introspector.verify(token, now)
-        verified = await self._jwts.verify(token, now)
+        if not is_jwt(sent.text):
+            return await introspector.verify(sent, now)
+        verified = await self._jwts.verify(sent, now)
         if introspector.all_tokens and verified.issuer is introspector.issuer:
-            await introspector.confirm(token, now)
+            await introspector.confirm(sent, now)
         return verified
 
 

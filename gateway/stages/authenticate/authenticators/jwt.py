@@ -5,18 +5,18 @@ Invariant: the cache holds claims and the keys that proved them, by a 256-bit di
 """
 
 from collections.abc import Iterable
-from hashlib import sha256
 
+from gateway.model.credential import SentToken
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.authenticate.claims import check_expiry, check_type, judge_claims
 from gateway.stages.authenticate.evidence import VerifiedToken, judged_for
 from gateway.stages.authenticate.issuer import TrustedIssuer
 from gateway.stages.authenticate.jose import Unverified, take_apart
-from gateway.stages.authenticate.keys import KeySet, VerificationKey
+from gateway.stages.authenticate.keys import KeySet
+from gateway.stages.authenticate.signatures import check_algorithm, check_signature
 
 _REMEMBERED = 60.0  # seconds at most, and never past exp
-_RETRY_AFTER = 5  # seconds: about when a key feed tries again
 
 
 class _Entry:
@@ -42,17 +42,16 @@ class JwtVerifier:
     def method(self, token: str) -> str:
         return "jwt"
 
-    async def verify(self, token: str, now: float) -> VerifiedToken:
+    async def verify(self, sent: SentToken, now: float) -> VerifiedToken:
         """Raises Refused: 401 TOKEN_*, or 503 KEYS_UNAVAILABLE. Waits only while keys are asked for again."""
-        digest = sha256(token.encode()).digest()
-        entry = self._entries.get(digest)
+        entry = self._entries.get(sent.digest)
         if entry is not None and now < entry.until and entry.token.issuer.keys.current is entry.keys:
             return entry.token
-        unverified = take_apart(token)
+        unverified = take_apart(sent.text)
         issuer = self._issuer(unverified)
         with judged_for(issuer):
             verified, keys = await _prove(issuer, unverified, now)
-        self._remember(digest, _Entry(verified, keys, min(verified.ends, now + _REMEMBERED)))
+        self._remember(sent.digest, _Entry(verified, keys, min(verified.ends, now + _REMEMBERED)))
         return verified
 
     def _issuer(self, unverified: Unverified) -> TrustedIssuer:
@@ -74,39 +73,8 @@ class JwtVerifier:
 
 async def _prove(issuer: TrustedIssuer, unverified: Unverified, now: float) -> tuple[VerifiedToken, KeySet]:
     """Its claims, and the keys that proved them. Raises Refused."""
-    if unverified.alg not in issuer.algorithms:
-        raise Refused(Reason.TOKEN_ALGORITHM, f"the algorithm is not one that {issuer.name} may use")
+    check_algorithm(issuer, unverified)
     check_type(issuer, unverified.typ, unverified.claims)
     check_expiry(issuer, unverified.claims, now)
-    keys, key = await _choose(issuer, unverified)
-    if not key.verifies(unverified.signing_input, unverified.signature):
-        raise Refused(Reason.TOKEN_SIGNATURE, f"the signature is not by the key of {issuer.name} that it names")
+    keys = await check_signature(issuer, unverified)
     return judge_claims(issuer, unverified.claims), keys
-
-
-async def _choose(issuer: TrustedIssuer, unverified: Unverified) -> tuple[KeySet, VerificationKey]:
-    """The issuer's keys and the one that the token names. Raises Refused."""
-    keys = _current(issuer)
-    kid = unverified.kid
-    if kid is not None and not keys.knows(kid):
-        answered = await issuer.keys.refetch()
-        keys = _current(issuer)
-        if not answered and not keys.knows(kid):
-            raise _unavailable(issuer)
-    key = keys.find(kid, unverified.alg)
-    if key is not None:
-        return keys, key
-    if kid is not None and keys.knows(kid):
-        raise Refused(Reason.TOKEN_ALGORITHM, f"the key of {issuer.name} that it names is not one for its algorithm")
-    raise Refused(Reason.TOKEN_KEY_UNKNOWN, f"{issuer.name} has no key that it could mean")
-
-
-def _current(issuer: TrustedIssuer) -> KeySet:
-    keys = issuer.keys.current
-    if keys is None:
-        raise _unavailable(issuer)
-    return keys
-
-
-def _unavailable(issuer: TrustedIssuer) -> Refused:
-    return Refused(Reason.KEYS_UNAVAILABLE, f"the keys of {issuer.name} are not available", retry_after=_RETRY_AFTER)

@@ -5,6 +5,7 @@ Invariant: a proof that was accepted is never accepted again, whatever becomes o
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import blake2b, sha256
 from hmac import compare_digest
 from typing import TypeAlias
@@ -68,6 +69,10 @@ class Proofs:
         self._nonces = nonces
         self._keys: dict[tuple[str, ...], _Key] = {}  # of clients that come again: to import one costs half a proof
 
+    def as_of(self, proved: float) -> "Proofs":
+        """These, for a request that was let in at `proved`, seconds since the epoch: good as of then, and spent."""
+        return _Spent(self, proved)
+
     def read(self, ctx: RequestContext, token: str, issuer: TrustedIssuer) -> Proof:
         """The proof that came with `token` (RFC 9449 section 4.3). Raises Refused(BINDING_MISSING | DPOP_INVALID)."""
         values = ctx.values.get("dpop")
@@ -116,6 +121,20 @@ class Proofs:
                 del self._keys[next(iter(self._keys))]
             self._keys[name] = key
         return key[1]
+
+
+class _Spent(Proofs):
+    """The proofs of requests that were let in before."""
+
+    def __init__(self, proofs: Proofs, proved: float) -> None:
+        vars(self).update(vars(proofs))
+        self._proved = proved
+
+    def read(self, ctx: RequestContext, token: str, issuer: TrustedIssuer) -> Proof:
+        return super().read(replace(ctx, time=self._proved), token, issuer)
+
+    async def spend(self, proof: Proof, issuer: TrustedIssuer, now: float) -> None:
+        """It was."""
 
 
 def _check_target(htu: JSON, ctx: RequestContext) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from gateway.model.refused import Refused
 from gateway.stages.authenticate.authenticators.jwt import JwtVerifier
+from gateway.stages.authenticate.credentials import sent_token
 from gateway.testing.clock import Clock
 from gateway.testing.issuer import Issuer
 from tests.stages.authenticate.asking import NOW, Held, key_set, trusted
@@ -35,10 +36,10 @@ async def test_a_token_is_verified_once_in_its_minute() -> None:
     source = Counting()
     verifier = JwtVerifier([trusted(ISSUER, keys=source)])
     token = ISSUER.token()
-    first = await verifier.verify(token, NOW)
-    assert await verifier.verify(token, NOW + 59.9) is first
+    first = await verifier.verify(sent_token(token), NOW)
+    assert await verifier.verify(sent_token(token), NOW + 59.9) is first
     assert source.looked == 1
-    assert await verifier.verify(token, NOW + 60) is not first
+    assert await verifier.verify(sent_token(token), NOW + 60) is not first
     assert source.looked == 2
 
 
@@ -46,35 +47,35 @@ async def test_an_entry_ends_with_its_token() -> None:
     source = Counting()
     verifier = JwtVerifier([trusted(ISSUER, keys=source, clock_skew=0.0)])
     token = ISSUER.token(exp=int(NOW) + 10)
-    await verifier.verify(token, NOW)
+    await verifier.verify(sent_token(token), NOW)
     with pytest.raises(Refused):
-        await verifier.verify(token, NOW + 10)
+        await verifier.verify(sent_token(token), NOW + 10)
 
 
 async def test_a_refused_token_takes_no_place() -> None:
     verifier = JwtVerifier([trusted(ISSUER)], capacity=2)
     good = ISSUER.token()
-    held = await verifier.verify(good, NOW)
+    held = await verifier.verify(sent_token(good), NOW)
     for n in range(20):
         with pytest.raises(Refused):
-            await verifier.verify(ISSUER.token(sign=lambda _: bytes(64), jti=str(n)), NOW)
-    assert await verifier.verify(good, NOW) is held
+            await verifier.verify(sent_token(ISSUER.token(sign=lambda _: bytes(64), jti=str(n))), NOW)
+    assert await verifier.verify(sent_token(good), NOW) is held
 
 
 async def test_R9_the_oldest_makes_room() -> None:
     verifier = JwtVerifier([trusted(ISSUER)], capacity=2)
     tokens = [ISSUER.token(jti=str(n)) for n in range(3)]
-    first, second, third = [await verifier.verify(token, NOW) for token in tokens]
-    assert await verifier.verify(tokens[2], NOW) is third
-    assert await verifier.verify(tokens[1], NOW) is second
-    assert await verifier.verify(tokens[0], NOW) is not first
+    first, second, third = [await verifier.verify(sent_token(token), NOW) for token in tokens]
+    assert await verifier.verify(sent_token(tokens[2]), NOW) is third
+    assert await verifier.verify(sent_token(tokens[1]), NOW) is second
+    assert await verifier.verify(sent_token(tokens[0]), NOW) is not first
 
 
 async def test_J36_the_digest_is_of_the_whole_token() -> None:
     verifier = JwtVerifier([trusted(ISSUER)])
     token = ISSUER.token()
-    await verifier.verify(token, NOW)
+    await verifier.verify(sent_token(token), NOW)
     for position in range(0, len(token), 7):
         changed = token[:position] + ("A" if token[position] != "A" else "B") + token[position + 1 :]
         with pytest.raises(Refused):
-            await verifier.verify(changed, NOW)
+            await verifier.verify(sent_token(changed), NOW)

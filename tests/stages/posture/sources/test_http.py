@@ -105,7 +105,7 @@ async def test_an_inventory_that_is_down_is_asked_once_a_second_a_device() -> No
 async def test_an_answer_that_is_no_object_is_an_outage(body: bytes) -> None:
     inventory = Inventory()
     inventory.body = body
-    with pytest.raises(Unavailable, match="the inventory's answer is"):
+    with pytest.raises(Unavailable, match="what the inventory says is"):
         await inventory.source()("a", WHO, NOW)
 
 
