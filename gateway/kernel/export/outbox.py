@@ -72,6 +72,11 @@ class Outbox(Generic[_Item]):
         self._thread.start()
 
     @property
+    def failing(self) -> bool:
+        """True while deliveries fail."""
+        return self._failing
+
+    @property
     def room(self) -> int:
         """How many items would be taken now."""
         return self._capacity - len(self._queue)
@@ -93,13 +98,13 @@ class Outbox(Generic[_Item]):
             self._wake.set()
         return over <= 0
 
-    def close(self, patience: float = 2.0) -> None:
+    def close(self, patience: float = 1.0) -> None:
         """Deliver what waits, for `patience` seconds at most. Blocks: call it in a thread."""
         self._until = time.monotonic() + patience
         self._closing.set()
         self._wake.set()
         if self._thread is not None:
-            self._thread.join(patience + 1.0)  # a delivery that hangs is left to its end: the thread is a daemon
+            self._thread.join(patience + 0.2)  # a delivery that hangs is left to its end: the thread is a daemon
         self._told.dropped(len(self._queue))
         self._queue.clear()
 

@@ -51,7 +51,7 @@ class AuditLog:
         self._stamp = Stamp()
         self._tree = Tree()
         self._pruner = Pruner(settings.directory, settings.stream, settings.keep) if settings.keep is not None else None
-        self._sinks = sinks
+        self.sinks = sinks
         self._records = records
         self._lag = lag
         self._pending: list[Waiting] = []
@@ -77,7 +77,7 @@ class AuditLog:
         """Begin to write at each tick's end and to make checkpoints, on the running loop."""
         self._loop = asyncio.get_running_loop()
         self._lag.ask(self._age)
-        for sink in self._sinks:
+        for sink in self.sinks:
             sink.start()
         self._timer = self._loop.call_later(self.settings.checkpoint, self._tick)
         if self._pending:
@@ -143,7 +143,7 @@ class AuditLog:
         self._told(self._flood.told(self._clock(), closing=True))
         self._pending.append(Waiting(CHECKPOINT, self._now(), "", None, True))
         self._flush()
-        await asyncio.gather(self._syncer.close(), *(asyncio.to_thread(sink.close) for sink in self._sinks))
+        await asyncio.gather(self._syncer.close(), *(asyncio.to_thread(sink.close) for sink in self.sinks))
         self._lag.ask(None)
         self._file.close()
 
@@ -178,7 +178,7 @@ class AuditLog:
         chain = self._chain
         mark = chain.seq, chain.head
         try:
-            for sink in self._sinks:
+            for sink in self.sinks:
                 sink.demand(len(batch))
             self._rotate_when_due(batch)
             mark = chain.seq, chain.head  # a new segment's own record stands whatever becomes of the batch
@@ -217,7 +217,7 @@ class AuditLog:
         else:
             tree.add(lines, self._chain.seq)
             tree.due = not checkpoint
-        for sink in self._sinks:
+        for sink in self.sinks:
             sink.take(lines)
         if checkpoint and self._pruner is not None and (doomed := self._pruner.wrote(kinds)):
             self._syncer.run(remove, doomed)

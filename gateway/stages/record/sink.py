@@ -44,6 +44,11 @@ class Sink:
         self._only_checkpoints = settings.checkpoints_only
         self._outbox = Outbox(f"audit sink {self.name}", deliver, told, capacity=capacity, batch=_BATCH)
 
+    @property
+    def failing(self) -> bool:
+        """True while it takes nothing."""
+        return self._outbox.failing
+
     def start(self) -> None:
         """Begin to send."""
         self._outbox.start()

@@ -62,9 +62,15 @@ class TracedRecord(Record):
         """The end."""
         super().outcome(trace, outcome)
         ctx = trace.ctx
-        if (ctx is not None and ctx.trace.flags & _SAMPLED) or self._forces(trace):
-            assert isinstance(trace, TimedTrace)  # noqa: S101 - `begin` made it
-            self._send(((self._make, ended(trace, outcome, self._monotonic())),))
+        sampled = ctx is not None and ctx.trace.flags & _SAMPLED
+        if not sampled and not self._forces(trace):
+            return
+        assert isinstance(trace, TimedTrace)  # noqa: S101 - `begin` made it
+        now = self._monotonic()
+        if ctx is not None:
+            index = trace.route.index if trace.route is not None else -1
+            self._counters[index].traced(now - trace.began, ctx.trace.trace_id, trace.time)
+        self._send(((self._make, ended(trace, outcome, now)),))
 
     def _forces(self, trace: Trace) -> bool:
         if not self._denials or trace.refused is None or trace.refused.reason.effect not in DENIALS:

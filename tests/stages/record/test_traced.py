@@ -41,7 +41,8 @@ class Sent:
         self.items: list[Any] = []
         settings = RecordSettings("c0ffee", (RecordedRoute("inventory", Inputs(redaction())),))
         tracing = Tracing(MAKE, self._take, denials)
-        self.record: Record = TracedRecord(settings, log, Metrics(), tracing, clock=Clock(NOW))
+        self.metrics = Metrics()
+        self.record: Record = TracedRecord(settings, log, self.metrics, tracing, clock=Clock(NOW))
 
     def _take(self, items: Any) -> bool:
         self.items += items
@@ -214,3 +215,12 @@ async def test_a_route_of_several_patterns_is_named(log: AuditLog) -> None:
     forwarded(sent.record)
     server = next(iter(several(sent.items[1][1])))
     assert (server.name, "http.route" in server.attributes) == ("GET inventory", False)
+
+
+async def test_a_sampled_request_is_an_exemplar_of_its_duration(log: AuditLog) -> None:
+    sent = Sent(log)
+    forwarded(sent.record, trace=UNSAMPLED)
+    assert sent.metrics.exemplars() == []
+    forwarded(sent.record, trace=TraceContext(TRACE, PARENT, OURS, 1, ""))
+    ((labels, _, (trace, _, at)),) = sent.metrics.exemplars()
+    assert (labels, trace, at) == (("inventory",), TRACE, NOW)
