@@ -35,7 +35,7 @@ listeners:
 identity: {{certificate: gateway.pem, key: gateway.key}}
 trust_domains: {{cluster.local: {{bundle: ca.pem, crl: ca.crl}}}}
 issuers:
-  corp: {{issuer: "https://auth.example.com", audiences: [api], jwks: jwks.json, clock_skew: 0s}}
+  corp: {{issuer: "https://auth.example.com", audiences: [api], jwks: jwks.json, clock_skew: 0s{keys}}}
 upstreams:
   stock:
     endpoints: ["{backend}"]
@@ -178,9 +178,10 @@ async def scene(
     url: str | None = None,
     idle: str = "60s",
     more: str = "",
+    keys: str = "",
     **options: Any,
 ) -> AsyncGenerator[Scene]:
-    """Serve. `url`: of another backend than the one that echoes; `options`: of that one."""
+    """Serve. `url`: of another backend than the one that echoes; `options`: of that one; `keys`: of the issuer."""
     authority = root()
     for name, issued in {
         "edge": authority.issue(dns=["localhost"]),
@@ -199,7 +200,7 @@ async def scene(
         backend.url = url or f"https://127.0.0.1:{next(iter(served.sockets)).getsockname()[1]}"
 
         def text(routes: str = routes) -> str:
-            return FILE.format(backend=backend.url, routes=routes, idle=idle, more=more)
+            return FILE.format(backend=backend.url, routes=routes, idle=idle, more=more, keys=keys)
 
         path = folder / "routes.yaml"
         path.write_text(text())

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from gateway.config import defaults
 from gateway.config.schema import UNLIMITED, Config, Node
 from gateway.config.schema.scalars import is_size
-from gateway.config.schema.units import in_bytes, in_words
+from gateway.config.schema.units import Rate, in_bytes, in_words
 from gateway.config.tree import Path as Loc
 
 
@@ -53,10 +53,12 @@ class Effective:
     def _value(self, held: object, field: FieldInfo | None, path: Loc) -> Value:
         if isinstance(held, Node):
             short = held.short()
-            return self._node(held, path) if short is None else Value(short)
+            return self._node(held, path) if short is None else Value(self._scalar(short, None))
         if isinstance(held, Mapping):
             return Value({str(key): self._value(value, None, (*path, str(key))) for key, value in held.items()})
         if isinstance(held, tuple):
+            if len(held) == 1 and isinstance(held[0], Rate):
+                return Value(str(held[0]))
             if len(held) == 1 and isinstance(held[0], Node) and held[0].short() is not None:
                 return Value(held[0].short())
             return Value([self._value(value, None, (*path, index)) for index, value in enumerate(held)])

@@ -13,7 +13,19 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from gateway.config.schema import Balance, Config, Endpoint, Jwks, Node, Percent, Sink, WebSocket, WeightedUpstream
+from gateway.config.schema import (
+    Balance,
+    Config,
+    Endpoint,
+    Jwks,
+    LimitUse,
+    Node,
+    Percent,
+    RevocationLists,
+    Sink,
+    WebSocket,
+    WeightedUpstream,
+)
 from gateway.config.schema.scalars import is_size
 from gateway.config.schema.units import in_bytes, in_words
 
@@ -22,15 +34,19 @@ _SHORT = {  # what a text may stand for
     Balance.__name__: "the policy",
     Endpoint.__name__: "its URL",
     Jwks.__name__: "a file",
+    LimitUse.__name__: "its name",
+    RevocationLists.__name__: "a PEM file",
     Sink.__name__: "stdout or otlp",
     WeightedUpstream.__name__: "its name",
 }
-_ONE_OR_SOME = {
+_ONE_OR_SOME = {  # one stands for a list of one
     ("Rule", "from"),
     ("Rule", "to"),
     ("Route", "upstream"),
     ("Audit", "sinks"),
-}  # one stands for a list of one
+    ("RateLimit", "rate"),
+    ("Override", "rate"),
+}
 _NUMBER_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _BOUND_OF = {"ge": "minimum", "le": "maximum"}  # behind a validator of ours pydantic leaves its own words
 

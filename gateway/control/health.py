@@ -49,6 +49,13 @@ class FileHealth:
         if self.loud:
             log.error("%s %s: %s; the last good one stays in force", role, name, why)
 
+    def missing(self, role: str, name: str, why: str) -> None:
+        """There is none yet, and it cannot be had: what needs it is answered 503."""
+        self._metrics.certificate_reloads.labels(role, name, "failure").inc()
+        self._troubles[role, name] = why
+        if self.loud:
+            log.warning("%s %s: %s; what needs it is answered 503 until it is there; retrying", role, name, why)
+
     def ends(self, role: str, name: str, when: float) -> None:
         """What is at work ends then: seconds since the epoch."""
         self._metrics.certificate_expiry.labels(role, name).set(when)

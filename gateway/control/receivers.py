@@ -121,7 +121,7 @@ _WORDS = {  # about the class of failure, never a value (security.md J33)
 
 
 class Failures:
-    """What each network has left; kept over reloads by whoever keeps the feed."""
+    """What each network has left, at all addresses together."""
 
     def __init__(self) -> None:
         self._failed: Buckets[int] = Buckets(_CALM, _NETWORKS)

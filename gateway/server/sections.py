@@ -8,7 +8,7 @@ among it, takes no place.
 
 from gateway.kernel.framing import Framing
 from gateway.model.noun import noun
-from gateway.model.request import HeaderSection, RawHeaders
+from gateway.model.request import HeaderSection, RawHeaders, RequestHead
 
 _LARGEST = 4096  # bytes of a section that is kept
 _KEPT = 512  # sections of each of two generations: at most 4 MiB of text, a section's parts are as large once more
@@ -52,8 +52,8 @@ class Sections:
     def met(self, raw: bytes, framing: Framing) -> None:
         """A section was read, of an HTTP/1.1 request that is no CONNECT; it is kept when it came before."""
         head = framing.head
-        if head.fault is not None or len(raw) > _LARGEST:
-            return
+        if head.fault is not None or type(head) is not RequestHead or len(raw) > _LARGEST:
+            return  # refused, a handshake of another protocol, or too large
         mark = hash(raw)
         if mark not in self._seen:
             if len(self._seen) >= _SEEN:

@@ -28,6 +28,7 @@ class TlsMaterial:
     crl: Path | None = None
     certificate: Path | None = None  # the gateway's own, with its chain
     key: Path | None = None
+    fetched: bool = False  # the file `crl` is fetched by somebody else, and until it is there nobody is believed
 
 
 class UpstreamTls:
@@ -139,7 +140,8 @@ def _build(material: TlsMaterial, expected: str) -> ssl.SSLContext:
     context.sslobject_class = _VerifiedObject
     context.load_verify_locations(*_authorities(material))
     if material.crl is not None:
-        context.load_verify_locations(cafile=material.crl)
+        if not material.fetched or material.crl.exists():
+            context.load_verify_locations(cafile=material.crl)
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     if material.certificate is not None:
         context.load_cert_chain(material.certificate, material.key, password=b"")  # never ask on a terminal
@@ -159,5 +161,6 @@ def _authorities(material: TlsMaterial) -> tuple[str | None, str | None]:
 def _fingerprint(material: TlsMaterial) -> str:
     digest = sha256(repr((material.server_identity, material.server_name)).encode())
     for path in (material.authorities, material.crl, material.certificate, material.key):
-        digest.update(b"\0" if path is None else sha256(path.read_bytes()).digest())
+        absent = path is None or (material.fetched and path == material.crl and not path.exists())
+        digest.update(b"\0" if path is None or absent else sha256(path.read_bytes()).digest())
     return digest.hexdigest()

@@ -7,22 +7,25 @@ import base64
 import contextlib
 import hashlib
 import json
+import os
 import secrets
 import shutil
 import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 import httpx2
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from gateway.testing.dpop import Holder
 from gateway.testing.process import running
 from gateway.testing.serve import in_thread
+from gateway.testing.serve import serving as serving_app
 from gateway.testing.tls import server_context
 from gateway.testing.upstream import Upstream, echo
 from tests.absent import absent
@@ -37,6 +40,7 @@ issuers:
     issuer: "{issuer}"
     audiences: [api-service]
     introspection: {{client_id: service, client_secret: secret, cache: 0s}}
+    backchannel_logout: {{client_id: app}}
 upstreams:
   inventory: {{endpoints: ["{backend}"], tls: {{server_identity: "{identity}"}}}}
 routes:
@@ -75,10 +79,49 @@ def modules() -> Path:
     return cache
 
 
+class Relay:
+    """Where the provider is told to send logouts, for it starts before the gateway has a port."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.gateway: Served | None = None
+        self.status = 0  # what the gateway answered last
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = (await receive())["body"]
+        assert self.gateway is not None
+        context = ssl.create_default_context(cafile=self.gateway.folder / "certs" / "cluster-ca.pem")
+        async with httpx2.AsyncClient(verify=context, trust_env=False) as client:
+            headers = {"content-type": dict(scope["headers"])[b"content-type"].decode()}
+            path = "/.well-known/gateway/logout/certified"
+            self.status = (await client.post(self.gateway.url + path, content=body, headers=headers)).status_code
+        await send({"type": "http.response.start", "status": self.status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+@contextlib.asynccontextmanager
+async def relaying() -> AsyncGenerator[Relay]:
+    made: list[Relay] = []
+
+    def make(url: str) -> Relay:
+        made.append(Relay(url))
+        return made[0]
+
+    async with serving_app(make):
+        yield made[0]
+
+
 @pytest.fixture(scope="module")
-def issuer(modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+def relay() -> Generator[Relay]:
+    with in_thread(relaying) as held:
+        yield held
+
+
+@pytest.fixture(scope="module")
+def issuer(modules: Path, relay: Relay, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     folder = tmp_path_factory.mktemp("provider")
-    with running(["node", "server.mjs"], folder / "log", cwd=modules) as process:
+    env = {**os.environ, "LOGOUT_URI": relay.url}
+    with running(["node", "server.mjs"], folder / "log", cwd=modules, env=env) as process:
 
         def url() -> str:
             return next((line for line in process.output.splitlines() if line.startswith("http://")), "")
@@ -88,7 +131,7 @@ def issuer(modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator
 
 
 @pytest.fixture(scope="module")
-def served(issuer: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
+def served(issuer: str, relay: Relay, tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
     folder = tmp_path_factory.mktemp("gateway")
     certs = prepared(folder)
     ca = certs.authority("cluster-ca")
@@ -96,6 +139,7 @@ def served(issuer: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[S
     with in_thread(lambda: Upstream(echo("inventory"), tls=tls)) as backend:
         rest = REST.format(issuer=issuer, backend=backend.url, identity=BACKEND)
         with serving(folder, rest, issuer="certified") as gateway:
+            relay.gateway = gateway
             yield gateway
 
 
@@ -115,8 +159,8 @@ def service_token(issuer: str, headers: dict[str, str] | None = None, **form: st
     return answer
 
 
-def logged_in(issuer: str, user: str) -> dict[str, str]:
-    """The whole browser flow with PKCE, over the provider's own login and consent pages."""
+def logged_in(issuer: str, user: str, *, out: bool = False) -> dict[str, str]:
+    """The whole browser flow with PKCE, over the provider's own login and consent pages; `out`: and out again."""
     verifier = secrets.token_urlsafe(48)
     query = {
         "client_id": "app",
@@ -141,8 +185,13 @@ def logged_in(issuer: str, user: str) -> dict[str, str]:
         assert answer["state"] == ["here"]
         form = {"grant_type": "authorization_code", "client_id": "app", "redirect_uri": CALLBACK}
         got = browser.post(f"{issuer}/token", data={**form, "code": answer["code"][0], "code_verifier": verifier})
-    assert got.status_code == 200, got.text
-    tokens: dict[str, str] = got.json()
+        assert got.status_code == 200, got.text
+        tokens: dict[str, str] = got.json()
+        if out:
+            page = browser.get(f"{issuer}/session/end", params={"id_token_hint": tokens["id_token"]})
+            xsrf = page.text.partition('name="xsrf" value="')[2].partition('"')[0]
+            gone = browser.post(f"{issuer}/session/end/confirm", data={"xsrf": xsrf, "logout": "yes"})
+            assert gone.status_code in (200, 303), gone.text
     return tokens
 
 
@@ -170,6 +219,15 @@ def test_a_user_who_logged_in_with_pkce_gets_through_and_the_id_token_does_not(i
     refused = ask(served, tokens["id_token"])
     assert refused.status_code == 401
     assert refused.json()["reason"] in {"token_type", "token_audience"}
+
+
+def test_a_user_who_logged_out_at_the_provider_is_out_here(issuer: str, relay: Relay, served: Served) -> None:
+    other = logged_in(issuer, "bob")["access_token"]
+    token = logged_in(issuer, "alice", out=True)["access_token"]
+    assert relay.status == 200
+    refused = ask(served, token)
+    assert (refused.status_code, refused.json()["reason"]) == (401, "token_revoked")
+    assert ask(served, other).status_code == 200
 
 
 def bound_token(issuer: str, holder: Holder) -> str:

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from gateway.testing.wait import BOUND
+from gateway.testing.ca import Authority
+from gateway.testing.wait import BOUND, until
+from tests.control.feeds.provider import provider
 from tests.flows.gateway_process import serving
 from tests.flows.trust_scene import ROUTES, Scene, asked, posted, scene
 from tests.redis_server import redis_server
@@ -45,13 +47,15 @@ async def signal(client: Client, token: str) -> Answer:
     return await posted(client, SIGNALS, token, "application/secevent+jwt")
 
 
-async def refused(client: Client, bearer: str, began: float) -> float:
-    """Seconds from `began` until an open connection is answered 401 token_revoked."""
+async def refused(
+    client: Client, bearer: str, began: float, path: str = "/api/x", reason: str = "token_revoked"
+) -> float:
+    """Seconds from `began` until an open connection is answered 401 for that reason."""
     while True:
-        answer = await asked(client, "/api/x", bearer)
+        answer = await asked(client, path, *filter(None, [bearer]))
         waited = time.monotonic() - began
         if answer.status == 401:
-            assert answer.reason == "token_revoked"
+            assert answer.reason == reason
             return waited
         assert answer.status == 200
         assert waited < BOUND
@@ -182,3 +186,37 @@ async def test_a_reload_and_a_restart_remember_what_was_ended_without_a_store(tm
             assert (await restarted.ask("/api/x", stolen)).reason == "token_revoked"
             assert (await restarted.ask("/api/x", restarted.bearer(sub="bob"))).status == 200
             await asyncio.to_thread(stack.close)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_M17_a_list_that_is_fetched_revokes_on_all_workers_and_outlives_its_server(
+    tmp_path: Path, workers: str
+) -> None:
+    partners = Authority("partners")
+    stolen, other = partners.issue(dns=["a.partner.example"]), partners.issue(dns=["b.partner.example"])
+    async with provider() as lists:
+        lists.page("/list", partners.crl())
+        (tmp_path / "partners.pem").write_bytes(partners.pem())
+        held_by = (
+            f'{{bundle: partners.pem, names: ["*.partner.example"], crl: {{url: "{lists.url}/list", refresh: 1s}}}}'
+        )
+        more = f"client_authorities: {{partners: {held_by}}}\n"
+        async with scene(tmp_path, "--workers", workers, more=more) as held, contextlib.AsyncExitStack() as stack:
+            connections = [await stack.enter_async_context(held.connection(stolen)) for _ in range(6)]
+            for client in connections:
+                assert (await asked(client, "/health")).status == 200
+            asked_before = lists.asked["/list"]
+            lists.page("/list", partners.crl([stolen], number=2))
+            kept = next((tmp_path / "state" / "lists").glob("*.pem"))
+            published = kept.read_bytes()
+            await until(lambda: kept.read_bytes() != published, what="the new list")
+            began = time.monotonic()
+            waited = [await refused(client, "", began, "/health", "certificate_untrusted") for client in connections]
+            assert max(waited) < 1.0, waited
+            assert (await held.ask("/health", issued=other)).status == 200
+            assert lists.asked["/list"] - asked_before <= 2, "one worker asks for all"
+            lists.page("/list", b"", 503)
+            await told(held, "crl partners: ")
+            assert (await held.ask("/health", issued=stolen)).status == 401
+            assert (await held.ask("/health", issued=other)).status == 200
+            print(f"\nfetched list to refusal, {workers} workers: {max(waited) * 1000:.0f} ms")

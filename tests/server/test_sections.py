@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.kernel.framing import Framing
 from gateway.model.reason import Reason
+from gateway.model.request import UpgradeHead
 from gateway.server.head import MAX_TARGET, HeadParser
 from gateway.server.sections import Sections
 
@@ -99,6 +100,7 @@ def test_H5_whatever_the_line_is(line: bytes) -> None:
         pytest.param(b"Host: a\r\nHost: b\r\n\r\n", id="H6-two-hosts"),
         pytest.param(b"Host: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", id="H1-two-lengths"),
         pytest.param(b"Host: a\r\nUpgrade: h2c\r\n\r\n", id="H27-upgrade"),
+        pytest.param(b"Host: a\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", id="H27-another-protocol"),
         pytest.param(b"X-A: b\r\n\r\n", id="H6-no-host"),
         pytest.param(b"Host: a\r\nX : b\r\n\r\n", id="H5-space-before-the-colon"),
     ],
@@ -148,3 +150,17 @@ def test_R9_a_section_that_is_too_large_is_not_kept() -> None:
     sections = Sections()
     warm(sections, section)
     assert sections.find(section) is None
+
+
+def test_H27_a_section_that_asks_to_leave_http_is_judged_with_its_line_however_often_it_comes() -> None:
+    fields = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    section = b"Host: a.example\r\n" + fields + b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    sections = Sections()
+    for _ in range(3):
+        handshake = HeadParser(sections).parse(head(b"GET / HTTP/1.1", section), 100)
+        assert handshake is not None
+        assert type(handshake.head) is UpgradeHead
+        other = HeadParser(sections).parse(head(b"POST / HTTP/1.1", section), 100)
+        assert other is not None
+        assert other.head.fault is Reason.UPGRADE_REFUSED
+    assert len(sections) == 0

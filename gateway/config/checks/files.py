@@ -10,8 +10,9 @@ from pathlib import Path as FilePath
 from typing import NamedTuple
 
 from gateway.config.checks.report import Report
+from gateway.config.checks.urls import judge_secure_url
 from gateway.config.devices import read_devices
-from gateway.config.schema import Config, Introspection, ListenerTls
+from gateway.config.schema import Config, Introspection, ListenerTls, RevocationLists
 from gateway.config.schema.scalars import why
 from gateway.config.tree import Path
 from gateway.kernel.patterns.hosts import parse_route_host
@@ -53,6 +54,7 @@ def check(config: Config, report: Report, now: float) -> None:
     ):
         for name, authority in authorities.items():
             _authority(report, (section, name), name, authority.bundle, authority.crl)
+            _fetched(report, (section, name, "crl"), authority.crl)
     for name in config.trust_domains:
         _named(report, ("trust_domains", name), name)
     for name, client in config.client_authorities.items():
@@ -199,9 +201,21 @@ def _client(report: Report, path: Path, asked: Introspection) -> None:
         _judged(report, (*path, "client_certificate"), lambda: check_key_pair(certificate, key))
 
 
-def _authority(report: Report, path: Path, name: str, bundle: FilePath, crl: FilePath | None) -> None:
+def _fetched(report: Report, path: Path, lists: RevocationLists | None) -> None:
+    """A list by URL."""
+    if lists is None:
+        return
+    if (lists.file is None) == (lists.url is None) and not report.lost(lists.where, "file", "url"):
+        report.error(path, "a list lies in a file or is fetched from a url", "write one of both")
+    if lists.url is not None:
+        report.one((*path, "url"), lists.url, judge_secure_url)
+    _bundle(report, (*path, "ca"), lists.ca)
+
+
+def _authority(report: Report, path: Path, name: str, bundle: FilePath, lists: RevocationLists | None) -> None:
     from gateway.kernel.x509.trust import make_authority, parse_certificates
 
+    crl = lists.file if lists is not None else None
     listed = crl is not None and _readable(report, (*path, "crl"), crl)
     if not _readable(report, (*path, "bundle"), bundle):
         return

@@ -9,7 +9,7 @@ from gateway.config.schema.audit import Audit, Segment, Sink
 from gateway.config.schema.base import Named, Node
 from gateway.config.schema.config import Config, Log
 from gateway.config.schema.issuers import Binding, Introspection, Issuer, Jwks
-from gateway.config.schema.limits import RateLimit
+from gateway.config.schema.limits import LimitUse, Override, RateLimit
 from gateway.config.schema.listeners import Admin, CertificateFiles, Listener, ListenerLimits, ListenerTls, PathRules
 from gateway.config.schema.posture import Posture, PostureSource
 from gateway.config.schema.routes import (
@@ -30,7 +30,7 @@ from gateway.config.schema.routes import (
 from gateway.config.schema.rules import Condition, Operation, Policy, Rule, Source
 from gateway.config.schema.scalars import UNLIMITED
 from gateway.config.schema.telemetry import Telemetry
-from gateway.config.schema.trust import ClientAuthority, Identity, TrustDomain
+from gateway.config.schema.trust import ClientAuthority, Identity, RevocationLists, TrustDomain
 from gateway.config.schema.units import Address, Percent, Rate
 from gateway.config.schema.upstreams import (
     Balance,
@@ -72,6 +72,7 @@ __all__ = [
     "Introspection",
     "Issuer",
     "Jwks",
+    "LimitUse",
     "Listener",
     "ListenerLimits",
     "ListenerTls",
@@ -83,6 +84,7 @@ __all__ = [
     "Node",
     "Operation",
     "OutlierDetection",
+    "Override",
     "PathRules",
     "Percent",
     "Policy",
@@ -94,6 +96,7 @@ __all__ = [
     "Requires",
     "Respond",
     "Retries",
+    "RevocationLists",
     "Rewrite",
     "Route",
     "Rule",

@@ -4,6 +4,7 @@ A loaded mapping is a `Block`, which knows its place and the key under which it 
 `where` and `name` come from the block: no file can set them, except where `name` is a key of the contract.
 """
 
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, model_validator
@@ -49,7 +50,7 @@ class Node(BaseModel):
         """True where the key under which a mapping stands is its name."""
         return False
 
-    def short(self) -> str | bool | None:
+    def short(self) -> str | Path | bool | None:
         """The scalar that a file may write instead of the whole mapping; None when there is none."""
         return None
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gateway.config.schema import ClientAuthority, Config, Issuer, Requires, Route, TrustDomain
+from gateway.control.build.lists import list_file, list_rules, list_settings
 from gateway.control.build.proofs import build_proofs
 from gateway.control.feeds.introspection import IntrospectionClient, IntrospectionSettings
 from gateway.control.feeds.jwks import JwksFeed, JwksSettings, OnRefresh
@@ -66,10 +67,10 @@ class CredentialSources:
     async def settle(self, seconds: float) -> None:
         """Wait, `seconds` at most, until each issuer was asked once for its keys: who asks next need not see a 503."""
         waiting = [asyncio.create_task(feed.tried()) for feed in self.keys.values() if isinstance(feed, JwksFeed)]
-        if waiting:
-            _, late = await asyncio.wait(waiting, timeout=seconds)
-            for task in late:
-                task.cancel()
+        waiting.append(asyncio.create_task(self.trust.tried()))
+        _, late = await asyncio.wait(waiting, timeout=seconds)
+        for task in late:
+            task.cancel()
 
     def observe(self, ages: GaugeFamily) -> None:
         """Tell the age of every issuer's fetched keys as `jwks_age_seconds`, and no longer of issuers that are gone."""
@@ -114,8 +115,8 @@ def credential_sources(
     `clock`: wall clock, seconds since the epoch. Raises FeedError for a file that cannot be used.
     """
     settings = TrustSettings(
-        tuple(_files(domain) for domain in config.trust_domains.values()),
-        tuple(_files(authority) for authority in config.client_authorities.values()),
+        tuple(_files(config, domain) for domain in config.trust_domains.values()),
+        tuple(_files(config, authority) for authority in config.client_authorities.values()),
     )
     if previous is not None and previous.trust.settings == settings:
         trust, certificates = previous.trust, previous.certificates
@@ -261,6 +262,9 @@ def _keys(
     return JwksFeed(settings, clock=clock, on_refresh=on_refresh, watch=watch)
 
 
-def _files(held: TrustDomain | ClientAuthority) -> AuthorityFiles:
+def _files(config: Config, held: TrustDomain | ClientAuthority) -> AuthorityFiles:
     names = held.names if isinstance(held, ClientAuthority) else ()
-    return AuthorityFiles(held.name, held.bundle, held.crl, names)
+    lists = held.crl
+    return AuthorityFiles(
+        held.name, held.bundle, list_file(config, lists), names, list_rules(lists), list_settings(config, lists)
+    )

@@ -12,7 +12,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.config.schema import CircuitBreaker, Config, HealthCheck, OutlierDetection, Retries, Upstream
+from gateway.config.schema import CircuitBreaker, Config, HealthCheck, OutlierDetection, Retries, TrustDomain, Upstream
+from gateway.control.build.lists import list_file, list_rules
 from gateway.kernel.cells import Counter, Metrics
 from gateway.kernel.x509.fault import CertificateFault
 from gateway.kernel.x509.leaf import read_leaf, spiffe_id
@@ -160,11 +161,16 @@ def _breaker(breaker: CircuitBreaker) -> BreakerSettings:
 
 def trust_files(config: Config, upstream: Upstream) -> tuple[Path | None, Path | None]:
     """The bundle that its backends are judged by (None: the system's roots), and the revocation lists."""
+    domain = _domain(config, upstream)
+    return (domain.bundle, list_file(config, domain.crl)) if domain is not None else (upstream.tls.ca, None)
+
+
+def _domain(config: Config, upstream: Upstream) -> TrustDomain | None:
+    """The trust domain whose bundle its backends are judged by."""
     expected = upstream.tls.server_identity
     if upstream.tls.ca is None and expected is not None and expected.startswith("spiffe://"):
-        domain = config.trust_domains[parse_trust_domain(expected)]
-        return domain.bundle, domain.crl
-    return upstream.tls.ca, None
+        return config.trust_domains[parse_trust_domain(expected)]
+    return None
 
 
 def upstream_tls(config: Config, upstream: Upstream) -> UpstreamTls | None:
@@ -174,6 +180,7 @@ def upstream_tls(config: Config, upstream: Upstream) -> UpstreamTls | None:
         return None
     identity, expected = config.identity, upstream.tls.server_identity
     authorities, crl = trust_files(config, upstream)
+    domain = _domain(config, upstream)
     material = TlsMaterial(
         expected,
         upstream.tls.server_name,
@@ -181,6 +188,7 @@ def upstream_tls(config: Config, upstream: Upstream) -> UpstreamTls | None:
         crl,
         identity.certificate if identity is not None else None,
         identity.key if identity is not None else None,
+        fetched=domain is not None and list_rules(domain.crl).fetched,
     )
     try:
         return UpstreamTls(material, hosts)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CONNECT = 3.0  # seconds, a try
 _TOTAL = 8.0  # seconds, for all of a document
-_LIMIT = 256 * 1024  # bytes
+LIMIT = 256 * 1024  # bytes
 _SCHEMES = ("https", "http")
 
 
@@ -51,11 +51,13 @@ class Fetcher:
     egress: Egress
     ca: Path | None
     total: float = _TOTAL  # seconds
+    limit: int = LIMIT  # bytes
+    accept: str = "application/json"
     _context: ssl.SSLContext | None = field(default=None, init=False)
     _ca_digest: bytes = field(default=b"", init=False)
 
     async def get(self, url: str) -> Document:
-        """A 200 answer, its body at most 256 kB. Raises FetchError."""
+        """A 200 answer, its body at most `limit` bytes. Raises FetchError."""
         try:
             async with asyncio.timeout(self.total):  # noqa: TID251 - no data path; 3.11's wait_for can lose a cancellation
                 return await self._get(url)
@@ -68,14 +70,15 @@ class Fetcher:
         from gateway.control.feeds.transport import GuardedTransport
 
         host = check_url(url)
-        headers = {"accept": "application/json", "accept-encoding": "identity"}
+        headers = {"accept": self.accept, "accept-encoding": "identity"}
         try:
-            transport = GuardedTransport(self.egress, self._tls() if url.startswith("https:") else None)
+            context = self._tls() if url.startswith("https:") else None
+            transport = GuardedTransport(self.egress, context, longest=self.limit)
             async with httpx2.AsyncClient(
                 transport=transport,
                 trust_env=False,
                 follow_redirects=False,
-                timeout=httpx2.Timeout(_TOTAL, connect=_CONNECT),
+                timeout=httpx2.Timeout(self.total, connect=_CONNECT),
             ) as client:
                 answer = await client.get(url, headers=headers)
         except (OSError, ValueError) as error:
@@ -120,13 +123,13 @@ def check_url(url: str) -> str:
     return host
 
 
-async def read_body(host: str, answer: "httpx2.Response") -> bytes:
-    """The body as it is, at most 256 kB. Raises FetchError."""
+async def read_body(host: str, answer: "httpx2.Response", longest: int) -> bytes:
+    """The body as it is, at most `longest` bytes. Raises FetchError."""
     if answer.headers.get("content-encoding", "identity") != "identity":
         raise FetchError(f"{host} answered in an encoding that was not asked for")
-    body = b""
+    body = bytearray()
     async for piece in answer.aiter_raw():
         body += piece
-        if len(body) > _LIMIT:
-            raise FetchError(f"{host} answered with more than {_LIMIT // 1024} kB")
-    return body
+        if len(body) > longest:
+            raise FetchError(f"{host} answered with more than {longest // 1024} kB")
+    return bytes(body)

@@ -75,22 +75,27 @@ class KeptKeys:
         except OSError as error:
             log.debug("issuer %s: its keys cannot be kept in %s: %s", self._issuer, self.path, error)
 
-    @contextlib.asynccontextmanager
-    async def turn(self) -> AsyncGenerator[None]:
-        """One process at a time. Where the lock cannot be had (read-only, or held too long) everybody's turn is now."""
-        try:
-            lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError:
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        end = loop.time() + _PATIENCE
-        try:
-            while not _locked(lock) and loop.time() < end:  # noqa: ASYNC110 - another process lets go: nobody can tell
-                await asyncio.sleep(_LOOK)
-            yield
-        finally:
-            os.close(lock)  # gives the lock up
+    def turn(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """One process at a time."""
+        return turn(self.path)
+
+
+@contextlib.asynccontextmanager
+async def turn(path: Path) -> AsyncGenerator[None]:
+    """One process at a time. Where the lock cannot be had (read-only, or held too long) everybody's turn is now."""
+    try:
+        lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    end = loop.time() + _PATIENCE
+    try:
+        while not _locked(lock) and loop.time() < end:  # noqa: ASYNC110 - another process lets go: nobody can tell
+            await asyncio.sleep(_LOOK)
+        yield
+    finally:
+        os.close(lock)  # gives the lock up
 
 
 def _locked(file: int) -> bool:

@@ -8,7 +8,7 @@ import ssl
 
 import httpx2
 
-from gateway.control.feeds.fetch import FetchError, read_body
+from gateway.control.feeds.fetch import LIMIT, FetchError, read_body
 from gateway.kernel.egress import Egress, resolve
 
 _PORTS = {"https": 443, "http": 80}
@@ -17,8 +17,11 @@ _PORTS = {"https": 443, "http": 80}
 class GuardedTransport(httpx2.AsyncBaseTransport):
     """For an httpx2 client, which closes it. Answers are read whole."""
 
-    def __init__(self, egress: Egress, context: ssl.SSLContext | None, *, connections: int = 1) -> None:
-        """`context`: None for plain HTTP alone; `connections`: open at most."""
+    def __init__(
+        self, egress: Egress, context: ssl.SSLContext | None, *, connections: int = 1, longest: int = LIMIT
+    ) -> None:
+        """`context`: None for plain HTTP alone; `connections`: open at most; `longest`: bytes of a body."""
+        self._longest = longest
         self._egress = egress
         self._inner = httpx2.AsyncHTTPTransport(
             verify=context or False, trust_env=False, retries=0, limits=httpx2.Limits(max_connections=connections)
@@ -41,7 +44,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
                 failure = error
                 continue
             try:
-                body = await read_body(host, answer)
+                body = await read_body(host, answer, self._longest)
             finally:
                 await answer.aclose()
             return httpx2.Response(answer.status_code, headers=answer.headers, content=body, request=request)

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.control.feeds.feed import FeedError, Watched
+from gateway.control.feeds.lists import ListFeed, ListSettings
 from gateway.control.feeds.watch import FileWatch
 from gateway.control.health import BUNDLE, FileHealth
 from gateway.kernel.cells import Metrics
 from gateway.kernel.patterns.values import compile_values
-from gateway.kernel.x509.trust import Authority, ClientAuthority, Trust, make_authority
+from gateway.kernel.x509.crl import BY_FILE, ListRules, Revocations, parse_lists
+from gateway.kernel.x509.trust import Authority, ClientAuthority, Trust, check_lists, make_authority
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class AuthorityFiles:
     bundle: Path
     crl: Path | None
     names: tuple[str, ...] = ()
+    rules: ListRules = BY_FILE
+    fetched: ListSettings | None = None  # what fetches the lists into the file `crl`
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class TrustFeed:
             except ValueError as error:
                 raise FeedError(str(error)) from None
         self._current = self._publish()
+        self._lists = [self._list_feed(held, held.fetched) for held in self._watched if held.fetched is not None]
         self._poller: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -79,9 +84,20 @@ class TrustFeed:
         """Begin to look at the files."""
         if self._poller is None and self._watched:
             self._poller = asyncio.get_running_loop().create_task(self._run())
+        for feed in self._lists:
+            feed.start()
+
+    async def tried(self) -> None:
+        """Return once each list that is fetched was asked for once, and taken up."""
+        for feed in self._lists:
+            await feed.tried()
+        if self._lists:
+            self.reload()
 
     async def close(self) -> None:
-        """Stop looking at the files."""
+        """Stop looking at the files, and fetching."""
+        for feed in self._lists:
+            await feed.close()
         if self._poller is not None:
             self._poller.cancel()
             await asyncio.gather(self._poller, return_exceptions=True)
@@ -120,6 +136,14 @@ class TrustFeed:
                 differs = True
         return differs
 
+    def _list_feed(self, held: AuthorityFiles, settings: ListSettings) -> ListFeed:
+        def judge(data: bytes) -> Revocations:
+            lists = parse_lists(data)
+            check_lists(lists, self._authorities[held].anchors)
+            return Revocations(lists, held.rules)
+
+        return ListFeed(held.name, settings, judge, health=self._health, clock=self._clock)
+
     def _tell(self, held: AuthorityFiles, trouble: str | None) -> None:
         if trouble is None:
             self._health.took(BUNDLE, held.name)
@@ -148,10 +172,10 @@ def _read(held: AuthorityFiles) -> Authority:
         bundle = path.read_bytes()
         if held.crl is not None:
             path = held.crl
-            lists: bytes | None = path.read_bytes()
+            lists: bytes | None = path.read_bytes() if held.fetched is None or path.exists() else b""
         else:
             lists = None
-        return make_authority(held.name, bundle, lists)
+        return make_authority(held.name, bundle, lists, held.rules)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:

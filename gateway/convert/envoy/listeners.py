@@ -6,7 +6,7 @@ Source: Envoy v3 API, config.listener.v3, http_connection_manager.v3, tls_spiffe
 
 from pathlib import Path
 
-from gateway.config.schema import Config, Listener, ListenerTls
+from gateway.config.schema import Config, Listener, ListenerTls, RevocationLists
 from gateway.convert.envoy.limits import Limits
 from gateway.convert.envoy.protos import Message, address, extension, file_source, seconds, typed
 from gateway.convert.envoy.routes import Routes, cors_filter, router, to_https
@@ -150,9 +150,13 @@ class Listeners:
             return {"custom_validator_config": validator}
         if bundles:
             name, bundle = bundles[0]
-            return _roots(bundle, self._config.trust_domains[name].crl)
+            return _roots(bundle, _file_of(self._config.trust_domains[name].crl))
         authority = next(iter(self._config.client_authorities.values()))
-        return _roots(authority.bundle, authority.crl)
+        return _roots(authority.bundle, _file_of(authority.crl))
+
+
+def _file_of(lists: RevocationLists | None) -> Path | None:
+    return lists.file if lists is not None else None
 
 
 def _roots(bundle: Path, crl: Path | None) -> Message:

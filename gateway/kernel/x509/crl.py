@@ -1,8 +1,11 @@
 """Certificate revocation lists (RFC 5280 section 5).
 
 Rule: a list counts only if the certificate's own issuer signed it and its nextUpdate has not passed.
-Invariant: fail closed; where lists are configured, a certificate whose issuer has no list that counts is refused.
+Invariant: fail closed unless told otherwise; where lists are configured, a certificate whose issuer has no list that
+counts is refused, and what stands on a list is revoked however old that list is.
 """
+
+from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -42,12 +45,25 @@ def parse_lists(data: bytes) -> tuple[RevocationList, ...]:
     return tuple(_read(_BEGIN + block.partition(_END)[0] + _END + b"\n", Encoding.PEM) for block in blocks)
 
 
+@dataclass(frozen=True, slots=True)
+class ListRules:
+    """What lists mean."""
+
+    required: bool = True  # False: where none that counts is at hand, a certificate is good
+    leaf: bool = False  # only of the leaf; else of every certificate of a chain but its anchor
+    fetched: bool = False  # that none is at hand is an outage (503) and no verdict
+
+
+BY_FILE = ListRules()
+
+
 class Revocations:
-    """The lists that are configured for one bundle. Checked: every certificate of a chain but its anchor."""
+    """The lists that are configured for one bundle."""
 
-    __slots__ = ("_by_issuer", "_genuine", "ends", "lapses")
+    __slots__ = ("_by_issuer", "_genuine", "ends", "lapses", "rules")
 
-    def __init__(self, lists: tuple[RevocationList, ...]) -> None:
+    def __init__(self, lists: tuple[RevocationList, ...], rules: ListRules = BY_FILE) -> None:
+        self.rules = rules
         self.lapses = min((one.next_update for one in lists), default=float("inf"))  # the first nextUpdate
         self.ends = max((one.next_update for one in lists), default=float("inf"))  # the last: then none counts
         self._by_issuer: dict[x509.Name, list[RevocationList]] = {}
@@ -58,7 +74,8 @@ class Revocations:
     def check(self, certificate: x509.Certificate, issuer: x509.Certificate, now: float) -> float:
         """Until when (seconds since the epoch) this verdict stands.
 
-        Raises CertificateFault: CERTIFICATE_REVOKED, or CERTIFICATE_UNTRUSTED where no list that counts is at hand.
+        Raises CertificateFault: CERTIFICATE_REVOKED, or where no list that counts is at hand and one is required
+        CERTIFICATE_UNTRUSTED, of fetched lists KEYS_UNAVAILABLE.
         """
         for one in self._by_issuer.get(issuer.subject, ()):  # newest first
             if not self._is_genuine(one, issuer):
@@ -68,9 +85,27 @@ class Revocations:
             if certificate.serial_number in one.serials:
                 raise CertificateFault(Reason.CERTIFICATE_REVOKED, "the certificate is on its issuer's revocation list")
             if one.next_update < now:
-                raise CertificateFault(Reason.CERTIFICATE_UNTRUSTED, "its issuer's revocation list is out of date")
+                return self._without("its issuer's revocation list is out of date")
             return one.next_update
-        raise CertificateFault(Reason.CERTIFICATE_UNTRUSTED, "no revocation list of its issuer is at hand")
+        return self._without("no revocation list of its issuer is at hand")
+
+    def pem(self) -> bytes:
+        """All of them, as a file holds them."""
+        return b"".join(one.crl.public_bytes(Encoding.PEM) for lists in self._by_issuer.values() for one in lists)
+
+    def older_than(self, held: "Revocations") -> bool:
+        """True when a list in here was made before the newest that `held` has of the same issuer."""
+        return any(
+            lists[0].this_update < held._by_issuer[issuer][0].this_update  # noqa: SLF001 - its own kind
+            for issuer, lists in self._by_issuer.items()
+            if issuer in held._by_issuer  # noqa: SLF001
+        )
+
+    def _without(self, why: str) -> float:
+        """What stands where no list counts."""
+        if not self.rules.required:
+            return float("inf")
+        raise CertificateFault(Reason.KEYS_UNAVAILABLE if self.rules.fetched else Reason.CERTIFICATE_UNTRUSTED, why)
 
     def _is_genuine(self, one: RevocationList, issuer: x509.Certificate) -> bool:
         key = (id(one), issuer.fingerprint(SHA256()))

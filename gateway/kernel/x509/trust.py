@@ -10,7 +10,7 @@ from hashlib import sha256
 from cryptography import x509
 from cryptography.x509.verification import Store
 
-from gateway.kernel.x509.crl import RevocationList, Revocations, parse_lists, signed_by
+from gateway.kernel.x509.crl import BY_FILE, ListRules, RevocationList, Revocations, parse_lists, signed_by
 from gateway.kernel.x509.leaf import UNREADABLE
 from gateway.model.noun import noun
 
@@ -48,19 +48,19 @@ class Trust:
     client_authorities: tuple[ClientAuthority, ...]
 
 
-def make_authority(name: str, bundle: bytes, lists: bytes | None) -> Authority:
+def make_authority(name: str, bundle: bytes, lists: bytes | None, rules: ListRules = BY_FILE) -> Authority:
     """An authority from its files' bytes: PEM certificates, and PEM or DER revocation lists. Raises ValueError.
 
-    A list that claims to come from an anchor of the bundle and is not signed by it refuses the whole.
+    A list that claims to come from an anchor of the bundle and is not signed by it refuses the whole. `lists`: None
+    where none is configured, b"" where those that are fetched are not there yet.
     """
     anchors = parse_certificates(bundle)
     digest = sha256(bundle + b"\0" + (lists or b"")).hexdigest()
     if lists is None:
         return Authority(name, anchors, Store(list(anchors)), None, digest)
-    parsed = parse_lists(lists)
-    for one in parsed:
-        _check_signature(one, anchors)
-    return Authority(name, anchors, Store(list(anchors)), Revocations(parsed), digest)
+    parsed = parse_lists(lists) if lists or not rules.fetched else ()
+    check_lists(parsed, anchors)
+    return Authority(name, anchors, Store(list(anchors)), Revocations(parsed, rules), digest)
 
 
 def parse_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
@@ -76,7 +76,9 @@ def parse_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
     return certificates
 
 
-def _check_signature(one: RevocationList, anchors: tuple[x509.Certificate, ...]) -> None:
-    claimed = [anchor for anchor in anchors if anchor.subject == one.issuer]
-    if claimed and not any(signed_by(one, anchor) for anchor in claimed):
-        raise ValueError("a revocation list is not signed by the authority whose name it bears")
+def check_lists(lists: tuple[RevocationList, ...], anchors: tuple[x509.Certificate, ...]) -> None:
+    """Raises ValueError for a list that claims to come from one of `anchors` and is not signed by it."""
+    for one in lists:
+        claimed = [anchor for anchor in anchors if anchor.subject == one.issuer]
+        if claimed and not any(signed_by(one, anchor) for anchor in claimed):
+            raise ValueError("a revocation list is not signed by the authority whose name it bears")

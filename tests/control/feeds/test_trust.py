@@ -1,17 +1,22 @@
 """Bundles and revocation lists from files that change while the gateway serves (security.md M17, M18)."""
 
+import asyncio
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.control.feeds.feed import FeedError
+from gateway.control.feeds.lists import ListSettings
 from gateway.control.feeds.trust import AuthorityFiles, TrustFeed, TrustSettings
+from gateway.kernel.x509.crl import ListRules
 from gateway.model.reason import Reason
 from gateway.stages.authenticate.authenticators.certificate import CertificateAuthenticator
 from gateway.testing.ca import Authority, Issued
-from gateway.testing.wait import until
+from gateway.testing.wait import BOUND, until
+from tests.control.feeds.provider import Provider, provider
 from tests.stages.authenticate.asking import reason, request, stage
 
 
@@ -151,3 +156,69 @@ async def test_names_are_patterns_in_any_case(tmp_path: Path) -> None:
         "evilpartner.example": Reason.CERTIFICATE_UNTRUSTED,
     }.items():
         assert await verdict(feed, partners.issue(dns=[name])) is expected, name
+
+
+def fetched(folder: Path, authority: Authority, held: Provider, **rules: bool) -> AuthorityFiles:
+    lists = ListSettings(f"{held.url}/list", None, 0.05, folder / "state")
+    bundle = authority.write(folder, authority.trust_domain)
+    return AuthorityFiles(authority.trust_domain, bundle, lists.path, (), ListRules(fetched=True, **rules), lists)
+
+
+async def test_M17_a_list_that_is_fetched_revokes_and_its_outage_is_no_verdict(
+    tmp_path: Path, authority: Authority, web: Issued
+) -> None:
+    other = authority.issue(uri="spiffe://cluster.local/ns/default/sa/other")
+    async with provider() as held:
+        feed = TrustFeed(settings(fetched(tmp_path, authority, held)))
+        feed.start()
+        await feed.tried()
+        assert await verdict(feed, web) is Reason.KEYS_UNAVAILABLE
+        held.page("/list", authority.crl([web]))
+        await wait_for(feed, web, Reason.CERTIFICATE_REVOKED)
+        assert await verdict(feed, other) is None
+        held.page("/list", b"", 500)
+        await feed.close()
+        again = TrustFeed(settings(fetched(tmp_path, authority, held)))  # a restart, while its server is down
+        assert await verdict(again, web) is Reason.CERTIFICATE_REVOKED
+        assert await verdict(again, other) is None
+
+
+async def test_M17_a_forged_list_takes_no_place_and_opens_nothing(
+    tmp_path: Path, authority: Authority, web: Issued
+) -> None:
+    async with provider() as held:
+        feed = TrustFeed(settings(fetched(tmp_path, authority, held)))
+        held.page("/list", Authority(authority.trust_domain).crl([web]))
+        feed.start()
+        await feed.tried()
+        assert await verdict(feed, web) is Reason.KEYS_UNAVAILABLE
+        await feed.close()
+
+
+async def test_M17_open_on_failure_means_that_only_what_is_listed_is_refused(
+    tmp_path: Path, authority: Authority, web: Issued
+) -> None:
+    async with provider() as held:
+        feed = TrustFeed(settings(fetched(tmp_path, authority, held, required=False)))
+        feed.start()
+        await feed.tried()
+        assert await verdict(feed, web) is None
+        held.page("/list", authority.crl([web]))
+        await wait_for(feed, web, Reason.CERTIFICATE_REVOKED)
+        await feed.close()
+
+
+@pytest.mark.parametrize(("leaf", "expected"), [(False, Reason.CERTIFICATE_REVOKED), (True, None)])
+async def test_M17_chain_or_leaf(tmp_path: Path, authority: Authority, leaf: bool, expected: Reason | None) -> None:
+    middle = authority.intermediate()
+    below = middle.issue(uri="spiffe://cluster.local/ns/default/sa/web")
+    crl = authority.crl([middle.certificate.serial_number]) + middle.crl()
+    held = replace(files(tmp_path, authority, crl=crl), rules=ListRules(leaf=leaf))
+    assert await verdict(TrustFeed(settings(held)), below) is expected
+
+
+async def wait_for(feed: TrustFeed, issued: Issued, expected: Reason) -> None:
+    end = time.monotonic() + BOUND
+    while await verdict(feed, issued) is not expected:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.01)

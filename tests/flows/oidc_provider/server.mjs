@@ -26,11 +26,14 @@ const provider = new Provider(issuer, {
     { client_id: "service", client_secret: "secret", grant_types: ["client_credentials"], redirect_uris: [],
       response_types: [] },
     { client_id: "app", token_endpoint_auth_method: "none", application_type: "native", redirect_uris: [CALLBACK],
-      grant_types: ["authorization_code"], response_types: ["code"] },
+      grant_types: ["authorization_code"], response_types: ["code"], backchannel_logout_session_required: true,
+      ...(process.env.LOGOUT_URI ? { backchannel_logout_uri: process.env.LOGOUT_URI } : {}) },
   ],
   scopes: ["openid", "inventory:read"],
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options), // its own refuses loopback
   findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
   features: {
+    backchannelLogout: { enabled: true },
     clientCredentials: { enabled: true },
     devInteractions: { enabled: true },
     dPoP: { enabled: true },
@@ -50,5 +53,6 @@ const provider = new Provider(issuer, {
     },
   },
 });
+provider.on("backchannel.error", (_, error) => console.log("logout:", error.message, error.cause?.message ?? ""));
 server.on("request", provider.callback());
 console.log(issuer);

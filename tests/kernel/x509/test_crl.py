@@ -7,8 +7,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from gateway.kernel.x509.crl import Revocations, parse_lists, signed_by
+from gateway.kernel.x509.crl import ListRules, Revocations, parse_lists, signed_by
 from gateway.kernel.x509.fault import CertificateFault
+from gateway.model.reason import Reason
 from gateway.testing.ca import Authority
 
 ROOT, OTHER = Authority("a"), Authority("b")
@@ -59,3 +60,47 @@ def test_M17_a_critical_extension_of_an_entry_refuses_the_list() -> None:
 def test_M18_a_list_that_is_cut_off_is_refused(cut: int) -> None:
     with pytest.raises(ValueError, match="not a certificate revocation list"):
         parse_lists(ROOT.crl([1, 2, 3])[:cut])
+
+
+STALE = ROOT.crl([5], next_update=datetime.now(UTC) - timedelta(minutes=5))
+LEAF = ROOT.issue(uri="spiffe://a/b").cert
+
+
+@pytest.mark.parametrize(
+    ("lists", "rules", "expected"),
+    [
+        pytest.param(b"", ListRules(), Reason.CERTIFICATE_UNTRUSTED, id="M17-none-at-hand"),
+        pytest.param(b"", ListRules(fetched=True), Reason.KEYS_UNAVAILABLE, id="M17-none-fetched-yet"),
+        pytest.param(b"", ListRules(required=False), None, id="M17-none-and-open"),
+        pytest.param(STALE, ListRules(), Reason.CERTIFICATE_UNTRUSTED, id="M17-out-of-date"),
+        pytest.param(STALE, ListRules(fetched=True), Reason.KEYS_UNAVAILABLE, id="M17-fetched-and-out-of-date"),
+        pytest.param(STALE, ListRules(required=False), None, id="M17-out-of-date-and-open"),
+        pytest.param(
+            ROOT.crl([LEAF.serial_number], next_update=datetime.now(UTC) - timedelta(minutes=5)),
+            ListRules(required=False),
+            Reason.CERTIFICATE_REVOKED,
+            id="M17-revoked-on-a-list-that-is-out-of-date-and-open",
+        ),
+        pytest.param(
+            ROOT.crl([LEAF.serial_number]), ListRules(required=False), Reason.CERTIFICATE_REVOKED, id="M17-revoked"
+        ),
+    ],
+)
+def test_what_it_means_that_no_list_counts(lists: bytes, rules: ListRules, expected: Reason | None) -> None:
+    held = Revocations(parse_lists(lists) if lists else (), rules)
+    if expected is None:
+        assert held.check(LEAF, ROOT.certificate, NOW) == float("inf")
+        return
+    with pytest.raises(CertificateFault) as fault:
+        held.check(LEAF, ROOT.certificate, NOW)
+    assert fault.value.reason is expected
+
+
+def test_only_a_list_of_the_same_issuer_can_be_older() -> None:
+    earlier = datetime.now(UTC) - 2 * HOUR
+    old, new = Revocations(parse_lists(ROOT.crl(last_update=earlier))), Revocations(parse_lists(ROOT.crl(number=2)))
+    assert old.older_than(new)
+    assert not new.older_than(old)
+    assert not new.older_than(new)
+    assert not Revocations(parse_lists(OTHER.crl(last_update=earlier))).older_than(new)
+    assert not Revocations(parse_lists(new.pem())).older_than(new)

@@ -24,6 +24,7 @@ LOGOUTS: list[tuple[str, dict[str, Any], dict[str, Any], bool]] = [
     ("a-sid-and-a-sub-end-tokens-that-name-no-session", {"sid": "s1"}, {}, True),
     ("a-sid-alone-leaves-tokens-that-name-no-session", {"sid": "s1", "sub": None}, {}, False),
     ("what-was-issued-later-stays", {"iat": EARLIER}, {"iat": EARLIER + 1}, False),
+    ("by-the-issuers-clock-alone", {"iat": int(NOW) + 30, "exp": None}, {"iat": int(NOW) + 29}, True),
     ("what-was-issued-in-that-second-goes", {"iat": EARLIER}, {"iat": EARLIER}, True),
 ]
 

@@ -37,5 +37,5 @@ async def read_logout(issuer: TrustedIssuer, client_id: str, token: str, now: fl
     exp = instant(claims, "exp")
     if exp is not None:
         life = min(life, exp - now + 2 * issuer.clock_skew)
-    revocations = tuple(Revocation(each, min(said.issued, now), now + keep) for each in marks)
+    revocations = tuple(Revocation(each, said.issued, now + keep) for each in marks)
     return Ended(revocations, said.name, life, ("logout",), subject)

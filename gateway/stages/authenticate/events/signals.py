@@ -43,7 +43,7 @@ async def read_signal(issuer: TrustedIssuer, audience: str, token: str, now: flo
         if not found:
             raise Refused(Reason.TOKEN_ISSUER, "its subject is none that this issuer's tokens show")
         about = about or next((value for which, value in found if which in (Kind.SUBJECT, Kind.SESSIONLESS)), None)
-        before = _before(said, event, now)
+        before = _before(said, event)
         for which, value in found:
             at = WHENEVER if which is Kind.TOKEN else before
             revocations.append(Revocation(mark(which, issuer.issuer, value), at, now + keep))
@@ -60,10 +60,10 @@ def _compliant(event: Claims) -> bool:
     raise malformed("current_status is neither compliant nor not-compliant")
 
 
-def _before(said: Statement, event: Claims, now: float) -> float:
-    """Until when what was issued is ended: when it happened, never in the future."""
+def _before(said: Statement, event: Claims) -> float:
+    """Until when what was issued is ended, by the issuer's clock alone: when it happened, never after it was told."""
     happened = instant(event, "event_timestamp")
-    return min(said.issued if happened is None else happened, now)
+    return said.issued if happened is None else min(happened, said.issued)
 
 
 def _subject(claims: Claims, event: Claims) -> Claims:
