@@ -5,6 +5,7 @@ What it takes it writes as JSON lines, spans into traces.jsonl and log records i
 
 import contextlib
 import json
+import ssl
 import sys
 import threading
 from collections.abc import Generator
@@ -111,9 +112,11 @@ def taken(folder: Path, signal: str = "traces") -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def receiving(folder: Path) -> Generator[Receiver]:
-    """In a thread."""
+def receiving(folder: Path, context: ssl.SSLContext | None = None) -> Generator[Receiver]:
+    """In a thread; over TLS with a context."""
     with Receiver(folder) as receiver:
+        if context is not None:
+            receiver.socket = context.wrap_socket(receiver.socket, server_side=True)
         thread = threading.Thread(target=receiver.serve_forever, args=(0.01,))
         thread.start()
         try:

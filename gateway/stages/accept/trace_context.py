@@ -14,6 +14,7 @@ TakeTrace: TypeAlias = Callable[[tuple[str, ...], tuple[str, ...]], TraceContext
 """Every value of traceparent and of tracestate into the trace of a request."""
 
 _SAMPLED = 1  # trace flag
+_KNOWN = 3  # sampled, and random-trace-id of Level 2: what else is set is not ours to pass on (section 3.2.2.5)
 _HEX = "0123456789abcdef"
 _NO_TRACE, _NO_PARENT = "0" * 32, "0" * 16
 _LENGTH = 55  # version 00
@@ -30,7 +31,7 @@ def trace_context(traceparent: tuple[str, ...], tracestate: tuple[str, ...]) -> 
             state = ",".join(tracestate) if tracestate else ""
             if len(state) > _LONGEST_STATE or not (state.isascii() and state.isprintable()):
                 state = ""
-            return TraceContext(field[3:35], field[36:52], _fresh()[:16], int(field[53:55], 16), state)
+            return TraceContext(field[3:35], field[36:52], _fresh()[:16], int(field[53:55], 16) & _KNOWN, state)
     fresh = _fresh()
     return TraceContext(fresh[:32], None, fresh[32:], 0, "")
 

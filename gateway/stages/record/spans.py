@@ -70,7 +70,7 @@ class Ended:
 
 def ended(trace: TimedTrace, outcome: Outcome, now: float) -> Ended:
     """`now`: the monotonic clock."""
-    ctx, refused, permit, principal = trace.ctx, trace.refused, trace.permit, trace.principal
+    ctx, refused, permit, principal = trace.ctx, trace.refused, trace.permit, trace.proved
     last = refused if refused is not None else permit
     return Ended(
         # where even the head was bad the trace begins here, named like the request

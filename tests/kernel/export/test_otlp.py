@@ -1,5 +1,6 @@
 """OTLP as a collector reads it."""
 
+import ssl
 import sys
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 
 from gateway.kernel.export import CLIENT, SERVER, LogLine, Rejected, Span, SpanEvent
 from gateway.kernel.export.otlp import LOGS, TRACES, Collector, encode_logs, encode_spans, missing_extra
+from gateway.testing.ca import Authority
 from gateway.testing.process import free_port
+from gateway.testing.tls import server_context
 from tests.otlp_collector import receiving, taken
 
 RESOURCE = {"service.name": "gateway"}
@@ -68,6 +71,21 @@ def test_an_answer_says_whether_to_try_again(tmp_path: Path, status: int, error:
         receiver.status = status
         with pytest.raises(error, match=f"the collector answered {status}"):
             Collector(receiver.url).post(TRACES, b"")
+
+
+def test_over_tls_the_collector_is_proved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority("collectors")
+    with receiving(tmp_path, server_context(authority.issue(dns=["localhost"]))) as receiver:
+        url = receiver.url.replace("http://127.0.0.1", "https://localhost")
+        with pytest.raises(ssl.SSLCertVerificationError):
+            Collector(url).post(TRACES, encode_spans([SPAN], RESOURCE))
+        assert taken(tmp_path) == []
+        (tmp_path / "ca.pem").write_bytes(authority.pem())
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        collector = Collector(url)
+        collector.post(TRACES, encode_spans([SPAN], RESOURCE))
+        collector.close()
+    assert len(taken(tmp_path)) == 1
 
 
 def test_nobody_there_is_to_be_tried_again() -> None:

@@ -71,3 +71,8 @@ def test_the_callers_mark_stands_whatever_the_part(part: float) -> None:
 def test_a_bad_parent_is_replaced_and_its_mark_does_not_count() -> None:
     taken = sampling(0.0)((GOOD + "x",), ("a=1",))
     assert (taken.parent_id, taken.flags, taken.state) == (None, 0, "")
+
+
+@pytest.mark.parametrize(("sent", "passed"), [("00", 0), ("01", 1), ("02", 2), ("03", 3), ("ff", 3), ("04", 0)])
+def test_flags_that_nobody_knows_are_not_passed_on(sent: str, passed: int) -> None:
+    assert trace_context((GOOD[:-2] + sent,), ()).flags == passed
