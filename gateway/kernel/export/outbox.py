@@ -115,7 +115,7 @@ class Outbox(Generic[_Item]):
                 self._wake.wait()
             self._idle = False
             self._wake.clear()
-            if self._gather and not self._closing.is_set():
+            if len(self._queue) < self._batch and self._gather and not self._closing.is_set():
                 self._closing.wait(self._gather)
             batch: list[_Item] = []
             while self._queue and len(batch) < self._batch:

@@ -174,3 +174,14 @@ def test_of_several_at_once_as_many_are_taken_as_there_is_room_for(side: Side) -
     box.start()
     box.close()
     assert side.items == [1, 2, 3, 4]
+
+
+def test_only_a_small_batch_is_waited_for_to_grow(side: Side) -> None:
+    box = Outbox("logs", side, side.told(), capacity=100, batch=2, gather=3600)
+    box.offer(list(range(40)))
+    box.start()
+    wait_for(lambda: len(side.items) == 40)
+    box.offer([40])
+    box.close()
+    assert side.items == list(range(41))
+    assert len(side.taken) == 21
