@@ -22,6 +22,7 @@ from gateway.config.schema import (
     Node,
     Percent,
     RevocationLists,
+    Sink,
     WebSocket,
     WeightedUpstream,
 )
@@ -35,12 +36,14 @@ _SHORT = {  # what a text may stand for
     Jwks.__name__: "a file",
     LimitUse.__name__: "its name",
     RevocationLists.__name__: "a PEM file",
+    Sink.__name__: "stdout or otlp",
     WeightedUpstream.__name__: "its name",
 }
 _ONE_OR_SOME = {  # one stands for a list of one
     ("Rule", "from"),
     ("Rule", "to"),
     ("Route", "upstream"),
+    ("Audit", "sinks"),
     ("RateLimit", "rate"),
     ("Override", "rate"),
 }

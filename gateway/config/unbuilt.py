@@ -1,7 +1,6 @@
 """Keys and values of the contract that this build does not have yet.
 
-Each is an error that names it, never ignored, unless it is set to its default, which is what the gateway does anyway.
-The one table below only shrinks.
+Each is an error that names it, never ignored. The one table below only shrinks.
 """
 
 from collections.abc import Callable
@@ -14,15 +13,9 @@ from gateway.config.tree import Gone
 _Judge = Callable[[object], str | None]  # a value into the name of what is not built, or None
 
 
-def _key(name: str, *defaults: object) -> _Judge:
-    """The key itself; it may be written with one of its `defaults`, and is then taken out."""
-
-    def judge(value: object) -> str | None:
-        if value in defaults:
-            return None
-        return f"{name}: {value}" if defaults and isinstance(value, str) else name
-
-    return judge
+def _key(name: str) -> _Judge:
+    """The key itself."""
+    return lambda value: name
 
 
 def _value(*names: str) -> _Judge:
@@ -46,9 +39,6 @@ UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("upstreams.*.protocol", False, _value("h2")),
     ("routes.*.forward.assertion", False, _shape(dict, "forward.assertion: {claims}")),
     ("assertion", True, _key("assertion")),
-    ("audit.sinks", True, _key("sinks", [])),
-    ("audit.keep", True, _key("keep")),
-    ("telemetry", True, _key("telemetry")),
 )
 
 _INSTEAD_OF = {"workload_api": ("certificate", "key")}  # keys that are not missing beside what is refused
@@ -60,10 +50,7 @@ def _holder(root: Block, path: tree.Path) -> Block:
 
 
 def refuse(root: Block, gone: Gone) -> list[Problem]:
-    """What of `root` is not built, and take it out.
-
-    Keys that hold their default are taken out too, for the schema does not know them.
-    """
+    """What of `root` is not built, and take it out."""
     problems: list[Problem] = []
     for pattern, whole_key, judge in UNBUILT:
         for path in tree.backwards(tree.matching(root, pattern.split("."))):
@@ -74,6 +61,4 @@ def refuse(root: Block, gone: Gone) -> list[Problem]:
                 for key in _INSTEAD_OF.get(str(path[-1]), ()):
                     gone.note(_holder(root, path).where, key)
                 gone.remove(root, path)
-            elif whole_key:
-                Gone().remove(root, path)
     return problems

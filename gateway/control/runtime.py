@@ -18,6 +18,7 @@ from gateway.control.build.ratelimit import LimitStore
 from gateway.control.build.receivers import revocation_feed
 from gateway.control.build.record import AuditKeys, build_record, log_settings, open_audit_log, read_audit_keys
 from gateway.control.build.snapshot import build_snapshot
+from gateway.control.build.telemetry import Telemetry
 from gateway.control.build.upstreams import Upstreams, build_upstreams
 from gateway.control.feeds.feed import FeedError
 from gateway.control.feeds.revocations import RevocationFeed
@@ -51,6 +52,7 @@ class Parts:
     audit: AuditLog
     keys: AuditKeys
     revocations: RevocationFeed | None  # None where no issuer ends tokens
+    telemetry: Telemetry | None
 
 
 class Runtime:
@@ -102,6 +104,7 @@ class Runtime:
                 clock=self._clock,
                 on_change=lambda: self.streams.rejudge("tokens were revoked"),
             )
+            telemetry = self._telemetry(config)
             snapshot = build_snapshot(
                 config,
                 self.metrics,
@@ -113,16 +116,19 @@ class Runtime:
                 keys,
                 self.streams,
                 revocations,
+                telemetry,
             )
         except (FeedError, AuditError, OSError, ssl.SSLError, ValueError) as error:
             raise Unusable(f"{config.path}: {error}") from error
-        return Parts(config, snapshot, store, sources, posture, upstreams, audit, keys, revocations)
+        return Parts(config, snapshot, store, sources, posture, upstreams, audit, keys, revocations, telemetry)
 
     async def adopt(self, parts: Parts) -> None:
         """Put `parts` to work. Requests that began under the old ones keep them to their end."""
         before = self._parts
         if before is None or parts.audit is not before.audit:
             parts.audit.start()
+        if parts.telemetry is not None and (before is None or parts.telemetry is not before.telemetry):
+            parts.telemetry.outbox.start()
         if before is None or parts.store is not before.store:
             await parts.store.start()
         parts.posture.start()
@@ -152,7 +158,8 @@ class Runtime:
         snapshot = replace(
             parts.snapshot,
             authorize=build_authorize(config, self.metrics),
-            record=build_record(config, parts.keys, parts.audit, self.metrics),  # what grants read is recorded
+            # what grants read is recorded
+            record=build_record(config, parts.keys, parts.audit, self.metrics, parts.telemetry),
         )
         self._parts = replace(parts, config=config, snapshot=snapshot)
         self.streams.rejudge("other grants are at work")
@@ -170,6 +177,8 @@ class Runtime:
         await self._parts.posture.close()
         await self._parts.store.close()
         await self._parts.audit.close()
+        if self._parts.telemetry is not None:
+            await self._parts.telemetry.close()
 
     async def _let_go(self, before: Parts, now: Parts) -> None:
         before.upstreams.close(keep=now.upstreams)
@@ -179,12 +188,23 @@ class Runtime:
             await before.revocations.close()
         if before.store is not now.store:
             await before.store.close()
+        if before.telemetry is not None and before.telemetry is not now.telemetry:
+            await before.telemetry.close()
+
+    def _telemetry(self, config: Config) -> Telemetry | None:
+        at_work = self._parts.telemetry if self._parts is not None else None
+        if at_work is not None and at_work.serves(config):
+            return at_work
+        return Telemetry.of(config, self.metrics, self._worker)
 
     def _audit(self, config: Config, keys: AuditKeys) -> AuditLog:
+        collector = config.telemetry.otlp if config.telemetry is not None else None
         if self._parts is None:
-            return open_audit_log(config.audit, keys, self._worker, self.metrics, clock=self._clock)
+            return open_audit_log(
+                config.audit, keys, self._worker, self.metrics, collector=collector, clock=self._clock
+            )
         at_work = self._parts.audit
-        if at_work.settings != log_settings(config.audit, keys, self._worker):
+        if at_work.settings != log_settings(config.audit, keys, self._worker, collector):
             raise AuditError("audit: where and how the log is kept changes only with a restart")
         return at_work
 

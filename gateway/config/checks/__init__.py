@@ -18,6 +18,7 @@ from gateway.config.checks import (
     routes,
     rules,
     safety,
+    telemetry,
     upstreams,
 )
 from gateway.config.checks.report import Report
@@ -33,6 +34,7 @@ _CHECKS: tuple[Callable[[Config, Report], None], ...] = (
     routes.check,
     rules.check,
     posture.check,
+    telemetry.check,
     classes.check,
 )
 _MEANING: tuple[Callable[[Config, Report], None], ...] = (coverage.check, safety.check)  # with what classes add

@@ -17,6 +17,7 @@ from gateway.control.build.ratelimit import LimitStore, build_ratelimit
 from gateway.control.build.receivers import build_receivers, revoked_of
 from gateway.control.build.record import AuditKeys, build_record
 from gateway.control.build.route import build_routes
+from gateway.control.build.telemetry import Telemetry
 from gateway.control.feeds.revocations import RevocationFeed
 from gateway.kernel.cells import Metrics
 from gateway.snapshot import Snapshot
@@ -36,6 +37,7 @@ def build_snapshot(
     keys: AuditKeys,
     streams: Streams,
     revocations: RevocationFeed | None = None,
+    telemetry: Telemetry | None = None,
 ) -> Snapshot:
     """The snapshot of `config` over what outlives it. Raises OSError or ValueError for a file that cannot be used."""
     receivers = build_receivers(config, sources.keys, revocations, audit, metrics)
@@ -47,7 +49,7 @@ def build_snapshot(
         authenticate=build_authenticate(config, sources, store.redis, metrics, revoked_of(revocations)),
         posture=serving_posture(config, posture),
         authorize=build_authorize(config, metrics),
-        record=build_record(config, keys, audit, metrics),
+        record=build_record(config, keys, audit, metrics, telemetry),
         answer=build_answer(config),
         forward=build_forward(config, clusters, streams, own_ways(config, receivers)),
     )
