@@ -65,9 +65,9 @@ bench-peers:
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command "make constraints"
 constraints:
-	$(COMPILE) pyproject.toml -o constraints.txt
+	$(COMPILE) --extra otel pyproject.toml -o constraints.txt
 	$(COMPILE) -c constraints.txt --group build -o constraints-build.txt
-	$(COMPILE) -c constraints.txt --group dev pyproject.toml -o constraints-dev.txt
+	$(COMPILE) -c constraints.txt --extra otel --group dev pyproject.toml -o constraints-dev.txt
 
 clean:
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

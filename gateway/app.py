@@ -39,6 +39,10 @@ class Wire(Protocol):
         """Break the answer off so that the client cannot take it for whole."""
         ...
 
+    def hint(self, links: RawHeaders) -> None:
+        """Send 103 Early Hints, or nothing."""
+        ...
+
     def on_gone(self, callback: Callable[[], None] | None) -> None:
         """Call back once when the client goes away; None takes it back."""
         ...
@@ -89,10 +93,11 @@ class GatewayApp(Starlette):
 class AsgiExchange:
     """The pipeline's `Exchange` over ASGI messages."""
 
-    __slots__ = ("_read_all", "_receive", "_send", "abort", "connection", "head", "on_gone", "started")
+    __slots__ = ("_read_all", "_receive", "_send", "abort", "connection", "head", "hint", "on_gone", "started")
 
     def __init__(self, wire: Wire, receive: Receive, send: Send) -> None:
         self.abort = wire.abort
+        self.hint = wire.hint
         self.on_gone = wire.on_gone
         self._receive = receive
         self._send = send
@@ -191,6 +196,9 @@ class AnyServer:
 
     def abort(self) -> None:
         self.broken = True
+
+    def hint(self, links: RawHeaders) -> None:
+        """None: what an application may send at once, ASGI makes it wait for."""
 
     def on_gone(self, callback: Callable[[], None] | None) -> None:
         """A watch reads on for the disconnect once the body is read: before that it would swallow the body."""

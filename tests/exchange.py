@@ -119,6 +119,7 @@ class Recorder:
     connection: Connection = field(default_factory=lambda: CONNECTION)
     status: int = 0
     headers: RawHeaders = field(default_factory=list)
+    hints: list[RawHeaders] = field(default_factory=list)
     body: bytes = b""
     writes: int = 0
     reads: int = 0
@@ -147,6 +148,10 @@ class Recorder:
         if isinstance(piece, Exception):
             raise piece
         return piece
+
+    def hint(self, links: RawHeaders) -> None:
+        assert not self.started, "a hint behind the head"
+        self.hints.append(links)
 
     async def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> None:
         assert not self.started, "two heads"

@@ -37,7 +37,8 @@ def worker_app(source: AdminSource) -> Starlette:
         return JSONResponse([asdict(check) for check in await source.readiness()])
 
     async def metrics(request: Request) -> Response:
-        return JSONResponse({"pid": os.getpid(), "dump": (await source.metrics()).dump()})
+        held = await source.metrics()
+        return JSONResponse({"pid": os.getpid(), "dump": held.dump(), "exemplars": held.exemplars()})
 
     async def status(request: Request) -> Response:
         return JSONResponse(await source.status())
@@ -84,10 +85,11 @@ class Workers:
         return merged or [Check("workers", ok=False, detail="none is running")]
 
     async def metrics(self) -> Metrics:
+        merged, seen = Metrics(), set[tuple[str, LabelValues]]()
         for worker, answer in await self._ask_all("GET", "metrics"):
             if answer is not None:
                 self._take(worker.number, answer["pid"], answer["dump"])
-        merged, seen = Metrics(), set[tuple[str, LabelValues]]()
+                merged.absorb_exemplars(answer["exemplars"])
         running = {worker.number for worker in self._workers()}
         for dump in self._gone:
             merged.absorb(dump, seen)

@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("gateway.cli.import_", "Istio's and Linkerd's policies as a part of routes.yaml"),
     "export": ("gateway.cli.export", "envoy: the same file as an Envoy bootstrap"),
     "schema": ("gateway.cli.schema", "JSON Schema of routes.yaml, for editors"),
-    "audit": ("gateway.cli.audit", "verify DIR: is the audit log what the gateway wrote?"),
+    "audit": ("gateway.cli.audit", "verify, tail, search, prove: what the audit log says, and whether it holds"),
     "status": ("gateway.cli.status", "what a running gateway is doing"),
     "reload": ("gateway.cli.reload", "let a running gateway read its file again"),
     "drain": ("gateway.cli.drain", "let a running gateway finish and end"),

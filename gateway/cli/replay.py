@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         # Nothing is returned: asyncio would write what a task returned into a text that nobody reads, for seconds.
         asyncio.run(_replay(config, audit_files(args.audit), found))
     except CannotJudge as error:
-        raise CannotTell(str(error)) from None
+        raise CannotTell(str(error), error.where) from None
     if args.json:
         print_json(
             {

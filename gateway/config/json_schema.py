@@ -24,6 +24,7 @@ from gateway.config.schema import (
     Node,
     Percent,
     RevocationLists,
+    Sink,
     WebSocket,
     WeightedUpstream,
 )
@@ -39,12 +40,14 @@ _SHORT = {  # what a scalar may stand for
     Jwks.__name__: "a file",
     LimitUse.__name__: "its name",
     RevocationLists.__name__: "a PEM file",
+    Sink.__name__: "stdout or otlp",
     WeightedUpstream.__name__: "its name",
 }
 _ONE_OR_SOME = {  # one stands for a list of one
     ("Rule", "from"),
     ("Rule", "to"),
     ("Route", "upstream"),
+    ("Audit", "sinks"),
     ("RateLimit", "rate"),
     ("Override", "rate"),
 }

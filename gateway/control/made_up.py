@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from gateway.config.schema import Config, Listener
 from gateway.control.build.accept import covering, dns_names
 from gateway.control.evidence import CannotJudge
+from gateway.kernel.framing import judge
 from gateway.kernel.patterns.hosts import parse_authority
 from gateway.model.connection import Connection, IPAddress, TlsFacts
 from gateway.model.request import RequestHead
@@ -97,10 +98,25 @@ def make_tls(listener: Listener, sni: str | None, chain: tuple[bytes, ...]) -> T
     return TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", sni, "http/1.1", False, served, chain if asked else ())
 
 
+_HANDSHAKE = (
+    ("connection", "Upgrade"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+)
+
+
 def make_head(method: str, url: Url, headers: Sequence[tuple[str, str]]) -> RequestHead:
-    """The head of a request without a body; a Host among `headers` takes the place of the URL's."""
-    host = [] if any(name.lower() == "host" for name, _ in headers) else [("host", url.authority)]
-    raw = [(name.lower().encode("latin-1"), value.encode("utf-8")) for name, value in (*host, *headers)]
+    """The head of a request without a body; a Host among `headers` takes the place of the URL's.
+
+    One with `Upgrade: websocket` becomes a whole opening handshake: what is missing of it is filled in.
+    """
+    names = {name.lower() for name, _ in headers}
+    more = [] if "host" in names else [("host", url.authority)]
+    if "upgrade" in names:
+        more += [field for field in _HANDSHAKE if field[0] not in names]
+    raw = [(name.lower().encode("latin-1"), value.encode("utf-8")) for name, value in (*more, *headers)]
+    if "upgrade" in names:
+        return judge(method, url.target.encode(), "1.1", raw).head
     return RequestHead(method, url.target.encode(), "1.1", raw, None, False)
 
 

@@ -20,6 +20,7 @@ from gateway.control.build.ratelimit import LimitStore
 from gateway.control.build.receivers import revocation_feed
 from gateway.control.build.record import AuditKeys, build_record, log_settings, open_audit_log, read_audit_keys
 from gateway.control.build.snapshot import build_snapshot
+from gateway.control.build.telemetry import Telemetry
 from gateway.control.build.upstreams import Given, Upstreams, build_upstreams
 from gateway.control.build.workload import workload_source
 from gateway.control.feeds.assertion import AssertionKeys
@@ -57,6 +58,7 @@ class Parts:
     audit: AuditLog
     keys: AuditKeys
     revocations: RevocationFeed | None  # None where no issuer ends tokens
+    telemetry: Telemetry | None
     assertion: AssertionKeys | None  # None where backends are told nothing
     workload: WorkloadApi | None  # None where the gateway's identity lies in files, or it has none
 
@@ -90,9 +92,7 @@ class Runtime:
         before = self._parts
         try:
             keys = read_audit_keys(config.audit)
-            workload = workload_source(
-                config, before.workload if before is not None else None, self.health, self.watch, self._clock
-            )
+            workload = self._workload(config)
             sources = credential_sources(
                 config,
                 before.sources if before is not None else None,
@@ -115,9 +115,8 @@ class Runtime:
                 clock=self._clock,
                 on_change=lambda: self.streams.rejudge("tokens were revoked"),
             )
-            assertion = assertion_keys(
-                config, before.assertion if before is not None else None, self.health, self.watch, self._clock
-            )
+            telemetry = self._telemetry(config)
+            assertion = self._assertion(config)
             snapshot = build_snapshot(
                 config,
                 self.metrics,
@@ -129,20 +128,22 @@ class Runtime:
                 keys,
                 self.streams,
                 revocations,
+                telemetry,
                 assertion,
                 given.svid,
             )
         except (FeedError, AuditError, OSError, ssl.SSLError, ValueError) as error:
             raise Unusable(f"{config.path}: {error}") from error
-        return Parts(
-            config, snapshot, store, sources, posture, upstreams, audit, keys, revocations, assertion, workload
-        )
+        feeds = revocations, telemetry, assertion, workload
+        return Parts(config, snapshot, store, sources, posture, upstreams, audit, keys, *feeds)
 
     async def adopt(self, parts: Parts) -> None:
         """Put `parts` to work. Requests that began under the old ones keep them to their end."""
         before = self._parts
         if before is None or parts.audit is not before.audit:
             parts.audit.start()
+        if parts.telemetry is not None and (before is None or parts.telemetry is not before.telemetry):
+            parts.telemetry.outbox.start()
         if before is None or parts.store is not before.store:
             await parts.store.start()
         parts.posture.start()
@@ -192,7 +193,8 @@ class Runtime:
         snapshot = replace(
             parts.snapshot,
             authorize=build_authorize(config, self.metrics),
-            record=build_record(config, parts.keys, parts.audit, self.metrics),  # what grants read is recorded
+            # what grants read is recorded
+            record=build_record(config, parts.keys, parts.audit, self.metrics, parts.telemetry),
         )
         self._parts = replace(parts, config=config, snapshot=snapshot)
         self.streams.rejudge("other grants are at work")
@@ -214,6 +216,8 @@ class Runtime:
             await self._parts.workload.close()
         await self._parts.store.close()
         await self._parts.audit.close()
+        if self._parts.telemetry is not None:
+            await self._parts.telemetry.close()
 
     async def _let_go(self, before: Parts, now: Parts) -> None:
         before.upstreams.close(keep=now.upstreams)
@@ -227,12 +231,31 @@ class Runtime:
             await before.workload.close()
         if before.store is not now.store:
             await before.store.close()
+        if before.telemetry is not None and before.telemetry is not now.telemetry:
+            await before.telemetry.close()
+
+    def _workload(self, config: Config) -> WorkloadApi | None:
+        at_work = self._parts.workload if self._parts is not None else None
+        return workload_source(config, at_work, self.health, self.watch, self._clock)
+
+    def _assertion(self, config: Config) -> AssertionKeys | None:
+        at_work = self._parts.assertion if self._parts is not None else None
+        return assertion_keys(config, at_work, self.health, self.watch, self._clock)
+
+    def _telemetry(self, config: Config) -> Telemetry | None:
+        at_work = self._parts.telemetry if self._parts is not None else None
+        if at_work is not None and at_work.serves(config):
+            return at_work
+        return Telemetry.of(config, self.metrics, self._worker)
 
     def _audit(self, config: Config, keys: AuditKeys) -> AuditLog:
+        collector = config.telemetry.otlp if config.telemetry is not None else None
         if self._parts is None:
-            return open_audit_log(config.audit, keys, self._worker, self.metrics, clock=self._clock)
+            return open_audit_log(
+                config.audit, keys, self._worker, self.metrics, collector=collector, clock=self._clock
+            )
         at_work = self._parts.audit
-        if at_work.settings != log_settings(config.audit, keys, self._worker):
+        if at_work.settings != log_settings(config.audit, keys, self._worker, collector):
             raise AuditError("audit: where and how the log is kept changes only with a restart")
         return at_work
 

@@ -172,6 +172,9 @@ class Worker:
         if parts.store.address is not None:
             trouble = parts.store.trouble
             found.append(Condition("store", trouble is None, needed=False, detail=trouble or ""))
+        found += [Condition(f"audit sink {s.name}", ok=not s.failing, needed=False) for s in parts.audit.sinks]
+        if parts.telemetry is not None:
+            found.append(Condition("telemetry", ok=not parts.telemetry.outbox.failing, needed=False))
         for name, feed in parts.sources.keys.items():
             found.append(Condition(f"issuer {name}", feed.current is not None and not feed.failing, needed=False))
         if parts.revocations is not None:

@@ -38,6 +38,10 @@ class Exchange(Protocol):
         """
         ...
 
+    def hint(self, links: RawHeaders) -> None:
+        """Send 103 Early Hints (RFC 8297) ahead of the answer, where the client and the driver know them."""
+        ...
+
     async def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> None:
         """Send the final head and, in the same write, the first piece of the body. `end`: the answer is whole.
 

@@ -66,7 +66,7 @@ class TraceContext:
 
     trace_id: str  # 32 hex digits
     parent_id: str | None  # the caller's span, 16 hex digits; None when the trace begins here
-    span_id: str  # this gateway's span, 16 hex digits
+    span_id: str  # of the span that calls the backend, 16 hex digits
     flags: int
     state: str  # tracestate as received; "" when absent
 

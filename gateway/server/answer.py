@@ -116,6 +116,12 @@ def switching(headers: RawHeaders) -> bytes:
     return _guarded(b"\r\n".join(lines), len(lines))
 
 
+def early_hints(links: RawHeaders) -> bytes:
+    """A whole 103. Raises ValueError for a header that holds a line end."""
+    lines = [_STATUS_LINES[103], *(name + b": " + value for name, value in links), b"\r\n"]
+    return _guarded(b"\r\n".join(lines), len(lines))
+
+
 def _guarded(head: bytes, lines: int) -> bytes:
     """The last guard against response splitting: as many line ends as lines, and nothing else that could be one."""
     # one translate() finds all three bytes in a third of the time that three count() take

@@ -13,8 +13,8 @@ from gateway.model.connection import Connection
 from gateway.model.exchange import ClientGone
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.model.request import RawHeaders
-from gateway.server.answer import Answer, switching
+from gateway.model.request import RawHeaders, RequestHead
+from gateway.server.answer import Answer, early_hints, switching
 from gateway.server.body import Tunnelled
 
 if TYPE_CHECKING:
@@ -113,6 +113,11 @@ class HttpExchange:
         self._read_all = not self.reading
         self.protocol.resume()
         return body
+
+    def hint(self, links: RawHeaders) -> None:
+        """See gateway.model.exchange. HTTP/1.0 knows none; who opens a WebSocket waits for one answer."""
+        if type(self.head) is RequestHead and self.head.version == "1.1" and not (self.started or self.gone):
+            self.protocol.transport.write(early_hints(links))
 
     async def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> None:
         """See gateway.model.exchange. Raises ValueError, with nothing sent, for what cannot be framed."""

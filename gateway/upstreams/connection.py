@@ -12,7 +12,7 @@ from gateway.model.exchange import ClientGone
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.upstreams.lost import ended_cleanly, why_lost
-from gateway.upstreams.response import ResponseReader
+from gateway.upstreams.response import EARLY_HINTS, ResponseReader
 
 _HIGH_WATER = 65536  # bytes of an answer that wait for the client; more, and the backend's socket is not read
 _NEVER = float("inf")
@@ -217,6 +217,8 @@ class Connection(asyncio.Protocol):
                 if self._unread > _HIGH_WATER and not self._stopped and self._transport is not None:
                     self._stopped = True
                     self._transport.pause_reading()
+            self._wake()
+        elif answer.status == EARLY_HINTS:
             self._wake()
 
     def eof_received(self) -> None:

@@ -1,6 +1,7 @@
 """A backend's answer, from bytes to head and body: no I/O.
 
-Rule: what can be read in two ways is a fault (502), not repaired; what does not belong (1xx, trailers) is dropped.
+Rule: what can be read in two ways is a fault (502), not repaired; what does not belong (trailers, 1xx) is dropped, and
+a 103 handed on to who asks.
 Invariant: bytes behind an answer never become part of the next one: they make the connection unfit.
 """
 
@@ -12,6 +13,7 @@ from gateway.model.request import RawHeaders
 
 MAX_HEAD_BYTES = 65536
 MAX_FIELDS = 200
+EARLY_HINTS = 103
 _MAX_INFORMATIONAL = 16  # 1xx answers before the final one
 _BODYLESS = frozenset({204, 304})
 _LENGTH = len(b"content-length")
@@ -111,6 +113,13 @@ class ResponseReader:
         chunks.clear()
         return data
 
+    def take_hints(self) -> RawHeaders:
+        """The fields of a 103 that came since the last call, while the head of the answer is not there."""
+        if self.status != EARLY_HINTS or self.head_done:
+            return []
+        self.status = 0
+        return self.headers
+
     def _garbage(self, error: httptools.HttpParserError) -> None:
         if self.complete:
             self._surplus()
@@ -182,10 +191,12 @@ class ResponseReader:
             self.reusable = self._parser.should_keep_alive() and not self.close_delimited
 
     def _on_informational(self, status: int) -> None:
-        """100, 103 and their like are swallowed: the gateway has already answered `Expect` by itself."""
+        """100 and its like are swallowed: the gateway has already answered `Expect` by itself. 103 may be taken."""
         self._informational += 1
         if status == 101 and self.upgrades:
             self._switched()
+        elif status == EARLY_HINTS and self._informational <= _MAX_INFORMATIONAL:
+            self.status, self.headers = status, self._fields
         elif status == 101:
             self.fault = "an upgrade that nobody asked for"
         elif self._informational > _MAX_INFORMATIONAL:

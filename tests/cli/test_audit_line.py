@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import pytest
 
-from gateway.cli.audit_line import Altered, read_line
+from gateway.cli.audit.line import Altered, read_line
 
 ZEROS = "0" * 64
 BODY = f'{{"type":"config","time":"2027-01-15T08:00:00.250000Z","seq":7,"stream":"here-w0","a":1,"prev":"{ZEROS}"'

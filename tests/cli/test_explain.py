@@ -329,3 +329,24 @@ def test_a_login_that_is_not_enough_points_at_the_class_that_asks(
     page = capsys.readouterr().out
     assert "step_up_required: acr is none of those that the route requires" in page
     assert "requires\n           acr            phr  class restricted" in page
+
+
+def test_a_handshake_is_explained_as_the_request_that_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chat = """
+- name: chat
+  match: {paths: ["/chat"]}
+  upstream: api
+  websocket: {origins: ["https://app.example.com"], token_subprotocol: bearer}
+  allow: [{from: {request_principals: ["*"]}}]
+"""
+    file, asked = (
+        write(tmp_path, routes=ROUTES + chat, policies=POLICIES, more=LIMITS),
+        ("--header", "Upgrade: websocket"),
+    )
+    found = explain(file, capsys, "GET", "https://api.example.com/chat", "--claims", READER, *asked)[1]
+    assert (found["effect"], found["route"]) == ("allow", "chat")
+    evil = ("--header", "Origin: https://evil.example")
+    found = explain(file, capsys, "GET", "https://api.example.com/chat", "--claims", READER, *asked, *evil)[1]
+    assert (found["effect"], found["reason"]) == ("deny", "cors_refused")
+    found = explain(file, capsys, "GET", URL, "--claims", READER, *asked)[1]
+    assert (found["effect"], found["reason"]) == ("refuse", "upgrade_refused")

@@ -117,7 +117,7 @@ def test_every_error_is_found_in_one_run(folder: Path) -> None:
     errors, _ = judged(folder, text)
     assert [error.partition(" ")[0] for error in errors] == [
         "2:10",
-        "3:1",
+        "3:12",
         "4:1",
         "6:75",
         "8:73",

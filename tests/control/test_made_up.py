@@ -6,6 +6,8 @@ import pytest
 
 from gateway.control.evidence import CannotJudge
 from gateway.control.made_up import Url, choose_listener, make_connection, make_head, parse_url
+from gateway.model.reason import Reason
+from gateway.model.request import UpgradeHead
 from tests.control.policy_config import config
 
 ROUTES = "- {name: r, match: {paths: [/r], listeners: [edge]}, public: true, respond: {}}"
@@ -75,3 +77,12 @@ def test_a_host_among_the_headers_takes_the_urls_place() -> None:
     head = make_head("GET", parse_url("https://a/x"), [("Host", "b"), ("X-A", "ü")])
     assert head.headers == [(b"host", b"b"), (b"x-a", "ü".encode())]
     assert make_head("GET", parse_url("https://a/x"), []).headers == [(b"host", b"a")]
+
+
+def test_an_upgrade_becomes_a_whole_handshake_and_one_that_cannot_be_is_refused() -> None:
+    url = parse_url("https://api.example.com/chat")
+    asked = make_head("GET", url, [("Upgrade", "websocket"), ("Sec-WebSocket-Protocol", "chat")])
+    assert type(asked) is UpgradeHead
+    assert (asked.fault, (b"sec-websocket-protocol", b"chat") in asked.headers) == (None, True)
+    assert make_head("POST", url, [("Upgrade", "websocket")]).fault is Reason.UPGRADE_REFUSED
+    assert make_head("GET", url, [("upgrade", "h2c")]).fault is Reason.UPGRADE_REFUSED

@@ -92,3 +92,22 @@ async def test_A6_a_second_worker_of_the_same_number_may_not_write_the_same_chai
     await runtime.adopt(runtime.prepare(good))
     with pytest.raises(Unusable, match="audit"):
         Runtime().prepare(good)
+
+
+async def test_a_reload_keeps_the_sender_of_spans_until_the_collector_is_another(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    def at(port: int, sample: str) -> Config:
+        return made(tmp_path, more=f'telemetry: {{otlp: "http://127.0.0.1:{port}", sample: {sample}}}\n')
+
+    await runtime.adopt(runtime.prepare(at(4318, "1%")))
+    first = runtime.parts
+    await runtime.adopt(runtime.prepare(at(4318, "2%")))
+    assert runtime.parts.telemetry is first.telemetry is not None
+    assert runtime.parts.snapshot.record is not first.snapshot.record
+    await runtime.adopt(runtime.prepare(at(4319, "2%")))
+    assert runtime.parts.telemetry is not first.telemetry
+    assert first.telemetry.outbox._thread is not None
+    assert not first.telemetry.outbox._thread.is_alive()
+    await runtime.adopt(runtime.prepare(made(tmp_path)))
+    assert runtime.parts.telemetry is None

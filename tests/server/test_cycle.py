@@ -195,3 +195,33 @@ async def test_full_duplex_an_answer_may_begin_before_the_body_ends() -> None:
         assert await client.reader.readexactly(5) == b"0\r\n\r\n"
         await client.send(get())  # the connection goes on
         assert await client.reader.readuntil(b"\r\n\r\n")
+
+
+async def hinting(exchange: Exchange) -> None:
+    exchange.hint([(b"link", b"</a.css>; rel=preload")])
+    await exchange.send_head(200, [(b"content-length", b"2")], b"ok", end=True)
+    exchange.hint([(b"link", b"</late>")])
+
+
+async def test_early_hints_go_out_ahead_of_the_answer() -> None:
+    async with serving(handler=hinting) as gateway, connected(gateway.ports["edge"]) as client:
+        for _ in range(2):
+            await client.send(get())
+            early = await client.answer()
+            assert (early.status, early.headers) == (103, [(b"link", b"</a.css>; rel=preload")])
+            assert (await client.answer()).body == b"ok"
+
+
+async def test_http_1_0_knows_no_early_hints() -> None:
+    async with serving(handler=hinting) as gateway, connected(gateway.ports["edge"]) as client:
+        await client.send(b"GET / HTTP/1.0\r\nHost: example.com\r\n\r\n")
+        assert (await client.all()).startswith(b"HTTP/1.1 200")
+
+
+async def test_H18_a_hint_that_would_split_the_answer_is_a_500() -> None:
+    async def splitting(exchange: Exchange) -> None:
+        exchange.hint([(b"link", b"a\r\nx: y")])
+
+    async with serving(handler=splitting) as gateway, connected(gateway.ports["edge"]) as client:
+        await client.send(get())
+        assert (await client.answer()).status == 500

@@ -19,6 +19,7 @@ from gateway.config.checks import (
     routes,
     rules,
     safety,
+    telemetry,
     trust,
     upstreams,
 )
@@ -35,6 +36,7 @@ _CHECKS: tuple[Callable[[Config, Report], None], ...] = (
     routes.check,
     rules.check,
     posture.check,
+    telemetry.check,
     classes.check,
     trust.check,
     assertion.check,

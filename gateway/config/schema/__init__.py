@@ -5,7 +5,7 @@ What is not built yet is no part of it (`gateway.config.unbuilt`).
 """
 
 from gateway.config.document import NOWHERE
-from gateway.config.schema.audit import Audit, Segment
+from gateway.config.schema.audit import Audit, Segment, Sink
 from gateway.config.schema.base import Named, Node
 from gateway.config.schema.config import Config, Log
 from gateway.config.schema.issuers import Binding, Introspection, Issuer, Jwks
@@ -30,6 +30,7 @@ from gateway.config.schema.routes import (
 )
 from gateway.config.schema.rules import Condition, Operation, Policy, Rule, Source
 from gateway.config.schema.scalars import UNLIMITED
+from gateway.config.schema.telemetry import Telemetry
 from gateway.config.schema.trust import Assertion, Bundle, ClientAuthority, Identity, RevocationLists, TrustDomain
 from gateway.config.schema.units import Address, Percent, Rate
 from gateway.config.schema.upstreams import (
@@ -104,7 +105,9 @@ __all__ = [
     "Route",
     "Rule",
     "Segment",
+    "Sink",
     "Source",
+    "Telemetry",
     "Timeouts",
     "TrustDomain",
     "Upstream",

@@ -21,6 +21,7 @@ from gateway.config.schema.posture import Posture
 from gateway.config.schema.routes import DataClass, Route
 from gateway.config.schema.rules import Policy
 from gateway.config.schema.scalars import FilePath, Integer, Name, Secret, Some
+from gateway.config.schema.telemetry import Telemetry
 from gateway.config.schema.trust import Assertion, ClientAuthority, Identity, TrustDomain
 from gateway.config.schema.upstreams import Upstream
 
@@ -65,6 +66,7 @@ class Config(Node):
     routes: Some[Route]
     assertion: Assertion | None = None
     audit: Audit = Field(default_factory=_always, validate_default=True)
+    telemetry: Telemetry | None = None
 
     path: Annotated[SkipValidation[Path], SkipJsonSchema()] = Field(
         default=Path(), validation_alias="\0path", exclude=True

@@ -194,6 +194,7 @@ Cidr: TypeAlias = Annotated[Network, _parsed(parse_block), WithJsonSchema(_STRIN
 
 Some = Annotated[tuple[_T, ...], Field(min_length=1)]  # a list that may be absent, never empty
 OneOrSome = Annotated[tuple[_T, ...], BeforeValidator(_one), Field(min_length=1)]  # a single value stands for a list
+OneOrMany = Annotated[tuple[_T, ...], BeforeValidator(_one)]  # the same, where none is a list too
 
 
 def is_size(field: FieldInfo) -> bool:

@@ -14,7 +14,15 @@ from gateway.config.schema import UNLIMITED, Config, Listener
 from gateway.control.build.route import build_routes
 from gateway.kernel.patterns.blocks import compile_blocks
 from gateway.kernel.patterns.paths import compile_normaliser
-from gateway.stages.accept import Accept, AcceptUpgrades, Covering, ListenerSettings, WebSockets
+from gateway.stages.accept import (
+    Accept,
+    AcceptUpgrades,
+    Covering,
+    ListenerSettings,
+    WebSockets,
+    sampling,
+    trace_context,
+)
 
 Names = Sequence[tuple[str, ...]]  # of each of a listener's certificates
 
@@ -32,9 +40,10 @@ def build_accept(config: Config, names: Mapping[str, Names] | None = None) -> Ac
         for index, route in enumerate(config.routes)
         if route.websocket is not None
     }
+    take_trace = trace_context if config.telemetry is None else sampling(config.telemetry.sample.value / 100)
     if not websockets:
-        return Accept(listeners, max_body, via_pseudonym(config))
-    return AcceptUpgrades(listeners, max_body, via_pseudonym(config), websockets, build_routes(config))
+        return Accept(listeners, max_body, via_pseudonym(config), take_trace)
+    return AcceptUpgrades(listeners, max_body, via_pseudonym(config), websockets, build_routes(config), take_trace)
 
 
 def via_pseudonym(config: Config) -> str:

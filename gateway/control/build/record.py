@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from gateway.config.schema import Audit, Config
 from gateway.control.build.authorize import Inputs as Named
 from gateway.control.build.authorize import build_inputs
+from gateway.control.build.sinks import open_sinks, sink_settings
+from gateway.control.build.telemetry import Telemetry, build_tracing
 from gateway.kernel.cells import Metrics
 from gateway.model.json import JSON
 from gateway.stages.record import (
@@ -26,6 +28,7 @@ from gateway.stages.record import (
     RecordedRoute,
     RecordSettings,
     Redaction,
+    TracedRecord,
 )
 
 if TYPE_CHECKING:
@@ -71,8 +74,11 @@ def read_audit_keys(audit: Audit) -> AuditKeys:
     )
 
 
-def log_settings(audit: Audit, keys: AuditKeys, worker: int) -> LogSettings:
-    """What the log of worker number `worker` must be. Equal settings: the log that is open stays."""
+def log_settings(audit: Audit, keys: AuditKeys, worker: int, collector: str | None = None) -> LogSettings:
+    """What the log of worker number `worker` must be. Equal settings: the log that is open stays.
+
+    `collector`: telemetry.otlp, where a sink sends to it.
+    """
     return LogSettings(
         audit.directory,
         f"{audit.replica}-w{worker}",
@@ -81,23 +87,35 @@ def log_settings(audit: Audit, keys: AuditKeys, worker: int) -> LogSettings:
         audit.durability,
         audit.segment.size,
         audit.segment.age,
+        audit.keep,
+        sink_settings(audit, collector),
     )
 
 
 def open_audit_log(
-    audit: Audit, keys: AuditKeys, worker: int, metrics: Metrics, *, clock: Callable[[], float] = time.time
+    audit: Audit,
+    keys: AuditKeys,
+    worker: int,
+    metrics: Metrics,
+    *,
+    collector: str | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> AuditLog:
     """Open the log and continue its stream; `start()` it on the loop. Raises AuditError."""
+    settings = log_settings(audit, keys, worker, collector)
     return AuditLog(
-        log_settings(audit, keys, worker),
+        settings,
         sign=keys.sign,
         clock=clock,
         records=metrics.audit_records,
         lag=metrics.audit_lag,
+        sinks=open_sinks(settings.sinks, settings.stream, metrics),
     )
 
 
-def build_record(config: Config, keys: AuditKeys, log: AuditLog, metrics: Metrics) -> Record:
+def build_record(
+    config: Config, keys: AuditKeys, log: AuditLog, metrics: Metrics, telemetry: Telemetry | None = None
+) -> Record:
     """The record stage of `config` over an open log."""
     audit = config.audit
     redaction = Redaction(audit.inputs, audit.redact, keys.redaction)
@@ -107,7 +125,10 @@ def build_record(config: Config, keys: AuditKeys, log: AuditLog, metrics: Metric
         facts = named.get(index)
         inputs = Inputs(redaction) if facts is None else _inputs(redaction, facts)
         routes.append(RecordedRoute(route.name, inputs))
-    return Record(RecordSettings(config.digest, tuple(routes), audit.on_failure == "deny"), log, metrics)
+    settings = RecordSettings(config.digest, tuple(routes), audit.on_failure == "deny")
+    if telemetry is None:
+        return Record(settings, log, metrics)
+    return TracedRecord(settings, log, metrics, build_tracing(config, telemetry, redaction))
 
 
 def _inputs(redaction: Redaction, named: Named) -> Inputs:

@@ -17,6 +17,7 @@ from gateway.control.build.ratelimit import LimitStore, build_ratelimit
 from gateway.control.build.receivers import build_receivers, revoked_of
 from gateway.control.build.record import AuditKeys, build_record
 from gateway.control.build.route import build_routes
+from gateway.control.build.telemetry import Telemetry
 from gateway.control.feeds.assertion import AssertionKeys
 from gateway.control.feeds.revocations import RevocationFeed
 from gateway.control.feeds.svid import Svid
@@ -38,6 +39,7 @@ def build_snapshot(
     keys: AuditKeys,
     streams: Streams,
     revocations: RevocationFeed | None = None,
+    telemetry: Telemetry | None = None,
     assertion: AssertionKeys | None = None,
     svid: Svid | None = None,
 ) -> Snapshot:
@@ -50,7 +52,7 @@ def build_snapshot(
         authenticate=build_authenticate(config, sources, store.redis, metrics, revoked_of(revocations)),
         posture=serving_posture(config, posture),
         authorize=build_authorize(config, metrics),
-        record=build_record(config, keys, audit, metrics),
+        record=build_record(config, keys, audit, metrics, telemetry),
         answer=build_answer(config),
         forward=build_forward(
             config,

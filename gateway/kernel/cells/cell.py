@@ -6,6 +6,7 @@ Nothing here locks, parses or allocates.
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 
 class Counter:
@@ -55,18 +56,31 @@ class Gauge:
         self._ask = function
 
 
+class Exemplar(NamedTuple):
+    """One value of a bucket, and the trace that it was measured in."""
+
+    trace_id: str
+    value: float
+    at: float  # seconds since the epoch
+
+
 class Histogram:
     """How often a value fell at or under each bound (Prometheus `le`), and the sum of all."""
 
-    __slots__ = ("bounds", "counts", "sum")
+    __slots__ = ("bounds", "counts", "exemplars", "sum")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         """`bounds` ascend; what is above the last falls into one more bucket."""
         self.bounds = list(bounds)
         self.counts = [0] * (len(self.bounds) + 1)
         self.sum = 0.0
+        self.exemplars: dict[int, Exemplar] = {}  # the latest of each bucket
 
     def observe(self, value: float) -> None:
         """Count one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
+
+    def exemplify(self, value: float, trace_id: str, at: float) -> None:
+        """Name the trace of a value that was counted; `at`: seconds since the epoch."""
+        self.exemplars[bisect_left(self.bounds, value)] = Exemplar(trace_id, value, at)

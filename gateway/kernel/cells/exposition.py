@@ -36,15 +36,21 @@ class _Collector:
 
 def _metric(family: AnyFamily, rows: Rows) -> "Metric":
     from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+    from prometheus_client.samples import Exemplar
 
     name = PREFIX + family.name
     if isinstance(family, HistogramFamily):
         histogram = HistogramMetricFamily(name, family.text, labels=family.label_names)
         bounds = [*map(repr, family.bounds), "+Inf"]
+        named = {(values, bucket): exemplar for values, bucket, exemplar in family.exemplars()}
         for values, value in rows:
             assert isinstance(value, list)  # noqa: S101 - a histogram's row is a list: family.py
-            counts = list(accumulate(value[1:]))
-            histogram.add_metric(values, list(zip(bounds, counts, strict=True)), value[0])
+            buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+            for index, bound in enumerate(zip(bounds, accumulate(value[1:]), strict=True)):
+                found = named.get((values, index))  # told in OpenMetrics alone
+                shown = Exemplar({"trace_id": found.trace_id}, found.value, found.at) if found is not None else None
+                buckets.append(bound if shown is None else (*bound, shown))
+            histogram.add_metric(values, buckets, value[0])
         return histogram
     kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
     plain = kind(name, family.text, labels=family.label_names)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
 
-from gateway.kernel.cells.cell import Counter, Gauge, Histogram
+from gateway.kernel.cells.cell import Counter, Exemplar, Gauge, Histogram
 
 LabelValues: TypeAlias = tuple[str, ...]
 Value: TypeAlias = float | list[float]  # a histogram: its sum, then the counts of its buckets
@@ -130,6 +130,14 @@ class HistogramFamily(Family[Histogram]):
         cell.sum += value[0]
         for index, count in enumerate(value[1:]):
             cell.counts[index] += int(count)
+
+    def exemplars(self) -> list[tuple[LabelValues, int, Exemplar]]:
+        """Each cell's, with their buckets."""
+        return [
+            (values, bucket, exemplar)
+            for values, cell in list(self._cells.items())
+            for bucket, exemplar in list(cell.exemplars.items())
+        ]
 
     def _make(self) -> Histogram:
         return Histogram(self.bounds)

@@ -5,11 +5,11 @@ A label's value comes from the config or from a closed set of ours, never from a
 """
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from gateway import __version__
-from gateway.kernel.cells.cell import Counter, Gauge, Histogram
+from gateway.kernel.cells.cell import Counter, Exemplar, Gauge, Histogram
 from gateway.kernel.cells.family import CounterFamily, Family, GaugeFamily, HistogramFamily, LabelValues, Merge, Rows
 
 PREFIX = "gateway_"
@@ -19,6 +19,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 AnyFamily: TypeAlias = Family[Counter] | Family[Gauge] | Family[Histogram]
 Dump: TypeAlias = dict[str, Rows]
+ExemplarRow: TypeAlias = tuple[LabelValues, int, list[str | float]]
 
 
 class Metrics:
@@ -83,6 +84,15 @@ class Metrics:
         self.streams_open = gauge(
             "streams_open", "Answers and connections that stay open.", "kind"
         )  # kind: websocket, http
+        self._of_exports()
+
+    def _of_exports(self) -> None:
+        counter, gauge = self._counter, self._gauge
+        # result: delivered, dropped (no room), rejected (the other side will never take it)
+        self.audit_sink_records = counter("audit_sink_records_total", "Audit records for sinks.", "sink", "result")
+        self.audit_sink_up = gauge("audit_sink_up", "1 while a sink takes records.", "sink", merge=Merge.MIN)
+        self.telemetry_requests = counter("telemetry_requests_total", "Requests recorded as spans.", "result")
+        self.telemetry_up = gauge("telemetry_up", "1 while the collector takes spans.", "signal", merge=Merge.MIN)
 
     def _of_upstreams(self) -> None:
         counter, gauge = self._counter, self._gauge
@@ -118,6 +128,17 @@ class Metrics:
                 key = name, tuple(values)
                 family.absorb(key[1], value, first=key not in seen)
                 seen.add(key)
+
+    def exemplars(self) -> list[ExemplarRow]:
+        """Those of request_duration, as plain data that JSON can carry."""
+        return [(values, bucket, list(one)) for values, bucket, one in self.request_duration.exemplars()]
+
+    def absorb_exemplars(self, rows: Iterable[ExemplarRow]) -> None:
+        """Take in another process's; of two for one bucket the later one stays."""
+        for values, bucket, (trace_id, value, at) in rows:
+            held = self.request_duration.labels(*values).exemplars
+            if bucket not in held or held[bucket].at < float(at):
+                held[bucket] = Exemplar(str(trace_id), float(value), float(at))
 
     def _counter(self, name: str, text: str, *labels: str, merge: Merge = Merge.SUM) -> CounterFamily:
         family = CounterFamily(name, text, labels, merge)

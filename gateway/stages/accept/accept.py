@@ -20,7 +20,7 @@ from gateway.model.route import Route
 from gateway.model.trace import Trace
 from gateway.stages.accept.forwarded import client_address, client_scheme, request_id
 from gateway.stages.accept.target import parse_target
-from gateway.stages.accept.trace_context import trace_context
+from gateway.stages.accept.trace_context import TakeTrace, trace_context
 
 Covering: TypeAlias = Callable[[str], Collection[int]]
 """Which entries of a listener's `certificates` cover a host."""
@@ -49,11 +49,13 @@ class Accept:
         listeners: Mapping[str, ListenerSettings],
         max_body: Mapping[int, int | None],
         pseudonym: str,
+        take_trace: TakeTrace = trace_context,
     ) -> None:
         """`max_body`: bytes by route index where a route overrides its listener's; None there means unlimited.
 
         `pseudonym`: the name under which this gateway stands in Via, the same in every worker and replica.
         """
+        self._take_trace = take_trace
         self._listeners = dict(listeners)
         self._max_body = dict(max_body)
         self._pseudonym = pseudonym
@@ -102,7 +104,7 @@ class Accept:
             connection,
             head,
             own_id,
-            trace_context(values.get("traceparent", _NONE), values.get("tracestate", _NONE)),
+            self._take_trace(values.get("traceparent", _NONE), values.get("tracestate", _NONE)),
             trace.time,
             scheme,
             method,

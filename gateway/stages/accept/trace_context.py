@@ -4,10 +4,17 @@ A traceparent that is not exactly as the standard writes it is replaced, and its
 Source: W3C Trace Context (Level 1) sections 3.2 and 3.3.
 """
 
+from collections.abc import Callable
 from os import urandom
+from typing import TypeAlias
 
 from gateway.model.request import TraceContext
 
+TakeTrace: TypeAlias = Callable[[tuple[str, ...], tuple[str, ...]], TraceContext]
+"""Every value of traceparent and of tracestate into the trace of a request."""
+
+_SAMPLED = 1  # trace flag
+_KNOWN = 3  # sampled, and random-trace-id of Level 2: what else is set is not ours to pass on (section 3.2.2.5)
 _HEX = "0123456789abcdef"
 _NO_TRACE, _NO_PARENT = "0" * 32, "0" * 16
 _LENGTH = 55  # version 00
@@ -24,9 +31,25 @@ def trace_context(traceparent: tuple[str, ...], tracestate: tuple[str, ...]) -> 
             state = ",".join(tracestate) if tracestate else ""
             if len(state) > _LONGEST_STATE or not (state.isascii() and state.isprintable()):
                 state = ""
-            return TraceContext(field[3:35], field[36:52], _fresh()[:16], int(field[53:55], 16), state)
+            return TraceContext(field[3:35], field[36:52], _fresh()[:16], int(field[53:55], 16) & _KNOWN, state)
     fresh = _fresh()
     return TraceContext(fresh[:32], None, fresh[32:], 0, "")
+
+
+def sampling(part: float) -> TakeTrace:
+    """`trace_context` that marks `part` (0 to 1) of the traces that begin here as sampled; a caller's mark stands.
+
+    By the low 64 bits of the trace id, as OpenTelemetry's TraceIdRatioBased under ParentBased.
+    """
+    bound = round(part * (1 << 64))
+
+    def sampled(traceparent: tuple[str, ...], tracestate: tuple[str, ...]) -> TraceContext:
+        taken = trace_context(traceparent, tracestate)
+        if taken.parent_id is None and int(taken.trace_id[16:], 16) < bound:
+            return TraceContext(taken.trace_id, None, taken.span_id, _SAMPLED, "")
+        return taken
+
+    return sampled
 
 
 def _fresh() -> str:

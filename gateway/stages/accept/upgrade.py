@@ -15,6 +15,7 @@ from gateway.model.request import RequestContext, RequestHead, UpgradeHead
 from gateway.model.route import Route
 from gateway.model.trace import Trace
 from gateway.stages.accept.accept import Accept, ListenerSettings
+from gateway.stages.accept.trace_context import TakeTrace, trace_context
 
 _PROTOCOL = "sec-websocket-protocol"
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -40,9 +41,10 @@ class AcceptUpgrades(Accept):
         pseudonym: str,
         websockets: Mapping[int, WebSockets],
         route: Callable[[RequestContext], Route],
+        take_trace: TakeTrace = trace_context,
     ) -> None:
         """`websockets`: by route index; `route`: the route stage, which says whose settings a token is read by."""
-        super().__init__(listeners, max_body, pseudonym)
+        super().__init__(listeners, max_body, pseudonym, take_trace)
         self._websockets = dict(websockets)
         self._route = route
 

@@ -57,6 +57,9 @@ class KeptBody:
                 self._on_whole()
         return piece
 
+    def hint(self, links: RawHeaders) -> None:
+        self._exchange.hint(links)
+
     async def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> None:
         await self._exchange.send_head(status, headers, body, end=end)
 

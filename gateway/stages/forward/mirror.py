@@ -73,6 +73,9 @@ class _Copy:
     async def read(self) -> bytes:
         return next(self._left, b"")
 
+    def hint(self, links: RawHeaders) -> None:
+        """Nobody is there to be told."""
+
     async def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> None:
         self.started = True
         await self.send(body, end=end)

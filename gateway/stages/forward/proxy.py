@@ -17,7 +17,7 @@ from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders
 from gateway.stages.forward.fields import AnswerFields
 from gateway.stages.forward.head import RequestHead
-from gateway.stages.forward.streams import AuthorityEnded, Streams
+from gateway.stages.forward.streams import AuthorityEnded, Entry, Streams
 from gateway.stages.forward.upload import Upload
 from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.connection import Connection
@@ -53,10 +53,10 @@ class Proxy:
         """Raises Refused while no head was sent."""
         head = self._head(permit, exchange)
         total = _NEVER if self._timeout is None else asyncio.get_running_loop().time() + self._timeout
-        transfer = Transfer(self, exchange, self.cluster.pick(permit), total)
+        transfer = Transfer(self, permit, exchange, self.cluster.pick(permit), total)
         try:
             await transfer.ask(head)
-            await transfer.answer(permit, answer_headers)
+            await transfer.answer(answer_headers)
         except ClientGone:
             return transfer.outcome(Reason.CLIENT_GONE)
         except Refused as refused:
@@ -72,11 +72,22 @@ class Proxy:
 class Transfer:
     """One request and its answer."""
 
-    __slots__ = ("_bytes_out", "_connection", "_exchange", "_proxy", "_status", "_total", "_upload", "endpoint")
+    __slots__ = (
+        "_bytes_out",
+        "_connection",
+        "_exchange",
+        "_permit",
+        "_proxy",
+        "_status",
+        "_total",
+        "_upload",
+        "endpoint",
+    )
 
-    def __init__(self, proxy: Proxy, exchange: Exchange, endpoint: Endpoint, total: float) -> None:
+    def __init__(self, proxy: Proxy, permit: Permit, exchange: Exchange, endpoint: Endpoint, total: float) -> None:
         self.endpoint = endpoint
         self._proxy = proxy
+        self._permit = permit
         self._exchange = exchange
         self._total = total  # loop time
         self._upload: Upload | None = None
@@ -93,7 +104,9 @@ class Transfer:
                 connection = await self._connect(fresh=fresh)
             self._send(connection, head)
             try:
+                await connection.more()
                 while not connection.answer.head_done:
+                    self._hint(connection)
                     await connection.more()
             except Lost as lost:
                 if fresh or not self._repeatable(lost, connection):
@@ -107,6 +120,12 @@ class Transfer:
             else:
                 return
 
+    def _hint(self, connection: Connection) -> None:
+        """It was woken ahead of the answer: by early hints."""
+        links = [field for field in self._proxy.fields(connection.answer.take_hints(), []) if field[0] == b"link"]
+        if links:
+            self._exchange.hint(links)
+
     def _repeatable(self, lost: Lost, connection: Connection) -> bool:
         """A connection of the pool that was dying when it was used: RFC 9110 section 9.2.2 allows another try."""
         head = self._exchange.head
@@ -119,7 +138,8 @@ class Transfer:
         connection.begin(exchange.head.method, cluster.response_timeout, cluster.idle_timeout, self._total)
         exchange.on_gone(connection.client_gone)
         if exchange.head.has_body:
-            self._upload = Upload(exchange, connection, head, proxy.max_body[exchange.connection.listener])
+            limit = proxy.max_body[exchange.connection.listener]
+            self._upload = Upload(exchange, connection, head, limit, self._watch)
             self._upload.start()
         else:
             connection.write(head)
@@ -141,7 +161,7 @@ class Transfer:
             if late is not None:
                 late.cancel()
 
-    async def answer(self, permit: Permit, ours: RawHeaders) -> None:
+    async def answer(self, ours: RawHeaders) -> None:
         """The answer to the client. Raises Refused, also after the head was sent; ClientGone."""
         connection, exchange, upload = self._connection, self._exchange, self._upload
         if connection is None:
@@ -160,7 +180,7 @@ class Transfer:
             await exchange.send_head(self._status, headers, body, end=True)
             return
         connection.on_failure = exchange.abort  # also while a slow client holds us up
-        entry = self._proxy.streams.enter(permit, lambda cause: connection.fail(AuthorityEnded(cause)))
+        entry = self._watch()
         try:
             await exchange.send_head(self._status, headers, body, end=False)
             await self._stream(connection)
@@ -182,6 +202,14 @@ class Transfer:
                 self.give_back()
             await exchange.send(data, end=ended)
 
+    def _watch(self) -> Entry:
+        """It goes on for a while: no longer than what authorised it."""
+        return self._proxy.streams.enter(self._permit, self._end)
+
+    def _end(self, cause: Refused) -> None:
+        if self._connection is not None:
+            self._connection.fail(AuthorityEnded(cause))
+
     def give_back(self) -> None:
         """Done with the connection: to the pool if the exchange on it was whole, else closed."""
         connection, upload = self._connection, self._upload
@@ -198,6 +226,8 @@ class Transfer:
         if refused.reason is Reason.UPSTREAM_RESET:
             refused = Refused(Reason.UPSTREAM_PROTOCOL, refused.detail)
         self.endpoint.count(refused.reason)
+        if isinstance(refused, AuthorityEnded):
+            refused = refused.refused  # while it was still asking: it can be told
         refused.upstream, refused.endpoint = self._proxy.cluster.name, self.endpoint.url
         return refused
 

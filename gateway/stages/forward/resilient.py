@@ -79,12 +79,12 @@ class _Request:
         loop, per_try = asyncio.get_running_loop(), self._retries.per_try if self._retries is not None else None
         while True:
             until = _NEVER if per_try is None else loop.time() + per_try
-            attempt = _Try(self._proxy, self._exchange, self._next(), self._total, until)
+            attempt = _Try(self._proxy, self._permit, self._exchange, self._next(), self._total, until)
             try:
                 await attempt.ask(self._head)
                 pause = self._unwanted(attempt)
                 if pause is None:
-                    await attempt.answer(self._permit, ours)
+                    await attempt.answer(ours)
                     self._report(attempt, None)
                     return attempt.outcome(None)
                 self._report(attempt, None)
@@ -182,9 +182,11 @@ class _Try(Transfer):
 
     __slots__ = ("_until", "fields", "late", "reused", "sent", "status")
 
-    def __init__(self, proxy: Proxy, exchange: Exchange, endpoint: Endpoint, total: float, until: float) -> None:
+    def __init__(
+        self, proxy: Proxy, permit: Permit, exchange: Exchange, endpoint: Endpoint, total: float, until: float
+    ) -> None:
         """`until`: loop time."""
-        super().__init__(proxy, exchange, endpoint, total)
+        super().__init__(proxy, permit, exchange, endpoint, total)
         self._until = until
         self.status = 0  # of the answer
         self.fields: RawHeaders = []  # of the answer

@@ -19,6 +19,7 @@ class AuthorityEnded(Refused):
         """`cause`: what a new request would be refused for."""
         super().__init__(Reason.AUTHORITY_ENDED, cause.detail)
         self.cause = cause.reason
+        self.refused = cause
 
 
 class Entry(Protocol):

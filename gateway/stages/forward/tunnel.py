@@ -27,7 +27,6 @@ from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.connection import Connection
 from gateway.upstreams.endpoint import Endpoint
 
-_GOING_AWAY = 1001
 _PATIENCE = 0.3  # seconds that a frame has to end before a tunnel is broken off in the middle of it
 _PROTOCOL = b"sec-websocket-protocol"
 
@@ -76,8 +75,8 @@ class TunnelProxy(Proxy):
             refused.upstream = cluster.name
             raise
         try:
-            tunnel = Tunnel(self, exchange, cluster.pick(permit), self.marker)
-            return await tunnel.run(permit, head, answer_headers)
+            tunnel = Tunnel(self, permit, exchange, cluster.pick(permit), self.marker)
+            return await tunnel.run(head, answer_headers)
         finally:
             cluster.load.leave()
 
@@ -87,8 +86,10 @@ class Tunnel(Transfer):
 
     __slots__ = ("_blocked", "_bytes_in", "_client", "_down", "_ending", "_marker", "_timer", "_up")
 
-    def __init__(self, proxy: Proxy, client: Upgradable, endpoint: Endpoint, marker: bytes | None) -> None:
-        super().__init__(proxy, client, endpoint, float("inf"))  # a route's `timeout` is never one of a tunnel
+    def __init__(
+        self, proxy: Proxy, permit: Permit, client: Upgradable, endpoint: Endpoint, marker: bytes | None
+    ) -> None:
+        super().__init__(proxy, permit, client, endpoint, float("inf"))  # a route's `timeout` is never one of a tunnel
         self._client = client
         self._marker = marker
         self._up, self._down = Frames(), Frames()
@@ -97,7 +98,7 @@ class Tunnel(Transfer):
         self._ending: Refused | None = None  # why we end it
         self._timer: asyncio.TimerHandle | None = None
 
-    async def run(self, permit: Permit, head: bytes, ours: RawHeaders) -> Outcome:
+    async def run(self, head: bytes, ours: RawHeaders) -> Outcome:
         """From the handshake to the end. Raises Refused while no head was sent."""
         report = self._proxy.cluster.report
         try:
@@ -106,8 +107,8 @@ class Tunnel(Transfer):
             assert connection is not None  # noqa: S101 - for the type checker: it was asked
             report(self.endpoint, ok=connection.answer.status < 500)
             if connection.answer.status == 101:
-                return await self._carry(connection, permit, ours)
-            await self.answer(permit, ours)
+                return await self._carry(connection, ours)
+            await self.answer(ours)
         except ClientGone:
             return self._outcome(Reason.CLIENT_GONE)
         except Refused as refused:
@@ -129,15 +130,16 @@ class Tunnel(Transfer):
         super()._send(connection, head)
         connection.answer.upgrades = True
 
-    async def _carry(self, connection: Connection, permit: Permit, ours: RawHeaders) -> Outcome:
+    async def _carry(self, connection: Connection, ours: RawHeaders) -> Outcome:
         """The tunnel. Raises ClientGone, and Refused while no head was sent."""
-        fields = verified(connection.answer.headers, permit.ctx)
-        fields += self._subprotocol(connection.answer.headers, permit.ctx)
+        ctx = self._permit.ctx
+        fields = verified(connection.answer.headers, ctx)
+        fields += self._subprotocol(connection.answer.headers, ctx)
         await self._client.switch(self._proxy.fields(fields, ours) + _SWITCHED)
         self._status = 101
         connection.on_failure = self._unblock
         connection.touch()
-        entry = self._proxy.streams.enter(permit, lambda cause: self._end(AuthorityEnded(cause)), self._drain)
+        entry = self._proxy.streams.enter(self._permit, self._end, self._drain)
         upward = asyncio.get_running_loop().create_task(self._upward(connection))
         try:
             failure = await self._downward(connection)
@@ -203,9 +205,12 @@ class Tunnel(Transfer):
     # The end
 
     def _drain(self) -> None:
-        self._end(Refused(Reason.DRAINING, "the process ends"))
+        self._stop(Refused(Reason.DRAINING, "the process ends"))
 
-    def _end(self, why: Refused) -> None:
+    def _end(self, cause: Refused) -> None:
+        self._stop(AuthorityEnded(cause))
+
+    def _stop(self, why: Refused) -> None:
         """End it, now or where the frame ends that is on its way to the client."""
         connection = self._connection
         if connection is None or self._ending is not None:
@@ -259,8 +264,6 @@ def _farewell(failure: Exception | None) -> Farewell | None:
     """What the client is told of an end that is ours; None for one that is not."""
     if isinstance(failure, AuthorityEnded):
         return failure.cause.websocket_code, failure.cause.wire
-    if isinstance(failure, Refused) and failure.reason is Reason.DRAINING:
-        return _GOING_AWAY, failure.reason.code
-    if isinstance(failure, Refused) and failure.reason is Reason.UPSTREAM_TIMEOUT:
-        return _GOING_AWAY, "idle"
+    if isinstance(failure, Refused) and failure.reason in (Reason.DRAINING, Reason.UPSTREAM_TIMEOUT):
+        return failure.reason.websocket_code, "idle" if failure.reason is Reason.UPSTREAM_TIMEOUT else "draining"
     return None

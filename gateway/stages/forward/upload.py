@@ -5,18 +5,25 @@ Invariant: what ends the upload early ends the connection: a backend never takes
 """
 
 import asyncio
+from collections.abc import Callable
 
 from gateway.model.exchange import ClientGone, Exchange
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
+from gateway.stages.forward.streams import Entry
 from gateway.upstreams.connection import Connection
 
 
 class Upload:
     """One body; `start` it, `stop` it whatever happens."""
 
-    def __init__(self, exchange: Exchange, connection: Connection, head: bytes, limit: int) -> None:
-        """`head` goes out with the first piece of the body; `limit`: bytes that the route takes."""
+    def __init__(
+        self, exchange: Exchange, connection: Connection, head: bytes, limit: int, watch: Callable[[], Entry]
+    ) -> None:
+        """`head` goes out with the first piece of the body; `limit`: bytes that the route takes.
+
+        `watch`: called when the body goes on behind its first piece.
+        """
         self.bytes_in = 0
         self.done = False
         self.reading = False  # it is the client that it waits for
@@ -25,6 +32,8 @@ class Upload:
         self._head: bytes | None = head
         self._limit = limit
         self._length = exchange.head.content_length
+        self._watch = watch
+        self._entry: Entry | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -46,6 +55,9 @@ class Upload:
             self._connection.fail(failure)
         except Exception as failure:  # noqa: BLE001 - it is raised again where the answer is awaited
             self._connection.fail(failure)
+        finally:
+            if self._entry is not None:
+                self._entry.leave()
 
     async def _pump(self) -> None:
         exchange, connection, chunked = self._exchange, self._connection, self._length is None
@@ -58,6 +70,8 @@ class Upload:
             self._count(len(data))
             self._write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
             await connection.drain()
+            if self._entry is None and self.bytes_in != self._length:
+                self._entry = self._watch()
         if chunked:
             self._write(b"0\r\n\r\n")
         elif self.bytes_in != self._length:

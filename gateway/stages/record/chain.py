@@ -7,15 +7,24 @@ Pure: no I/O, no clock.
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from hashlib import sha256
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from gateway.stages.record.text import quote
 
 GENESIS = "0" * 64
 CHECKPOINT = "checkpoint"
 _CHECKPOINT_LABEL = "gateway-audit-checkpoint/1"
+_TREE_LABEL = "gateway-audit-tree/1"
 
 Sign: TypeAlias = Callable[[bytes], bytes]  # Ed25519 (RFC 8032)
+
+
+class Root(NamedTuple):
+    """The root of the hash tree over some records."""
+
+    first: int  # seq of the first record
+    last: int
+    root: str  # hex
 
 
 class Chain:
@@ -40,10 +49,20 @@ class Chain:
         self.head = head = sha256(body).hexdigest()
         return body + f',"hash":"{head}"}}\n'.encode("ascii")
 
-    def seal_checkpoint(self, time: str) -> bytes:
-        """A checkpoint: it signs the hash of the line before it. `signature` is null without a key."""
-        signature = "null"
-        if self._sign is not None:
-            said = f"{_CHECKPOINT_LABEL}\n{self.stream}\n{self.seq + 1}\n{self.head}\n{time}\n".encode()
-            signature = f'"{urlsafe_b64encode(self._sign(said)).rstrip(b"=").decode("ascii")}"'
-        return self.seal(CHECKPOINT, time, f',"head":"{self.head}","signature":{signature}')
+    def seal_checkpoint(self, time: str, tree: Root | None) -> bytes:
+        """A checkpoint: it signs the hash of the line before it, and the tree where there is one.
+
+        `signature` is null without a key.
+        """
+        said = f"{_CHECKPOINT_LABEL}\n{self.stream}\n{self.seq + 1}\n{self.head}\n{time}\n"
+        members = f',"head":"{self.head}","signature":{self._signature(said)}'
+        if tree is not None:
+            first, last, root = tree
+            said = f"{_TREE_LABEL}\n{self.stream}\n{self.seq + 1}\n{first}\n{last}\n{root}\n{time}\n"
+            members += f',"tree":{{"first":{first},"last":{last},"root":"{root}","signature":{self._signature(said)}}}'
+        return self.seal(CHECKPOINT, time, members)
+
+    def _signature(self, said: str) -> str:
+        if self._sign is None:
+            return "null"
+        return f'"{urlsafe_b64encode(self._sign(said.encode())).rstrip(b"=").decode("ascii")}"'

@@ -42,6 +42,10 @@ class RouteCounters:
         if reason is not None and (reason.status == 0 or reason.status != outcome.status):
             self._metrics.streams_terminated.labels(reason.code).inc()
 
+    def traced(self, duration: float, trace_id: str, at: float) -> None:
+        """Name the trace of a request that has `ended`; `at`: seconds since the epoch."""
+        self._duration.exemplify(duration, trace_id, at)
+
     def _first(self, method: str, status: int) -> Counter:
         if method not in KNOWN_METHODS:
             method = OTHER_METHOD

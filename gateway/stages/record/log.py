@@ -5,20 +5,21 @@ for written: the chain goes back to where it stood, and what may wait is tried a
 """
 
 import asyncio
-import contextlib
 import logging
-import os
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Sequence
 
 from gateway.kernel.cells import Counter, Gauge
 from gateway.model.json import JSON
 from gateway.stages.record.chain import CHECKPOINT, Chain, Sign
 from gateway.stages.record.flood import Flood, Held
+from gateway.stages.record.pruning import PRUNED, Pruner, remove
 from gateway.stages.record.settings import LogSettings
+from gateway.stages.record.sink import Sink
 from gateway.stages.record.stream import AuditError, open_stream
-from gateway.stages.record.syncer import Syncer, resolve
+from gateway.stages.record.syncer import Syncer, finish, resolve
 from gateway.stages.record.text import Stamp, quote
+from gateway.stages.record.tree import Tree
+from gateway.stages.record.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -27,16 +28,6 @@ _BUFFER_SECONDS = 0.1
 _RETRY_SECONDS = 0.25  # between two tries while the disk fails
 _ROTATE_SECONDS = 10.0  # likewise for beginning a segment
 _NOT_WRITTEN = "audit_unavailable"
-
-
-class Waiting(NamedTuple):
-    """A record that is not written yet."""
-
-    kind: str
-    at: float  # seconds since the epoch
-    members: str
-    done: "asyncio.Future[bool] | None"  # resolved with True once it is written
-    keep: bool  # try again when the write fails
 
 
 class AuditLog:
@@ -50,13 +41,17 @@ class AuditLog:
         clock: Callable[[], float],
         records: Counter,
         lag: Gauge,
+        sinks: Sequence[Sink] = (),
     ) -> None:
-        """Opens the stream and continues it. Raises AuditError."""
+        """Opens the stream and continues it. Raises AuditError. The sinks are started and closed with the log."""
         self.settings = settings
         self._clock = clock
         self._file = open_stream(settings.directory, settings.stream)
         self._chain = Chain(settings.stream, self._file.seq, self._file.head, sign)
         self._stamp = Stamp()
+        self._tree = Tree()
+        self._pruner = Pruner(settings.directory, settings.stream, settings.keep) if settings.keep is not None else None
+        self.sinks = sinks
         self._records = records
         self._lag = lag
         self._pending: list[Waiting] = []
@@ -82,6 +77,8 @@ class AuditLog:
         """Begin to write at each tick's end and to make checkpoints, on the running loop."""
         self._loop = asyncio.get_running_loop()
         self._lag.ask(self._age)
+        for sink in self.sinks:
+            sink.start()
         self._timer = self._loop.call_later(self.settings.checkpoint, self._tick)
         if self._pending:
             self._schedule()
@@ -146,7 +143,7 @@ class AuditLog:
         self._told(self._flood.told(self._clock(), closing=True))
         self._pending.append(Waiting(CHECKPOINT, self._now(), "", None, True))
         self._flush()
-        await self._syncer.close()
+        await asyncio.gather(self._syncer.close(), *(asyncio.to_thread(sink.close) for sink in self.sinks))
         self._lag.ask(None)
         self._file.close()
 
@@ -181,16 +178,15 @@ class AuditLog:
         chain = self._chain
         mark = chain.seq, chain.head
         try:
+            for sink in self.sinks:
+                sink.demand(len(batch))
             self._rotate_when_due(batch)
             mark = chain.seq, chain.head  # a new segment's own record stands whatever becomes of the batch
-            lines = [
-                chain.seal(w.kind, self._stamp(w.at), w.members)
-                if w.kind != CHECKPOINT
-                else chain.seal_checkpoint(self._stamp(w.at))
-                for w in batch
-            ]
-            data = b"".join(lines)
-            self._file.append(data)
+            lines = [chain.seal(w.kind, self._stamp(w.at), w.members) for w in batch if w.kind != CHECKPOINT]
+            checkpoint = len(lines) < len(batch)
+            if checkpoint:
+                lines.append(self._checkpoint(lines, batch[-1].at))
+            self._file.append(b"".join(lines))
         except OSError as error:
             chain.seq, chain.head = mark
             self._failed(batch, error)
@@ -199,12 +195,32 @@ class AuditLog:
             log.warning("audit: records are written again")
             self._failure = None
             self._a_tick = self.settings.durability != "buffered"
-        self._records.inc(len(batch))
+        self._wrote(lines, checkpoint=checkpoint, kinds={w.kind for w in batch} if checkpoint else ())
         waiting = [w.done for w in batch if w.done is not None]
         if waiting and self.settings.durability == "synced":
             self._syncer.join(waiting)
         else:
             resolve(waiting, written=True)
+
+    def _checkpoint(self, lines: list[bytes], at: float) -> bytes:
+        """A checkpoint, with the tree over what came since the last one; these lines stand right before it."""
+        chain = self._chain
+        tree = self._tree.root(lines, chain.seq) if lines or self._tree.due else None
+        return chain.seal_checkpoint(self._stamp(at), tree)
+
+    def _wrote(self, lines: list[bytes], *, checkpoint: bool = False, kinds: Collection[str] = ()) -> None:
+        self._records.inc(len(lines))
+        tree = self._tree
+        if checkpoint and (tree.due or len(lines) > 1):
+            tree.clear()
+            tree.add(lines[-1:], self._chain.seq)
+        else:
+            tree.add(lines, self._chain.seq)
+            tree.due = not checkpoint
+        for sink in self.sinks:
+            sink.take(lines)
+        if checkpoint and self._pruner is not None and (doomed := self._pruner.wrote(kinds)):
+            self._syncer.run(remove, doomed)
 
     def _failed(self, batch: list[Waiting], error: OSError) -> None:
         if self._failure is None:
@@ -249,28 +265,22 @@ class AuditLog:
         if file.number > 0:
             before = f'{{"file":{quote(file.path.name)},"seq":{chain.seq},"hash":"{chain.head}"}}'
 
+        line = b""
+
         def first(number: int) -> bytes:
+            nonlocal line
             chain.seq, chain.head = mark
-            return chain.seal("segment", self._stamp(now), f',"segment":{number},"before":{before}')
+            line = chain.seal("segment", self._stamp(now), f',"segment":{number},"before":{before}')
+            return line
 
         try:
             old = file.next_segment(first, now)
         except OSError:
             chain.seq, chain.head = mark
             raise
-        self._records.inc()
+        self._wrote([line])
         if old >= 0:
-            self._finish(old)
-
-    def _finish(self, old: int) -> None:
-        """Close a segment that is full; when records are synced, it is so before the waiting requests go on."""
-        if self.settings.durability == "synced":
-            try:
-                os.fsync(old)  # once a segment: its last lines may still be waited for
-            except OSError as error:
-                log.error("audit: a full segment may not be on the disk: %s", error.strerror)
-        with contextlib.suppress(OSError):
-            os.close(old)
+            finish(old, synced=self.settings.durability == "synced")
 
     # ---- by the clock
 
@@ -284,6 +294,8 @@ class AuditLog:
             self._must_rotate = True
         if self._failure is None:
             self._told(self._flood.told(self._clock()))
+        if self._pruner is not None and (members := self._pruner.announce(self._clock(), self._file.number)):
+            self._pending.append(Waiting(PRUNED, self._now(), members, None, False))
         self._pending.append(Waiting(CHECKPOINT, self._now(), "", None, True))
         if self._flushing is None:
             self._schedule()

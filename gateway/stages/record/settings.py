@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from gateway.stages.record.inputs import Inputs
+from gateway.stages.record.sink import SinkSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class LogSettings:
     durability: Literal["written", "synced", "buffered"]
     segment_size: int  # bytes
     segment_age: float  # seconds
+    keep: float | None = None  # seconds; None: nothing is deleted
+    sinks: tuple[SinkSettings, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

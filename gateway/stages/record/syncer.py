@@ -5,9 +5,14 @@ descriptor, so that a segment may be closed under it.
 """
 
 import asyncio
+import contextlib
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 
 class Syncer:
@@ -25,6 +30,10 @@ class Syncer:
         self._joined += waiting
         if self._running is None:
             self._running = asyncio.get_running_loop().create_task(self._run())
+
+    def run(self, remove: Callable[[list[Path], int], None], doomed: list[Path]) -> None:
+        """Delete files in the thread, after what is written now is on the disk."""
+        self._thread.submit(remove, doomed, os.dup(self._descriptor()))
 
     async def close(self) -> None:
         """One last fsync. Raises nothing."""
@@ -47,6 +56,17 @@ class Syncer:
             if not self._joined:
                 self._running = None
                 return
+
+
+def finish(old: int, *, synced: bool) -> None:
+    """Close a segment that is full; when records are `synced`, it is so before the waiting requests go on."""
+    if synced:
+        try:
+            os.fsync(old)  # once a segment: its last lines may still be waited for
+        except OSError as error:
+            log.error("audit: a full segment may not be on the disk: %s", error.strerror)
+    with contextlib.suppress(OSError):
+        os.close(old)
 
 
 def resolve(waiting: "list[asyncio.Future[bool]]", *, written: bool) -> None:

@@ -1,5 +1,6 @@
 """Cells as text that Prometheus reads."""
 
+import json
 import subprocess
 import sys
 
@@ -34,3 +35,17 @@ def test_a_hostile_label_value_stays_one_value() -> None:
 def test_prometheus_client_is_not_imported_before_the_first_scrape() -> None:
     program = "import sys, gateway.kernel.cells.exposition; sys.exit('prometheus_client' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_exemplars_name_the_trace_in_open_metrics_and_are_left_out_of_prometheus_text() -> None:
+    metrics, other = Metrics(), Metrics()
+    for one, trace, at in ((metrics, "aa", 5.0), (other, "bb", 7.0)):
+        cell = one.request_duration.labels("api")
+        cell.observe(0.02)
+        cell.exemplify(0.02, trace * 16, at)
+    metrics.absorb_exemplars(json.loads(json.dumps(other.exemplars())))
+    told = expose(metrics, "application/openmetrics-text")[1].decode()
+    (line,) = [line for line in told.splitlines() if " # {" in line]
+    assert line.startswith('gateway_request_duration_seconds_bucket{le="0.025",route="api"} 1.0 # ')
+    assert line.endswith(f'{{trace_id="{"bb" * 16}"}} 0.02 7.0')  # the later one of two workers
+    assert "trace_id" not in expose(metrics, "")[1].decode()

@@ -19,10 +19,14 @@ config_info{digest}, build_info{version,python}, audit_records_total, audit_lag_
 streams_terminated_total{reason}"""
 # The contract may grow: docs/reference/metrics.md
 ADDED = {
+    "gateway_audit_sink_records_total": {"sink", "result"},
+    "gateway_audit_sink_up": {"sink"},
     "gateway_certificate_reloads_total": {"role", "name", "result"},
     "gateway_expression_errors_total": {"rule"},
-    "gateway_security_events_total": {"kind", "issuer", "result"},
+    "gateway_security_events_total": {"issuer", "kind", "result"},
     "gateway_streams_open": {"kind"},
+    "gateway_telemetry_requests_total": {"result"},
+    "gateway_telemetry_up": {"signal"},
     "gateway_upstream_healthy": {"upstream", "endpoint"},
 }
 

@@ -292,10 +292,31 @@ async def test_H22_nothing_is_repeated_once_a_byte_of_an_answer_came() -> None:
 
 
 async def test_informational_answers_are_swallowed() -> None:
-    script = raw(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n", head(204))
+    script = raw(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 102 Processing\r\nlink: x\r\n\r\n", head(204))
     async with Upstream(script) as backend, running(cluster(backend.url)) as made:
         _, got = await send(forward(made))
-        assert (got.status, got.values("link")) == (204, [])
+        assert (got.status, got.values("link"), got.hints) == (204, [], [])
+
+
+async def test_early_hints_pass_ahead_of_the_answer_with_their_links_alone() -> None:
+    may_answer = asyncio.Event()
+
+    async def hinting(call: Call) -> None:
+        await call.send(head(103, [(b"Link", b"</a.css>; rel=preload"), (b"Set-Cookie", b"a=b"), (b"LINK", b"</b>")]))
+        await may_answer.wait()
+        await call.send(head(103, [(b"X-A", b"a")]), head(103, [(b"Link", b"</late>")]) + head(204))
+
+    async with Upstream(in_turn(hinting, answer(body=b"ok"))) as backend, running(cluster(backend.url)) as made:
+        stage, exchange = forward(made), Recorder(request_head())
+        run = asyncio.ensure_future(send(stage, recorder=exchange))
+        await until(lambda: exchange.hints)
+        assert not exchange.started
+        assert exchange.hints == [[(b"link", b"</a.css>; rel=preload"), (b"link", b"</b>")]]
+        may_answer.set()
+        await run
+        assert (exchange.status, len(exchange.hints)) == (204, 1)  # what comes with the answer is late
+        _, got = await send(stage)
+        assert (got.body, got.hints, backend.connections) == (b"ok", [], 1)
 
 
 async def test_an_answer_that_stays_open_is_entered_and_left_and_a_whole_one_is_not() -> None:
@@ -340,3 +361,27 @@ async def test_an_answer_whose_authority_ended_is_broken_off_and_says_why(retrie
         assert (exchange.aborted, exchange.ended, watch[0].left) == (True, False, True)
         assert counts.seen == {"authority_ended": 1}
         await until(lambda: 0 in backend.closed)
+
+
+@pytest.mark.parametrize("retries", [None, RetrySettings()])
+async def test_an_upload_whose_authority_ended_is_refused_for_what_ended_it(retries: RetrySettings | None) -> None:
+    async def swallow(call: Call) -> None:
+        await call.gone()
+
+    watch, counts = Watch(), Counts()
+    async with Upstream(swallow) as backend, running(cluster(backend.url, counts=counts, retries=retries)) as made:
+        exchange = Recorder(request_head("POST", chunked=True)).give(b"first")
+        run = asyncio.ensure_future(_chunked(forward(made, streams=watch), exchange))
+        await until(lambda: watch)
+        watch[0].end(Refused(Reason.TOKEN_EXPIRED, "exp has passed"))
+        refused = await refusal(run)
+        assert (refused.reason, refused.endpoint, exchange.started) == (Reason.TOKEN_EXPIRED, backend.url, False)
+        assert counts.seen == {"authority_ended": 1}
+        await until(lambda: 0 in backend.closed and watch[0].left)
+
+
+async def test_a_body_that_is_there_at_once_is_not_watched() -> None:
+    watch = Watch()
+    async with Upstream() as backend, running(cluster(backend.url)) as made:
+        await send(forward(made, streams=watch), "POST", body=b"hello")
+        assert watch == []

@@ -91,14 +91,14 @@ async def test_who_vanishes_is_named(tmp_path: Path) -> None:
 
 
 async def test_a_routes_timeout_is_none_of_a_tunnel_and_idleness_is(tmp_path: Path) -> None:
-    async with scene(tmp_path, idle="1s") as it, it.websocket(ping_interval=None) as socket:
-        for _ in range(3):
-            await asyncio.sleep(0.5)  # the route's timeout is 300 ms
+    async with scene(tmp_path, idle="500ms") as it, it.websocket(ping_interval=None) as socket:
+        for _ in range(2):
+            await asyncio.sleep(0.3)  # the route's timeout is 300 ms
             await socket.send("x")
             await socket.recv()
         with pytest.raises(ConnectionClosed):
-            await within(5, socket.recv(), at_least=0.8)
-        assert (socket.close_code, socket.close_reason) == (1001, "idle")
+            await within(5, socket.recv(), at_least=0.4)
+        assert (socket.close_code, socket.close_reason) == (1011, "idle")
         assert (await it.outcome())["reason"] == "upstream_timeout"
 
 
@@ -189,14 +189,14 @@ async def test_a_reload_that_does_not_concern_it_leaves_it_open(tmp_path: Path) 
 
 async def test_sigterm_leaves_it_open_to_near_the_end_and_then_says_goodbye(tmp_path: Path) -> None:
     async with scene(tmp_path) as it, it.websocket() as socket:
-        it.worker._server._drain_seconds = 2.0
+        it.worker._server._drain_seconds = 1.0
         it.worker.drain()
         await socket.send("still here")
         assert await socket.recv() == "still here"
         with pytest.raises(ConnectionClosed):
-            await within(5, socket.recv(), at_least=0.5)
-        assert (socket.close_code, socket.close_reason) == (1001, "draining")
-        await until(lambda: it.backend.closed == [(1001, "draining")])
+            await within(5, socket.recv(), at_least=0.2)
+        assert (socket.close_code, socket.close_reason) == (1013, "draining")
+        await until(lambda: it.backend.closed == [(1013, "draining")])
         assert await it.done == 0
         assert (await it.outcome())["reason"] == "draining"
 

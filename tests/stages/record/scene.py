@@ -1,7 +1,7 @@
 """What the tests of the record stage share: a log in a folder, and requests that got as far as a test says."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from gateway.stages.record import (
     RecordedRoute,
     RecordSettings,
     Redaction,
+    Sink,
 )
 from gateway.testing.clock import Clock
 
@@ -46,6 +47,9 @@ class Asked:
 
     async def read(self) -> bytes:
         raise AssertionError("record reads no body")
+
+    def hint(self, links: RawHeaders) -> None:
+        raise AssertionError("record answers nothing")
 
     async def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> None:
         raise AssertionError("record answers nothing")
@@ -71,16 +75,19 @@ def open_log(
     checkpoint: float = 3600.0,
     segment_size: int = 1 << 28,
     segment_age: float = 86400.0,
+    keep: float | None = None,
+    sinks: Sequence[Sink] = (),
 ) -> AuditLog:
     """An audit log, not started yet."""
     metrics = metrics or Metrics()
-    settings = LogSettings(directory, stream, None, checkpoint, durability, segment_size, segment_age)
+    settings = LogSettings(directory, stream, None, checkpoint, durability, segment_size, segment_age, keep)
     return AuditLog(
         settings,
         sign=key.sign if key is not None else None,
         clock=clock or Clock(NOW),
         records=metrics.audit_records,
         lag=metrics.audit_lag,
+        sinks=sinks,
     )
 
 
@@ -104,7 +111,7 @@ def redaction(mode: Any = "values", names: tuple[str, ...] = ()) -> Redaction:
     return Redaction(mode, names, b"k" * 32)
 
 
-def context(trace: Trace, **values: Any) -> RequestContext:
+def context(trace: Trace, /, **values: Any) -> RequestContext:
     """What `accept` would have made of the request."""
     members: dict[str, Any] = {
         "connection": trace.connection,

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.stages.record.chain import GENESIS, Chain
+from gateway.stages.record.chain import GENESIS, Chain, Root
 
 TIME = "2026-11-22T02:10:21.000001Z"
 
@@ -28,7 +28,7 @@ def test_the_hash_covers_the_bytes_before_it_and_prev_the_line_before() -> None:
 def test_a_checkpoint_signs_label_stream_seq_head_and_time() -> None:
     key = Ed25519PrivateKey.generate()
     chain = Chain("here-w0", 6, "ab" * 32, key.sign)
-    record = json.loads(chain.seal_checkpoint(TIME))
+    record = json.loads(chain.seal_checkpoint(TIME, None))
     assert record["head"] == record["prev"] == "ab" * 32
     assert "=" not in record["signature"]
     said = b"gateway-audit-checkpoint/1\nhere-w0\n7\n" + b"ab" * 32 + b"\n" + TIME.encode() + b"\n"
@@ -36,5 +36,17 @@ def test_a_checkpoint_signs_label_stream_seq_head_and_time() -> None:
 
 
 def test_without_a_key_a_checkpoint_is_unsigned_and_still_there() -> None:
-    record = json.loads(Chain("here-w0", 0, GENESIS, None).seal_checkpoint(TIME))
+    record = json.loads(Chain("here-w0", 0, GENESIS, None).seal_checkpoint(TIME, None))
     assert (record["type"], record["signature"]) == ("checkpoint", None)
+
+
+def test_a_checkpoint_signs_the_tree_apart() -> None:
+    key = Ed25519PrivateKey.generate()
+    chain = Chain("here-w0", 6, "ab" * 32, key.sign)
+    record = json.loads(chain.seal_checkpoint(TIME, Root(3, 6, "cd" * 32)))
+    tree = record["tree"]
+    assert (tree["first"], tree["last"], tree["root"]) == (3, 6, "cd" * 32)
+    said = b"gateway-audit-tree/1\nhere-w0\n7\n3\n6\n" + b"cd" * 32 + b"\n" + TIME.encode() + b"\n"
+    key.public_key().verify(urlsafe_b64decode(tree["signature"] + "=="), said)
+    unsigned = Chain("here-w0", 6, "ab" * 32, None).seal_checkpoint(TIME, Root(3, 6, "cd" * 32))
+    assert json.loads(unsigned)["tree"]["signature"] is None

@@ -54,13 +54,36 @@ def read_line(line: bytes) -> AuditLine:
     return AuditLine(kind, time, seq, stream, body[-65:-1], digest, members)
 
 
+def short(digest: bytes) -> int:
+    """The first 8 bytes of a hash, to keep one for each record; 0 where it is none."""
+    try:
+        return int(digest[:16], 16)
+    except ValueError:
+        return 0
+
+
 def signature_holds(checkpoint: AuditLine, keys: Sequence[Verify]) -> bool:
     """Whether one of the keys signed this checkpoint."""
-    text = str(checkpoint.members.get("signature")).rstrip("=")
     prev = checkpoint.prev.decode("latin-1")
-    said = f"gateway-audit-checkpoint/1\n{checkpoint.stream}\n{checkpoint.seq}\n{prev}\n{checkpoint.time}\n".encode()
+    said = f"gateway-audit-checkpoint/1\n{checkpoint.stream}\n{checkpoint.seq}\n{prev}\n{checkpoint.time}\n"
+    return _signed(said, checkpoint.members.get("signature"), keys)
+
+
+def tree_signature_holds(checkpoint: AuditLine, keys: Sequence[Verify]) -> bool:
+    """Whether one of the keys signed the tree of this checkpoint, which has one."""
+    tree = checkpoint.members["tree"]
+    said = (
+        f"gateway-audit-tree/1\n{checkpoint.stream}\n{checkpoint.seq}\n{tree.get('first')}\n{tree.get('last')}\n"
+        f"{tree.get('root')}\n{checkpoint.time}\n"
+    )
+    return _signed(said, tree.get("signature"), keys)
+
+
+def _signed(said: str, signature: object, keys: Sequence[Verify]) -> bool:
+    text = str(signature).rstrip("=")
     try:
-        signature = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        message = said.encode()
     except (Base64Error, ValueError):
         return False
-    return any(verify(signature, said) for verify in keys)
+    return any(verify(raw, message) for verify in keys)

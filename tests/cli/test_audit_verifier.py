@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.verify import MOST_FINDINGS, verify_directory
+from gateway.cli.audit.verifier import MOST_FINDINGS, verify_directory
 from gateway.stages.record import record_config
 from tests.stages.record.scene import open_log
 

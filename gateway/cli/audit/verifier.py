@@ -5,21 +5,22 @@ Files are read as streams: memory grows by eight bytes a record.
 """
 
 import json
-import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
-from gateway.cli.audit_line import Altered, AuditLine, Verify, read_line, signature_holds
+from gateway.cli.audit.files import segments
+from gateway.cli.audit.line import Altered, AuditLine, Verify, read_line, short, signature_holds, tree_signature_holds
+from gateway.cli.audit.pruned import Pruned
+from gateway.cli.audit.tree import Uncovered
 
 ZEROS = b"0" * 64
 MOST_FINDINGS = 20  # of one stream: what comes after is likely more of the same
 _LONGEST_LINE = 1 << 24  # bytes
 _LONGEST_GAP = 1 << 16  # missing records that may still turn up later
-_SEGMENT_FILE = re.compile(r"(.+)-(\d{6,})\.jsonl")
 
 
 @dataclass
@@ -44,17 +45,21 @@ class StreamReport:
     warnings: list[Finding] = field(default_factory=list)
 
 
-def verify_directory(directory: Path, keys: Sequence[Verify], head: str | None) -> list[StreamReport]:
+Anchors: TypeAlias = Mapping[str, Mapping[int, str]]
+"""Hashes that were kept elsewhere, by stream and sequence number."""
+
+
+def verify_directory(
+    directory: Path, keys: Sequence[Verify], head: str | None, anchors: Anchors | None = None
+) -> list[StreamReport]:
     """Every stream of a directory. `head`: a hash that must be in one of them. Raises OSError."""
-    segments: dict[str, dict[int, Path]] = {}
-    for path in directory.iterdir():
-        if found := _SEGMENT_FILE.fullmatch(path.name):
-            segments.setdefault(found[1], {})[int(found[2])] = path
-        elif path.suffix == ".lock":
-            segments.setdefault(path.stem, {})
+    anchors = anchors or {}
+    found = segments(directory)
+    for stream in anchors:
+        found.setdefault(stream, {})
     wanted = head.lower().encode() if head is not None else None
-    checks = [_Stream(stream, keys, wanted) for stream in sorted(segments)]
-    reports = [check.run(segments[check.report.stream]) for check in checks]
+    checks = [_Stream(stream, keys, wanted, anchors.get(stream, {})) for stream in sorted(found)]
+    reports = [check.run(found[check.report.stream]) for check in checks]
     if head is not None and not any(check.saw_head for check in checks):
         message = f"no record has the hash {head}: what was written up to it was cut off"
         lost = Finding(str(directory), 0, None, "truncated", message)
@@ -68,11 +73,13 @@ def verify_directory(directory: Path, keys: Sequence[Verify], head: str | None) 
 class _Stream:
     """Walks the segments of one stream."""
 
-    def __init__(self, stream: str, keys: Sequence[Verify], wanted: bytes | None) -> None:
+    def __init__(self, stream: str, keys: Sequence[Verify], wanted: bytes | None, anchors: Mapping[int, str]) -> None:
         self.report = StreamReport(stream)
         self.saw_head = False
         self._keys = keys
         self._wanted = wanted
+        self._anchors = anchors
+        self._pruned: Pruned | None = None  # the first segments are not there: what may explain it
         self._file = ""
         self._line = 0
         self._next = 1  # the sequence number that must come
@@ -80,6 +87,7 @@ class _Stream:
         self._head = ZEROS  # the hash that the next `prev` must be
         self._last: tuple[str, int] | None = None  # where the record before stands
         self._hashes = array("Q")  # the first 8 bytes of each record's hash, by sequence number; 0: not there
+        self._uncovered = Uncovered()
         self._gaps: dict[int, Finding] = {}  # missing numbers, which may turn up later
         self._time = ""
         self._signed: int | None = None  # seq of the last checkpoint with a signature
@@ -97,8 +105,14 @@ class _Stream:
             self._file, self._line = str(files[number]), 0
             if number != before + 1:
                 missing = f"{before + 1}" if number == before + 2 else f"{before + 1} to {number - 1}"
-                self._find("segment_missing", f"segment {missing} is not there", None)
+                message = f"segment {missing} is not there"
+                if before == 0:
+                    self._pruned = Pruned(self._file, number, message)
+                else:
+                    self._find("segment_missing", message, None)
                 self._begin_anew(files[number])
+                if self._pruned is not None and before == 0:
+                    self._pruned.seq, self._pruned.head = self._next - 1, self._head
             self._segment(files[number], number, begun=before)
             before = number
         self._close()
@@ -153,18 +167,23 @@ class _Stream:
         self._take(record)
         if record.kind == "checkpoint":
             self._judge_checkpoint(record)
+            if "tree" in record.members:
+                self._judge_tree(record)
         elif record.kind == "repair":
             message = (
                 f"a crash left {record.members.get('bytes')} bytes of a line that was not whole; they were cut off"
             )
             self._warn("repaired", message, record.seq)
+        elif record.kind == "pruned" and self._pruned is not None:
+            self._pruned.judge(record, lambda seq: self._hashes[seq - self._first])
         self._checkpoint_last = record.kind == "checkpoint"
 
     def _take(self, record: AuditLine) -> None:
         self._head = record.hash
         self._next = record.seq + 1
         self._last = self._file, self._line
-        self._hashes.append(_short(record.hash))
+        self._hashes.append(short(record.hash))
+        self._uncovered.take(record.hash)
 
     def _earlier(self, record: AuditLine) -> None:
         """A number that is over: told before, or missed before."""
@@ -173,8 +192,8 @@ class _Stream:
         if gap is not None:
             gap.kind = "reordered"
             gap.message = f"record {record.seq} stands after record {self._next - 1}"
-            self._hashes[at] = _short(record.hash)
-        elif at >= 0 and self._hashes[at] == _short(record.hash):
+            self._hashes[at] = short(record.hash)
+        elif at >= 0 and self._hashes[at] == short(record.hash):
             self._find("duplicated", f"record {record.seq} is there twice", record.seq)
         elif record.seq == 1 and record.prev == ZEROS:
             self._find("inserted", "the stream begins anew in the middle", record.seq)
@@ -231,6 +250,17 @@ class _Stream:
             self._signed = record.seq
             self._unchecked = self._unchecked or not self._keys
 
+    def _judge_tree(self, record: AuditLine) -> None:
+        wrong = self._uncovered.judge(record.members["tree"], record.seq)
+        if self.report.findings:  # what it stands over is not whole anyway
+            return
+        if wrong is not None:
+            self._find("checkpoint_bad", wrong, record.seq)
+        elif (
+            self._keys and record.members.get("signature") is not None and not tree_signature_holds(record, self._keys)
+        ):
+            self._find("signature_bad", "the tree is not signed by a known key", record.seq)
+
     def _skip(self) -> None:
         """A line that does not hold stands for the record that must come, unless that one follows."""
         self._skipped = self._skipped or (self._next, self._head)
@@ -248,11 +278,19 @@ class _Stream:
             except (ValueError, KeyError, TypeError):
                 return
         self._first, self._hashes = self._next, array("Q")
+        self._uncovered.lose()
         self._gaps.clear()
 
     def _close(self) -> None:
         self.report.head = self._head.decode("latin-1") or None
         last = self._next - 1
+        if self._pruned is not None:
+            if self._pruned.explained(self._signed):
+                self._warn("pruned", f"{self._pruned.message}: deleted as old, as the log itself says", last)
+            else:
+                self._find("segment_missing", self._pruned.message, None, (self._pruned.file, 0))
+        for seq, digest in sorted(self._anchors.items()):
+            self._judge_anchor(seq, digest)
         if self._signed is None:
             self._warn("tail_not_protected", "tail not protected: no checkpoint is signed", last)
         elif self._signed != last:
@@ -262,6 +300,14 @@ class _Stream:
             self._warn("closing_checkpoint_missing", "the closing checkpoint is missing: running, or crashed", last)
         if self._unchecked:
             self._warn("signatures_not_checked", "signatures were not checked: give --key FILE", last)
+
+    def _judge_anchor(self, seq: int, digest: str) -> None:
+        """A checkpoint that was kept elsewhere must be in the log, unless it was pruned."""
+        if seq >= self._next:
+            message = f"record {seq} was kept elsewhere: the log was cut off after record {self._next - 1}"
+            self._find("truncated", message, seq)
+        elif seq >= self._first and self._hashes[seq - self._first] != short(digest.encode()):
+            self._find("altered", f"record {seq} is not the one that was kept elsewhere", seq)
 
     def _find(self, kind: str, message: str, seq: int | None, at: tuple[str, int] | None = None) -> Finding:
         file, line = at or (self._file, self._line)
@@ -276,10 +322,3 @@ class _Stream:
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
     return iter(partial(file.readline, _LONGEST_LINE), b"")
-
-
-def _short(digest: bytes) -> int:
-    try:
-        return int(digest[:16], 16)
-    except ValueError:
-        return 0
