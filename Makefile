@@ -7,12 +7,13 @@ JOBS ?= 2
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PINNED := $(PIP) --require-hashes --only-binary :all:
 
-.PHONY: help install dev demo test lint bench bench-quick bench-peers constraints clean
+.PHONY: help install dev demo test lint chaos bench bench-quick bench-peers constraints clean
 
 help:
 	@echo "make install   the gateway in $(VENV)      make demo    see it at work on this machine"
 	@echo "make test      the whole test suite      make lint    ruff, mypy, import contracts"
-	@echo "make bench     measure against peers     make clean   remove what make made"
+	@echo "make bench     measure against peers     make chaos   break what it leans on, under load"
+	@echo "make clean     remove what make made"
 
 install: $(VENV)/.installed
 
@@ -46,6 +47,10 @@ lint: dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tools.house
+
+# A minute and a half: kills, pauses, delays, a full disk, a clock that steps; exits 1 when a promise broke.
+chaos: dev
+	@$(BIN)/python -m loadtest.chaos
 
 bench: dev
 	@$(BIN)/python -m loadtest

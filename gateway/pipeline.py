@@ -27,9 +27,8 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     trace.step(ROUTE)
     route = trace.route = gw.route(ctx)  # first: every later setting hangs on it
     trace.step(ADDRESS_LIMIT)
-    trace.limits = await gw.ratelimit.by_address(
-        ctx, route
-    )  # also where no route was found: a flood of 404s is a flood
+    # also where no route was found: a flood of 404s is a flood
+    trace.limits = await gw.ratelimit.by_address(ctx, route, trace)
     if route.index < 0:  # no route of the file
         if route.refusal is not None:
             raise Refused(route.refusal)
@@ -43,12 +42,12 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
         principal = trace.principal = await gw.authenticate(ctx, route)
     except Refused as refused:
         if refused.failed_credential:
-            await gw.ratelimit.failed_credential(ctx, route)  # to the address, never to whom the credential names
+            await gw.ratelimit.failed_credential(ctx, route, trace)  # to the address, never to whom it names
         raise
     trace.step(POSTURE)
     posture = trace.posture = await gw.posture(ctx, route, principal)
     trace.step(CALLER_LIMIT)
-    trace.limits = trace.limits + await gw.ratelimit.by_caller(ctx, route, principal)
+    trace.limits = trace.limits + await gw.ratelimit.by_caller(ctx, route, principal, trace)
     trace.step(AUTHORIZE)
     return gw.authorize(ctx, route, principal, posture)  # pure: same facts, same answer
 
@@ -76,6 +75,8 @@ async def handle(exchange: Exchange, gw: Snapshot) -> None:
     except ClientGone:
         pass
     finally:
+        if trace.held:
+            trace.release()
         gw.record.outcome(trace, outcome)
 
 

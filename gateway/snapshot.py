@@ -39,17 +39,22 @@ class RouteStage(Protocol):
 
 
 class RateLimitStage(Protocol):
-    """The gates ahead of and behind authentication. What they return is what the caller may be told."""
+    """The gates ahead of and behind authentication. What they return is what the caller may be told.
 
-    def by_address(self, ctx: RequestContext, route: Route) -> Awaitable[list[LimitStatus]]:
+    `trace` is told of limits in shadow; nothing is judged by it.
+    """
+
+    def by_address(self, ctx: RequestContext, route: Route, trace: Trace) -> Awaitable[list[LimitStatus]]:
         """Limits that need no identity. Raises Refused(RATE_LIMITED | STORE_UNAVAILABLE)."""
         ...
 
-    def failed_credential(self, ctx: RequestContext, route: Route) -> Awaitable[None]:
+    def failed_credential(self, ctx: RequestContext, route: Route, trace: Trace) -> Awaitable[None]:
         """Charge a credential that did not hold to the address; never raises."""
         ...
 
-    def by_caller(self, ctx: RequestContext, route: Route, principal: Principal) -> Awaitable[list[LimitStatus]]:
+    def by_caller(
+        self, ctx: RequestContext, route: Route, principal: Principal, trace: Trace
+    ) -> Awaitable[list[LimitStatus]]:
         """Limits by identity. Raises Refused(RATE_LIMITED | STORE_UNAVAILABLE)."""
         ...
 

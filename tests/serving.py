@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from gateway.app import GatewayApp
+from gateway.kernel.patterns.blocks import InBlocks
 from gateway.kernel.patterns.paths import compile_normaliser
 from gateway.model.connection import TlsFacts
 from gateway.model.exchange import ClientGone, Exchange
@@ -75,7 +76,7 @@ class Gateway:
     def handshake(
         self, listener: str, peer: str, reason: str, detail: str, sni: str | None = None, claimed: bytes = b""
     ) -> None:
-        assert peer == "127.0.0.1"
+        assert peer in ("127.0.0.1", "203.0.113.9")  # the latter: told by a proxy
         if reason:
             self.strangers.append((sni, claimed))
         self.handshakes.append((listener, reason, detail))
@@ -111,12 +112,14 @@ class _Stages:
     def route(self, ctx: RequestContext) -> Route:
         return Route("all", 0, True, None, "")
 
-    async def by_address(self, ctx: RequestContext, route: Route) -> list[LimitStatus]:
+    async def by_address(self, ctx: RequestContext, route: Route, trace: Trace) -> list[LimitStatus]:
         return []
 
-    async def failed_credential(self, ctx: RequestContext, route: Route) -> None: ...
+    async def failed_credential(self, ctx: RequestContext, route: Route, trace: Trace) -> None: ...
 
-    async def by_caller(self, ctx: RequestContext, route: Route, principal: Principal) -> list[LimitStatus]:
+    async def by_caller(
+        self, ctx: RequestContext, route: Route, principal: Principal, trace: Trace
+    ) -> list[LimitStatus]:
         return []
 
     async def authenticate(self, ctx: RequestContext, route: Route) -> Principal:
@@ -176,6 +179,7 @@ class Spec:
     tls: TlsSettings | None = None
     redirect: int | None = None
     covering: Covering | None = None
+    proxies: InBlocks | None = None
 
 
 @contextlib.asynccontextmanager
@@ -192,7 +196,9 @@ async def serving(
     for spec in specs or (Spec(),):
         contexts = Contexts(spec.tls) if spec.tls is not None else None
         redirect = Redirect(spec.redirect) if spec.redirect is not None else None
-        listener = Listener(spec.name, limits or Limits(), gateway, contexts=contexts, redirect=redirect)
+        listener = Listener(
+            spec.name, limits or Limits(), gateway, contexts=contexts, redirect=redirect, proxies=spec.proxies
+        )
         gateway.listeners[spec.name] = listener
         gateway.accept_listeners[spec.name] = ListenerSettings(compile_normaliser(), None, spec.covering, None)
         sock = listen("127.0.0.1", 0)

@@ -94,14 +94,16 @@ class _RateLimit:
     def __init__(self, stages: Stages) -> None:
         self.stages = stages
 
-    async def by_address(self, ctx: RequestContext, route: Route) -> list[LimitStatus]:
+    async def by_address(self, ctx: RequestContext, route: Route, trace: Trace) -> list[LimitStatus]:
         self.stages.note("ratelimit.by_address")
         return [LimitStatus("address", 1, 1, 1, 1)]
 
-    async def failed_credential(self, ctx: RequestContext, route: Route) -> None:
+    async def failed_credential(self, ctx: RequestContext, route: Route, trace: Trace) -> None:
         self.stages.note("ratelimit.failed_credential")
 
-    async def by_caller(self, ctx: RequestContext, route: Route, principal: Principal) -> list[LimitStatus]:
+    async def by_caller(
+        self, ctx: RequestContext, route: Route, principal: Principal, trace: Trace
+    ) -> list[LimitStatus]:
         self.stages.note("ratelimit.by_caller")
         return [LimitStatus("caller", 1, 1, 1, 1)]
 

@@ -18,13 +18,13 @@ def _span(letter: str, first: int, last: int, without: frozenset[int] = frozense
     return [f"{letter}{n}" for n in range(first, last + 1) if n not in without]
 
 
-# What is built so far has to be attacked. Rules of what is not built (HTTP/2, WebSocket …) join with it.
+# What is built so far has to be attacked. Rules of what is not built (HTTP/2 …) join with it.
 REQUIRED = [
     *_span("J", 1, 35),
     *["K1", "K2", "K3", "K5"],
     *_span("M", 1, 16),
     *["M20", *_span("M", 22, 27)],
-    *_span("H", 1, 30, frozenset({28})),
+    *_span("H", 1, 30),
     *_span("P", 1, 7),
     *_span("R", 1, 11),
     *_span("A", 1, 11, frozenset({8})),

@@ -120,10 +120,8 @@ class Report:
         return f"{verdict.rule} allows" if verdict.rule is not None else "the route is public"
 
     def _limits(self, *, by_address: bool) -> str:
-        names = self.offline.limits(self.verdict.trace.connection, self.verdict.trace.route, by_address=by_address)
-        config = self.offline.config
-        named = [f"{name} ({config.rate_limits[name].rate}, not counted)" for name in names]
-        return ", ".join(named) or "no limit"
+        trace = self.verdict.trace
+        return ", ".join(self.offline.limits(trace, self.verdict.principal, by_address=by_address)) or "no limit"
 
 
 def document(report: Report) -> Mapping[str, object]:

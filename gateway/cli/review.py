@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import indent
 
 from gateway.cli.explanation import place
-from gateway.cli.output import CannotTell, paint, print_json
+from gateway.cli.output import CannotTell, note, paint, print_json
 from gateway.config.grants import load_with_grants
 from gateway.control.evidence import CannotJudge
 from gateway.control.records import audit_files, decisions
@@ -23,6 +23,9 @@ _SHOWN = 20  # callers of a kind, on the page for people
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What was recorded."""
+    parser.add_argument(
+        "--patch", metavar="FILE", help="write the suggestions as a patch of the config, for `patch -p1`"
+    )
     parser.add_argument("audit", metavar="AUDIT", nargs="+", type=Path, help="audit files, or directories of them")
 
 
@@ -33,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
         review.learn(decisions(audit_files(args.audit)))
     except CannotJudge as error:
         raise CannotTell(str(error)) from None
+    if args.patch is not None:
+        _patch(Path(args.config), Path(args.patch), review)
     if args.json:
         print_json(_document(review))
     elif review.decisions:
@@ -40,6 +45,15 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("no decision is recorded there: nothing can be said")
     return 0
+
+
+def _patch(config: Path, file: Path, review: Review) -> None:
+    from gateway.cli.review_patch import patch
+
+    text, left = patch(config, review.suggestions())
+    file.write_text(text, encoding="utf-8")
+    for each in left:
+        note(f"{each.where}: not in the patch: {each.rule} holds a variable or an anchor")
 
 
 def _document(review: Review) -> Mapping[str, object]:

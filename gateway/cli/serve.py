@@ -52,8 +52,11 @@ def run(args: argparse.Namespace) -> int:
     settings = WorkerSettings(load_again, driver=args.driver)
     try:
         code = _one(config, settings) if config.workers == 1 else _several(config, settings)
-    except (Unusable, OSError) as error:
-        raise CannotTell(error.strerror if isinstance(error, OSError) and error.strerror else str(error)) from error
+    except OSError as error:
+        file = f"{error.filename}: " if error.filename is not None else ""
+        raise CannotTell(f"{file}{error.strerror or error}") from error
+    except Unusable as error:
+        raise CannotTell(str(error)) from error
     if args.json and code == 0:
         output.print_json({"ok": True})
     return code

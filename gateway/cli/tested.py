@@ -22,7 +22,11 @@ def document(suite: Suite) -> Mapping[str, object]:
         "passed": len(suite.tested) - failed,
         "failed": failed,
         "tests": [_test(tested) for tested in suite.tested],
-        "coverage": {"percent": suite.percent, "rules": [_rule(rule) for rule in suite.coverage]},
+        "coverage": {
+            "percent": suite.percent,
+            "other_side": suite.other_side,
+            "rules": [_rule(rule) for rule in suite.coverage],
+        },
     }
 
 
@@ -63,7 +67,10 @@ def show(suite: Suite, took: float) -> None:
     failed = sum(1 for tested in suite.tested if tested.different)
     passed = len(suite.tested) - failed
     counts = f"{passed} passed" + (f", {paint(f'{failed} failed', 'red')}" if failed else "")
-    print(f"\n{counts}, {suite.percent:g}% of {len(suite.coverage)} rules covered, in {took:.2f} s")
+    covered = (
+        f"{suite.percent:g}% of {len(suite.coverage)} rules covered, {suite.other_side:g}% where they do not match"
+    )
+    print(f"\n{counts}, {covered}, in {took:.2f} s")
 
 
 def _differences(tested: Tested, different: list[str]) -> list[str]:

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from gateway.config import defaults
 from gateway.config.schema import UNLIMITED, Config, Node
 from gateway.config.schema.scalars import is_size
-from gateway.config.schema.units import in_bytes, in_words
+from gateway.config.schema.units import Rate, in_bytes, in_words
 from gateway.config.tree import Path as Loc
 
 
@@ -57,6 +57,8 @@ class Effective:
         if isinstance(held, Mapping):
             return Value({str(key): self._value(value, None, (*path, str(key))) for key, value in held.items()})
         if isinstance(held, tuple):
+            if len(held) == 1 and isinstance(held[0], Rate):
+                return Value(str(held[0]))
             if len(held) == 1 and isinstance(held[0], Node) and held[0].short() is not None:
                 return Value(held[0].short())
             return Value([self._value(value, None, (*path, index)) for index, value in enumerate(held)])

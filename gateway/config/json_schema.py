@@ -18,6 +18,7 @@ from gateway.config.schema import (
     Config,
     Endpoint,
     Jwks,
+    LimitUse,
     Node,
     Percent,
     RevocationLists,
@@ -32,10 +33,17 @@ _SHORT = {  # what a text may stand for
     Balance.__name__: "the policy",
     Endpoint.__name__: "its URL",
     Jwks.__name__: "a file",
+    LimitUse.__name__: "its name",
     RevocationLists.__name__: "a PEM file",
     WeightedUpstream.__name__: "its name",
 }
-_ONE_OR_SOME = {("Rule", "from"), ("Rule", "to"), ("Route", "upstream")}  # one stands for a list of one
+_ONE_OR_SOME = {  # one stands for a list of one
+    ("Rule", "from"),
+    ("Rule", "to"),
+    ("Route", "upstream"),
+    ("RateLimit", "rate"),
+    ("Override", "rate"),
+}
 _NUMBER_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _BOUND_OF = {"ge": "minimum", "le": "maximum"}  # behind a validator of ours pydantic leaves its own words
 

@@ -35,22 +35,17 @@ def _shape(shape: type, name: str) -> _Judge:
     return lambda value: name if isinstance(value, shape) else None
 
 
-def _store(value: object) -> str | None:
-    scheme = value.partition("://")[0] if isinstance(value, str) else ""
-    return f"{scheme}://" if scheme in ("redis+cluster", "redis+sentinel") else None
-
-
 # The path (`*` is any key or any place of a list), whether it is the key itself that is not built, and the judge.
 UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("listeners.*.protocols.*", False, _value("h2", "h2c")),
-    ("listeners.*.proxy_protocol", True, _key("proxy_protocol", False)),
-    ("store", False, _store),
     ("identity.workload_api", True, _key("workload_api")),
     ("identity.hint", True, _key("hint")),
     ("trust_domains.*.bundle", False, _shape(dict, "bundle: {url}")),
     ("trust_domains.*.bundle", False, _value("workload_api")),
     ("client_authorities.*.bundle", False, _shape(dict, "bundle: {url}")),
-    ("rate_limits.*.mode", True, _key("mode", "enforce")),
+    ("issuers.*.backchannel_logout", True, _key("backchannel_logout")),
+    ("issuers.*.shared_signals", True, _key("shared_signals")),
+    ("posture.*.source.store", True, _key("store")),
     ("upstreams.*.protocol", False, _value("h2")),
     ("routes.*.forward.assertion", False, _shape(dict, "forward.assertion: {claims}")),
     ("assertion", True, _key("assertion")),

@@ -15,13 +15,12 @@ from gateway.control.build.authenticate import CredentialSources, build_issuers,
 from gateway.control.feeds.feed import FeedError
 from gateway.kernel.patterns.values import compile_values
 from gateway.kernel.strict import NotStrict, decode_base64url, parse_object
-from gateway.kernel.x509.chain import judge_chain
+from gateway.kernel.x509.chain import openssl_refuses
 from gateway.kernel.x509.fault import CertificateFault
 from gateway.kernel.x509.leaf import read_leaf
 from gateway.kernel.x509.trust import Trust, parse_certificates
 from gateway.model.json import JSON, Claims
 from gateway.model.principal import User, Workload
-from gateway.model.reason import Reason
 from gateway.stages.authenticate.assumed import AssumedCertificate, AssumedToken, FixedKeys
 from gateway.stages.authenticate.authenticators.introspection import is_jwt
 from gateway.stages.authenticate.authenticators.jwt import JwtVerifier
@@ -122,6 +121,8 @@ def assumed_certificate(config: Config, spiffe_id: str) -> CertificateEvidence:
     judge = assumed_judge(config, spiffe_id)
     presented = judge.presented()
     unsigned = presented is not None and not judge.vouched(presented)
+    if presented is not None and presented.dns_names:
+        unsigned = not config.client_authorities  # signed by one of them, which may not vouch for this name
     return CertificateEvidence(judge, (b"assumed",), presented, unsigned)
 
 
@@ -156,14 +157,11 @@ def _sources(config: Config, now: float) -> CredentialSources:
 def _closed(chain: tuple[bytes, ...], trust: Trust, now: float) -> bool:
     """Would OpenSSL, which pools every configured authority, refuse this chain? Revocation is judged later."""
     authorities = [*trust.domains.values(), *(each.authority for each in trust.client_authorities)]
-    for authority in authorities:
-        try:
-            judge_chain(read_leaf(chain[0]), chain[1:], authority, now)
-        except CertificateFault as fault:
-            if fault.reason is not Reason.CERTIFICATE_REVOKED:
-                continue
-        return False
-    return True
+    try:
+        leaf = read_leaf(chain[0])
+    except CertificateFault:
+        return True
+    return all(openssl_refuses(leaf, chain[1:], authority, now) for authority in authorities)
 
 
 def _verifier(config: Config, issuer: str | None, file: Path | None) -> JwtVerifier:

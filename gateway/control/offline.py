@@ -12,6 +12,7 @@ from gateway.config.schema import Config, Route
 from gateway.control.build.accept import build_accept
 from gateway.control.build.authenticate import authenticate_with
 from gateway.control.build.authorize import build_authorize
+from gateway.control.build.limits import choose
 from gateway.control.build.posture import offline_posture
 from gateway.control.build.route import build_routes
 from gateway.control.evidence import CannotJudge, CertificateEvidence, TokenEvidence
@@ -205,13 +206,22 @@ class Offline:
             forward=unserved,
         )
 
-    def limits(self, connection: Connection, route: MatchedRoute | None, *, by_address: bool) -> list[str]:
-        """The names of the limits at one of the two gates."""
-        config = self.config
-        names = [*config.listeners[connection.listener].rate_limits]
+    def limits(self, trace: Trace, principal: Principal | None, *, by_address: bool) -> list[str]:
+        """The limits at one of the two gates, each with the numbers that this caller is given."""
+        config, route = self.config, trace.route
+        uses = dict.fromkeys(config.listeners[trace.connection.listener].rate_limits, 1)
         if route is not None and route.index >= 0:
-            names += config.routes[route.index].rate_limits
-        return [name for name in dict.fromkeys(names) if config.rate_limits[name].by_address is by_address]
+            uses |= {use.limit: use.cost for use in config.routes[route.index].rate_limits}
+        found = []
+        for name, cost in uses.items():
+            limit = config.rate_limits[name]
+            if limit.by_address is by_address:
+                which = choose(limit)(trace.ctx, principal) if trace.ctx is not None else -1
+                told = [limit.numbers_of(which), *([f"override {which}"] if which >= 0 else [])]
+                told += [f"costs {cost}"] if cost > 1 else []
+                told += ["shadow"] if limit.mode == "shadow" else []
+                found.append(f"{name} ({', '.join(told)}, not counted)")
+        return found
 
 
 def handshake(config: Config, connection: Connection, certificate: CertificateEvidence, now: float) -> Refused | None:

@@ -70,7 +70,14 @@ class Suite:
     @property
     def percent(self) -> float:
         """Of the enforced rules, how many matched at least once; 100 where there are none."""
-        covered = sum(1 for rule in self.coverage if rule.hits)
+        return self._share(sum(1 for rule in self.coverage if rule.hits))
+
+    @property
+    def other_side(self) -> float:
+        """Of the enforced rules, how many were asked at least once and did not match."""
+        return self._share(sum(1 for rule in self.coverage if rule.misses))
+
+    def _share(self, covered: int) -> float:
         return round(100 * covered / len(self.coverage), 1) if self.coverage else 100.0
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from gateway.config.problem import ConfigInvalid, ConfigUnreadable
 from gateway.config.schema import Config
-from gateway.control.build.listeners import build_contexts, check_dates, listener_limits
+from gateway.control.build.listeners import build_contexts, check_dates, listener_limits, listener_proxies
 from gateway.control.build.record import grants_told, input_names
 from gateway.control.grants import GrantFile
 from gateway.control.rotation import Rotation
@@ -116,6 +116,7 @@ class Reloader:
         await runtime.adopt(parts)
         for name, listener in self._listeners.items():
             listener.limits = listener_limits(config.listeners[name], config.workers)
+            listener.proxies = listener_proxies(config.listeners[name])
             listener.contexts = contexts[name]
         self.started()
         return [], config

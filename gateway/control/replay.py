@@ -4,10 +4,8 @@ The stages that serve judge; credentials are taken as proved, as they were then,
 What a record does not show is never guessed: an answer stands only where it is the same whatever was not shown.
 """
 
-from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from gateway.config.schema import Config, Listener
@@ -15,6 +13,7 @@ from gateway.control.build.accept import build_accept
 from gateway.control.build.authenticate import authenticate_with
 from gateway.control.build.authorize import build_authorize
 from gateway.control.build.route import build_routes
+from gateway.control.moments import moments
 from gateway.control.offline import Unserved, handshake
 from gateway.control.recorded import Recorded, RecordedDevice, Sources, Who
 from gateway.control.records import Decision, InputNames, decisions, input_names
@@ -33,12 +32,9 @@ from gateway.pipeline import decide
 from gateway.snapshot import Snapshot
 from gateway.stages.authorize import Action, Authorize, Facts, Rule
 from gateway.stages.authorize.attributes import scopes
-from gateway.stages.authorize.clauses import AHEAD
-from gateway.stages.authorize.expressions import compile_expression
 
 _ALLOW = Effect.ALLOW.value
 _REMEMBERED = 65536  # answers
-_TIMES = (("request",), ("request", "time"))  # what an expression reads that each moment changes
 _CLAIM_OF = {"audiences": "aud", "acr": "acr", "max_auth_age": "auth_time"}  # what credentials are judged by
 
 
@@ -74,7 +70,7 @@ class Replay:
         self._authorize = _Unsure(config, build_authorize(config))
         self._chosen_by = {name for route in config.routes for name in route.match.headers}
         self._known: dict[object, Answer | str] = {}
-        self._moment = _moments(config)
+        self._moment = moments(config)
         unserved = Unserved()
         self._snapshot = Snapshot(
             digest=config.digest,
@@ -210,20 +206,6 @@ class Replay:
                 if claim is not None and not recorded.shows(need := Need("claim", claim, (claim,)), listener):
                     raise Undecidable(f"{need} is not recorded")
         return None
-
-
-def _moments(config: Config) -> Callable[[float], int | None]:
-    """By a time (seconds since the epoch), the span in which an answer stays the same; None where none does."""
-    required = [route.requires.asked() for route in config.routes if route.requires is not None]
-    rules = [rule for route in config.routes for rule in (*route.deny, *route.allow)]
-    rules += [rule for policy in config.policies for rule in policy.rules] + [each.rule for each in config.granted]
-    read = [compile_expression(each).reads for rule in rules for each in rule.when if isinstance(each, str)]
-    if any("max_auth_age" in asked or "posture" in asked for asked in required) or any(
-        path[:2] in _TIMES for paths in read for path in paths
-    ):
-        return lambda _: None
-    turns = sorted({turn for each in config.granted for turn in (each.begins - AHEAD, each.ends)})
-    return partial(bisect_right, turns)
 
 
 def _refused(refused: Refused, route: Route | None) -> Answer:

@@ -66,7 +66,12 @@ class Suggestion:
     where: Place
     why: str
     requests: int
-    yaml: str  # the rule, to stand in the place of the one at `where`
+    rule_as_written: Mapping[str, object]  # to stand in the place of the one at `where`
+
+    @property
+    def yaml(self) -> str:
+        """The rule as an entry of a list."""
+        return yaml.safe_dump([self.rule_as_written], sort_keys=False, default_flow_style=None, width=120)
 
 
 @dataclass(slots=True)
@@ -196,9 +201,10 @@ class Review:
             tighter = _methods(route, rule, use, changes)
             tighter = _callers(tighter, use, changes)
             if changes:
-                text = yaml.safe_dump([_plain(tighter)], sort_keys=False, default_flow_style=None, width=120)
                 requests = use.methods.total()
-                found.append(Suggestion(route.name, rule.name, rule.where, "; ".join(changes), requests, text))
+                found.append(
+                    Suggestion(route.name, rule.name, rule.where, "; ".join(changes), requests, _plain(tighter))
+                )
         return found
 
     def _used(self) -> Iterable[tuple[Route, Rule, _Use]]:

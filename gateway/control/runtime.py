@@ -68,6 +68,7 @@ class Runtime:
         self.streams = OpenStreams(
             lambda proved: judged_before(self.parts.snapshot, proved), lambda: _facts(self.parts), clock=clock
         )
+        self.streams.observe(self.metrics.streams_open)
 
     @property
     def parts(self) -> Parts:

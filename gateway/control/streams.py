@@ -9,8 +9,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from operator import is_not
 
+from gateway.kernel.cells import GaugeFamily
 from gateway.model.permit import Permit
 from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
@@ -20,9 +22,11 @@ from gateway.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
-LOOK = 0.5  # seconds between two looks, while anything is open
-_A_LOOK = 200  # streams that one look judges again where nothing asked for it
+LOOK = 0.25  # seconds between two looks, while anything is open
+_A_LOOK = 50  # streams that one look judges again where nothing asked for it
+_AGAIN = 1.0  # seconds from one such judgement of a stream to the next, at least
 _BATCH = 8  # streams judged before others have their turn of the loop
+_WAIT = 0.05  # seconds that a batch holds up the next
 _NEVER = float("inf")
 _ENDING = frozenset({Effect.CHALLENGE, Effect.DENY, Effect.NO_ROUTE})
 
@@ -32,7 +36,7 @@ End = Callable[[Refused], None]
 class Stream:
     """One open answer or upgraded connection."""
 
-    __slots__ = ("_among", "drain", "end", "ends", "judged", "permit", "task", "websocket")
+    __slots__ = ("_among", "_ends", "at", "drain", "end", "judged", "permit", "task", "websocket")
 
     def __init__(self, among: "dict[Stream, None]", permit: Permit, end: End, drain: Callable[[], None] | None) -> None:
         self._among = among
@@ -40,9 +44,17 @@ class Stream:
         self.end = end
         self.drain = drain
         self.websocket = drain is not None
-        self.ends = _ends(permit)
+        self.at = 0.0  # loop time when it was judged last
         self.judged = 0  # the generation that it was judged in
+        self._ends: float | None = None
         self.task: asyncio.Task[None] | None = None  # judges it now
+
+    @property
+    def ends(self) -> float:
+        """When it ends whatever else holds, seconds since the epoch."""
+        if self._ends is None:  # most are over before anybody asks
+            self._ends = min(_token_ends(self.permit), _certificate_ends(self.permit))
+        return self._ends
 
     def leave(self) -> None:
         """The stream is over."""
@@ -83,6 +95,11 @@ class OpenStreams:
     def websockets(self) -> int:
         """How many of them are upgraded connections."""
         return sum(stream.websocket for stream in self._streams)
+
+    def observe(self, gauges: GaugeFamily) -> None:
+        """Tell how many are open as `streams_open{kind}`."""
+        gauges.labels("websocket").ask(lambda: float(self.websockets))
+        gauges.labels("http").ask(lambda: float(len(self) - self.websockets))
 
     def enter(self, permit: Permit, end: End, drain: Callable[[], None] | None = None) -> Stream:
         """A stream is open; its `leave` is called in any case. On the running loop.
@@ -144,9 +161,11 @@ class OpenStreams:
             self._begin()  # something changed meanwhile
 
     async def _judge_due(self) -> None:
-        generation = self._generation
+        generation, loop = self._generation, asyncio.get_running_loop()
         due = [stream for stream in self._streams if stream.judged < generation]
-        due = [stream for stream in due or tuple(self._streams)[:_A_LOOK] if stream.task is None]
+        if not due:
+            due = [stream for stream in islice(self._streams, _A_LOOK) if stream.at <= loop.time() - _AGAIN]
+        due = [stream for stream in due if stream.task is None]
         for at in range(0, len(due), _BATCH):
             tasks = []
             for stream in due[at : at + _BATCH]:
@@ -154,7 +173,7 @@ class OpenStreams:
                     stream.task = asyncio.create_task(self._judge(stream, generation))
                     tasks.append(stream.task)
             if tasks:
-                await asyncio.wait(tasks, timeout=LOOK / 10)  # who waits for its issuer holds up no other
+                await asyncio.wait(tasks, timeout=_WAIT)  # who waits for its issuer holds up no other
 
     async def _judge(self, stream: Stream, generation: int) -> None:
         refused: Refused | None = None
@@ -167,6 +186,7 @@ class OpenStreams:
         finally:
             stream.task = None
             stream.judged = max(stream.judged, generation)
+            stream.at = asyncio.get_running_loop().time()
         if stream not in self._streams:
             return
         del self._streams[stream]
@@ -206,11 +226,6 @@ def _token_ends(permit: Permit) -> float:
 def _certificate_ends(permit: Permit) -> float:
     workload = permit.principal.workload
     return _NEVER if workload is None else workload.not_after
-
-
-def _ends(permit: Permit) -> float:
-    """When it ends whatever else holds, seconds since the epoch. Facts about a device may be renewed meanwhile."""
-    return min(_token_ends(permit), _certificate_ends(permit))
 
 
 def _ran_out(permit: Permit, now: float) -> Refused:

@@ -9,6 +9,7 @@ from gateway.model.limit import LimitStatus
 from gateway.model.principal import Principal
 from gateway.model.request import RequestContext
 from gateway.model.route import Route
+from gateway.model.trace import Trace
 from gateway.snapshot import Snapshot
 from gateway.stages.authenticate import Authenticate
 
@@ -16,13 +17,15 @@ from gateway.stages.authenticate import Authenticate
 class NeverCounted:
     """Limits that let everything through: nobody sent this request."""
 
-    async def by_address(self, ctx: RequestContext, route: Route) -> list[LimitStatus]:
+    async def by_address(self, ctx: RequestContext, route: Route, trace: Trace) -> list[LimitStatus]:
         return []
 
-    async def failed_credential(self, ctx: RequestContext, route: Route) -> None:
+    async def failed_credential(self, ctx: RequestContext, route: Route, trace: Trace) -> None:
         return None
 
-    async def by_caller(self, ctx: RequestContext, route: Route, principal: Principal) -> list[LimitStatus]:
+    async def by_caller(
+        self, ctx: RequestContext, route: Route, principal: Principal, trace: Trace
+    ) -> list[LimitStatus]:
         return []
 
 

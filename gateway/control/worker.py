@@ -18,7 +18,7 @@ from typing import Protocol
 
 from gateway.app import GatewayApp
 from gateway.config.schema import Config
-from gateway.control.build.listeners import build_contexts, listener_limits, listener_redirect
+from gateway.control.build.listeners import build_contexts, listener_limits, listener_proxies, listener_redirect
 from gateway.control.build.record import grants_told, input_names
 from gateway.control.observe import ConnectionObserver
 from gateway.control.reload import Reloader, ReloadResult
@@ -85,6 +85,7 @@ class Worker:
                 address=f"{'http' if listener.tls is None else 'https'}://{_address(sockets[name])}",
                 contexts=contexts[name],
                 redirect=listener_redirect(config, listener, ports),
+                proxies=listener_proxies(listener),
             )
             for name, listener in config.listeners.items()
         }

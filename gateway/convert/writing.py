@@ -21,7 +21,7 @@ def yaml_text(value: Mapping[str, object]) -> str:
 def _mapping(value: Mapping[str, object], indent: str) -> Iterator[str]:
     for key, held in value.items():
         head = f"{indent}{_scalar(str(key))}:"
-        short = _inline(held)
+        short = inline(held)
         if (
             not isinstance(held, Mapping | list)
             or not held
@@ -35,7 +35,7 @@ def _mapping(value: Mapping[str, object], indent: str) -> Iterator[str]:
 
 def _list(value: list[object], indent: str) -> Iterator[str]:
     for held in value:
-        short = _inline(held)
+        short = inline(held)
         if not isinstance(held, Mapping | list) or not held or (len(indent) + len(short) < _WIDTH and not _deep(held)):
             yield f"{indent}- {short}"
             continue
@@ -55,11 +55,12 @@ def _height(value: object) -> int:
     return 0 if below is None else 1 + max(map(_height, below), default=0)
 
 
-def _inline(value: object) -> str:
+def inline(value: object) -> str:
+    """A value on one line."""
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{_scalar(str(key))}: {_inline(held)}' for key, held in value.items())}}}"
+        return f"{{{', '.join(f'{_scalar(str(key))}: {inline(held)}' for key, held in value.items())}}}"
     if isinstance(value, list):
-        return f"[{', '.join(map(_inline, value))}]"
+        return f"[{', '.join(map(inline, value))}]"
     return _scalar(value)
 
 

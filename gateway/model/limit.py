@@ -9,6 +9,6 @@ class LimitStatus:
 
     name: str
     quota: int  # requests in a window
-    window: int  # seconds
+    window: int  # seconds; 0: a limit of concurrency, and `quota` requests at once
     remaining: int  # never negative
     reset: int  # whole seconds until the quota is whole again, rounded up

@@ -4,6 +4,7 @@ from gateway.model.limit import LimitStatus
 from gateway.model.noun import noun
 from gateway.model.place import Place
 from gateway.model.posture import Posture
+from gateway.model.principal import Principal
 from gateway.model.reason import Reason
 from gateway.model.shadow import Shadow
 
@@ -51,6 +52,7 @@ class Refused(Exception):  # noqa: N818 - it is a verdict, not an error
         self.posture: Posture | None = (
             None  # set by posture, for the record: what was known of a device that is refused
         )
+        self.principal: Principal | None = None  # set by authenticate: who was proved, where more is wanted
         self.upstream: str | None = None  # set by forward, for the outcome's record: who failed
         self.endpoint: str | None = None
 

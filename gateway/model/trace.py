@@ -1,10 +1,12 @@
 """The flight recorder of one request: what each stage produced.
 
-Written by the pipeline alone; read by record, answer and explain. The one seam for audit, metrics, spans and explain;
-no stage decides by it.
+Written by the pipeline, and by gates that tell of limits in shadow; read by record, answer and explain. The one seam
+for audit, metrics, spans and explain; no stage decides by it.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
+from typing import TypeAlias
 
 from gateway.model.connection import Connection
 from gateway.model.limit import LimitStatus
@@ -15,6 +17,9 @@ from gateway.model.refused import Refused
 from gateway.model.request import RequestContext, RequestHead
 from gateway.model.route import Route
 from gateway.model.shadow import Shadow
+
+Release: TypeAlias = Callable[[], None]
+"""Gives back what a request holds for as long as it lasts; never raises."""
 
 
 class Stage(StrEnum):
@@ -42,6 +47,8 @@ class Trace:
         "connection",
         "ctx",
         "head",
+        "held",
+        "limit_shadows",
         "limits",
         "permit",
         "posture",
@@ -66,10 +73,19 @@ class Trace:
         self.ctx: RequestContext | None = None
         self.route: Route | None = None
         self.limits: list[LimitStatus] = []
+        self.held: tuple[Release, ...] = ()  # called once, when the request has ended, however it did
+        self.limit_shadows: tuple[Shadow, ...] = ()
         self.principal: Principal | None = None
         self.posture: Posture | None = None
         self.permit: Permit | None = None
         self.refused: Refused | None = None
+
+    @property
+    def proved(self) -> Principal | None:
+        """Who was proved, also where more is wanted than that."""
+        if self.principal is None and self.refused is not None:
+            return self.refused.principal
+        return self.principal
 
     @property
     def device(self) -> Posture | None:
@@ -80,12 +96,20 @@ class Trace:
 
     @property
     def shadows(self) -> tuple[Shadow, ...]:
-        """What things in shadow would have done, in the order of the stages."""
-        before = self.principal.shadows if self.principal is not None else ()
+        """What things in shadow would have done: limits, then the rest in the order of the stages."""
+        before = self.limit_shadows
+        if self.principal is not None:
+            before += self.principal.shadows
         if self.posture is not None:
             before += self.posture.shadows
         last = self.refused if self.refused is not None else self.permit
         return before + last.shadows if last is not None else before
+
+    def release(self) -> None:
+        """Give back what is held."""
+        held, self.held = self.held, ()
+        for each in held:
+            each()
 
     def step(self, stage: Stage) -> None:
         """A stage begins. Tracers that measure or tell override this."""

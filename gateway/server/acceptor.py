@@ -17,9 +17,12 @@ import socket
 import ssl
 from collections.abc import Callable
 
+from gateway.app import plain_address
+from gateway.kernel.patterns.blocks import InBlocks
 from gateway.server.handshake import reason_of
 from gateway.server.listener import Listener
 from gateway.server.protocol import HttpProtocol
+from gateway.server.proxied import BadProxyHeader, read_source
 from gateway.server.tls import ServerSide, arriving
 
 log = logging.getLogger(__name__)
@@ -95,6 +98,8 @@ class Acceptor:
 
     async def _connect(self, accepted: socket.socket, protocol: HttpProtocol) -> None:
         listener = self.listener
+        if listener.proxies is not None and not await self._introduced(accepted, protocol, listener.proxies):
+            return
         contexts = listener.contexts
         reason = detail = ""
         sessions: list[ServerSide] = []
@@ -123,6 +128,29 @@ class Acceptor:
             listener.observer.handshake(listener.name, protocol.client[0], reason, detail, sni, claimed)
         else:
             listener.observer.handshake(listener.name, protocol.client[0], "", "")
+
+    async def _introduced(self, accepted: socket.socket, protocol: HttpProtocol, proxies: InBlocks) -> bool:
+        """Whether it is known whose connection it is: a trusted proxy says so first. Else it is closed."""
+        listener, proxy = self.listener, protocol.client[0]
+        if not proxies(plain_address(proxy)):
+            return True
+        try:
+            async with asyncio.timeout(listener.limits.header_timeout):  # noqa: TID251 - once a connection
+                protocol.client = await read_source(self._loop, accepted) or protocol.client
+        except asyncio.CancelledError:
+            reason, detail = "overloaded", "gave way to newer handshakes"
+        except TimeoutError:
+            reason, detail = "timeout", "the PROXY header took too long"
+        except BadProxyHeader as bad:
+            reason, detail = "proxy_header", str(bad)
+        except OSError:
+            reason, detail = "closed", "the proxy closed the connection"
+        else:
+            return True
+        accepted.close()
+        listener.arriving.discard(protocol)
+        listener.observer.handshake(listener.name, proxy, reason, detail)
+        return False
 
     def _pause(self, error: OSError) -> None:
         """Out of file descriptors: the socket stays readable, so look away for a while instead of spinning."""

@@ -15,6 +15,7 @@ from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders
 from gateway.server.answer import Answer, switching
+from gateway.server.body import Tunnelled
 
 if TYPE_CHECKING:
     from gateway.server.protocol import HttpProtocol
@@ -150,14 +151,14 @@ class HttpExchange:
         self.protocol.transport.write(switching(headers))
         self.started = True
         self._answer = Answer(persistent=False)  # without a head it frames nothing
-        self._read_all = False
-        self.protocol.tunnel(self)
+        self.reading, self._read_all = True, False
+        self.protocol.read_on(Tunnelled())
 
     def hang_up(self) -> None:
         """See gateway.model.exchange.Upgradable."""
         self.complete = True
         self.wake()
-        self.protocol.hang_up()
+        self.protocol.transport.close()
 
     def abort(self) -> None:
         """Break the connection off."""

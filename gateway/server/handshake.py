@@ -7,13 +7,14 @@ Invariant: every failure has exactly one of `REASONS`.
 import ssl
 
 # X509_V_ERR_* of OpenSSL (x509_vfy.h)
-_EXPIRED = frozenset((9, 10))  # not yet valid, has expired
+_EXPIRED = 10
 
 REASONS = (
     "certificate_required",
     "certificate_expired",
     "certificate_untrusted",
     "protocol",  # no common version, cipher or signature; not TLS at all
+    "proxy_header",  # a trusted proxy did not say in order whom it speaks for
     "timeout",
     "closed",  # the client went away
     "overloaded",  # too many connections or handshakes
@@ -23,7 +24,7 @@ REASONS = (
 def reason_of(error: OSError) -> tuple[str, str]:
     """The reason, and OpenSSL's own words for the record."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        name = "certificate_expired" if error.verify_code in _EXPIRED else "certificate_untrusted"
+        name = "certificate_expired" if error.verify_code == _EXPIRED else "certificate_untrusted"
         return name, error.verify_message
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return "closed", "the client closed the connection"

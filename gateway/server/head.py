@@ -111,15 +111,19 @@ class HeadParser:
         self._complete = True
 
 
-def is_no_head(data: bytes) -> bool:
-    """True when the begin of a head shows that no sound one can come of it.
+def fault_of_part(data: bytes, *, over: bool) -> Reason | None:
+    """Why no sound head can come of its begin; None while one can. `over`: it is longer than a head may be.
 
-    A bare LF (RFC 9112 section 2.2, H5), or a first line that is no request line of HTTP/1.x.
+    A bare LF (RFC 9112 section 2.2, H5), or a first line that is no request line of HTTP/1.x, need not be waited out.
     """
-    if data.count(b"\n") != data.count(b"\r\n"):
-        return True
     line, whole, _ = data.partition(b"\r\n")
-    return bool(whole) and not line.endswith((b" HTTP/1.1", b" HTTP/1.0"))
+    if len(line) > MAX_TARGET:
+        return Reason.TARGET_TOO_LONG
+    if over:
+        return Reason.HEADERS_TOO_LARGE
+    if data.count(b"\n") != data.count(b"\r\n") or (whole and not line.endswith((b" HTTP/1.1", b" HTTP/1.0"))):
+        return Reason.BAD_REQUEST
+    return None
 
 
 def salvage(raw: bytes, fault: Reason) -> Framing | None:

@@ -1,11 +1,12 @@
 """A listener at work: its settings, its certificates and its connections.
 
-Rule: a reload replaces `limits` and `contexts` whole; connections that are open go on with the new limits.
+Rule: a reload replaces `limits`, `contexts` and `proxies` whole; connections that are open go on with the new limits.
 Invariant: `connections` holds exactly those that were made and not yet lost.
 """
 
 from typing import TYPE_CHECKING
 
+from gateway.kernel.patterns.blocks import InBlocks
 from gateway.server.sections import Sections
 from gateway.server.settings import Limits, Observer, Redirect
 from gateway.server.tls import Contexts
@@ -26,14 +27,19 @@ class Listener:
         address: str = "",
         contexts: Contexts | None = None,
         redirect: Redirect | None = None,
+        proxies: InBlocks | None = None,
     ) -> None:
-        """`address`: for people. `contexts` is None for a listener without TLS."""
+        """`address`: for people. `contexts` is None for a listener without TLS.
+
+        `proxies`: peers that speak the PROXY protocol; None where nobody does.
+        """
         self.name = name
         self.limits = limits
         self.address = address
         self.observer = observer
         self.contexts = contexts
         self.redirect = redirect
+        self.proxies = proxies
         self.connections: set[HttpProtocol] = set()
         self.arriving: set[HttpProtocol] = set()  # accepted, in their handshake
         self.sections = Sections()

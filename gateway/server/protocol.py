@@ -18,8 +18,9 @@ from gateway.server.body import BadFraming, BodyReader, ChunkedBody, LengthBody,
 from gateway.server.deadline import Deadline
 from gateway.server.exchange import HIGH_WATER, Driver, HttpExchange
 from gateway.server.facts import read_connection
-from gateway.server.head import MAX_TARGET, HeadParser, is_no_head, salvage
+from gateway.server.head import HeadParser, fault_of_part, salvage
 from gateway.server.listener import Listener
+from gateway.server.outgoing import Outgoing
 
 _DRAINABLE = 65536  # bytes of an unwanted body that are read for the sake of the connection
 _LINGER_BYTES = 1 << 20  # bytes that are discarded after an answer that closes, so that the client can read it
@@ -27,7 +28,7 @@ _LINGER = 1.0  # seconds of that
 _LAST_CHANCE = 1.0  # seconds that a client may still send its next request when the gateway drains
 
 
-class HttpProtocol(asyncio.Protocol):
+class HttpProtocol(Outgoing):
     """One client connection of a listener."""
 
     __slots__ = (
@@ -35,7 +36,6 @@ class HttpProtocol(asyncio.Protocol):
         "_deadline",
         "_deaf",
         "_discarded",
-        "_drain",
         "_driver",
         "_exchange",
         "_head_begun",
@@ -44,22 +44,15 @@ class HttpProtocol(asyncio.Protocol):
         "_reader",
         "_rest",
         "client",
-        "listener",
-        "loop",
         "server",
-        "transport",
-        "write_paused",
     )
 
     def __init__(self, driver: Driver, listener: Listener, peer: tuple[str, int], local: tuple[str, int]) -> None:
         """`peer` and `local` are known from accept(): a client that is gone again has no peer name any more."""
+        super().__init__(listener)
         self._driver = driver
-        self.listener = listener
         self.client = peer
         self.server = local
-        self.loop = asyncio.get_running_loop()
-        self.transport: asyncio.Transport
-        self.write_paused = False
         self._connection: Connection | None = None
         self._deadline = Deadline(self.loop)
         self._parser = HeadParser(listener.sections)
@@ -70,7 +63,6 @@ class HttpProtocol(asyncio.Protocol):
         self._deaf = False  # nothing that comes is parsed any more
         self._discarded = 0
         self._read_paused = False
-        self._drain: asyncio.Future[None] | None = None
 
     # asyncio.Protocol
 
@@ -104,14 +96,6 @@ class HttpProtocol(asyncio.Protocol):
             data = self._rest + data
             self._rest = b""
         self._consume(data)
-
-    def pause_writing(self) -> None:
-        self.write_paused = True
-
-    def resume_writing(self) -> None:
-        self.write_paused = False
-        if self._drain is not None and not self._drain.done():
-            self._drain.set_result(None)
 
     # What comes in
 
@@ -161,15 +145,9 @@ class HttpProtocol(asyncio.Protocol):
 
     def _take_part(self, data: bytes, *, over: bool) -> None:
         """The begin of a head: wait for more of it, or refuse it."""
-        if over or len(data) > MAX_TARGET:
-            if len(data.partition(b"\r\n")[0]) > MAX_TARGET:
-                self._fault(Reason.TARGET_TOO_LONG, data)
-                return
-            if over:
-                self._fault(Reason.HEADERS_TOO_LARGE, data)
-                return
-        if is_no_head(data):
-            self._fault(Reason.BAD_REQUEST, data)
+        fault = fault_of_part(data, over=over)
+        if fault is not None:
+            self._fault(fault, data)
             return
         self._rest = data
         if data and not self._head_begun:
@@ -253,23 +231,6 @@ class HttpProtocol(asyncio.Protocol):
     def _body_late(self) -> None:
         self._body_failed(Reason.REQUEST_TIMEOUT)
 
-    async def drained(self) -> None:
-        """Wait until the client has read enough of the answer; one that reads nothing for too long is cut off."""
-        while self.write_paused:
-            waiter = self._drain = self.loop.create_future()
-            size = self.transport.get_write_buffer_size()
-            timer = self.loop.call_later(self.listener.limits.idle_timeout, self._stalled, size)
-            try:
-                await waiter
-            finally:
-                timer.cancel()
-
-    def _stalled(self, size: int) -> None:
-        if self.transport.get_write_buffer_size() >= size:
-            self.transport.abort()
-        elif self._drain is not None and not self._drain.done():
-            self._drain.set_result(None)  # slow, not stalled: `drained` looks again
-
     # What goes out, and the end
 
     def may_drain(self, exchange: HttpExchange) -> bool:
@@ -289,20 +250,12 @@ class HttpProtocol(asyncio.Protocol):
             self._deadline.arm(_LINGER, self._close)
             self.resume()
 
-    def tunnel(self, exchange: HttpExchange) -> None:
-        """It left HTTP: from here on what comes is its own, and what waited behind its head too."""
-        self._reader = reader = Tunnelled()
-        exchange.reading = True
+    def read_on(self, reader: BodyReader) -> None:
+        """Read what follows the head of the request at work by this; what came already waits for it."""
+        self._reader = reader
+        self.resume()
         data, self._rest = self._rest, b""
-        if data:
-            self._take_body(reader, data)
-        if exchange.buffered <= HIGH_WATER:
-            self.resume()
-
-    def hang_up(self) -> None:
-        """Close once all is out; nothing more is awaited of the client."""
-        self._exchange = None
-        self._close()
+        self._consume(data)
 
     def shutdown(self) -> None:
         """The gateway drains: end after this request, or after a last chance to send the one that is on its way."""

@@ -46,20 +46,6 @@ async def test_ready_is_what_is_needed_and_no_dependency() -> None:
         assert (answer.status_code, answer.text) == (503, "not ready: draining\n")
 
 
-async def test_the_console_shows_the_status_and_nothing_active() -> None:
-    gateway = Gateway(sections={"routes": lambda: ["<script>alert(1)</script>"], "ready": lambda: True})
-    gateway.checks.append(Check("issuer <corp>", ok=False, needed=False, detail="down"))
-    async with serving(gateway.source()) as client:
-        answer = await client.get("/console", headers=BEARER)
-    assert answer.headers["content-type"].startswith("text/html")
-    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
-    assert "<h1>gateway: ready</h1>" in answer.text
-    assert "<td>not ok</td><td>issuer &lt;corp&gt;</td><td>down</td>" in answer.text
-    assert "&lt;script&gt;" in answer.text
-    assert "<script" not in answer.text
-    assert gateway.calls == [AdminCall("console", 200, "127.0.0.1")]
-
-
 async def test_metrics_are_prometheus_text() -> None:
     gateway = Gateway()
     gateway.metrics.requests.labels("r", "GET", "200").inc()

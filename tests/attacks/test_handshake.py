@@ -61,7 +61,7 @@ async def refused(port: int, context: ssl.SSLContext, name: str = "localhost") -
         pytest.param(ROOT.issue(uri=WEB, not_after=PAST), "certificate_expired", id="M13-M25-expired"),
         pytest.param(
             ROOT.issue(uri=WEB, not_before=datetime.now(UTC) + timedelta(days=1)),
-            "certificate_expired",
+            "certificate_untrusted",
             id="M13-not-yet-valid",
         ),
         pytest.param(ROOT.issue(uri=WEB, signed_by=STRANGER.key), "certificate_untrusted", id="M13-forged-signature"),

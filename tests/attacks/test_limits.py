@@ -12,7 +12,7 @@ from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
 from gateway.stages.ratelimit import RateLimit
-from tests.stages.ratelimit.requests import NO_ROUTE, NOW, anonymous, request, route, user, workload
+from tests.stages.ratelimit.requests import NO_ROUTE, NOW, anonymous, request, route, trace, user, workload
 
 ROUTES = """
 version: 1
@@ -48,7 +48,7 @@ def stage(tmp_path: Path) -> RateLimit:
 
 async def by_address(stage: RateLimit, ctx: RequestContext, index: int = API) -> Reason | None:
     try:
-        await stage.by_address(ctx, route(index) if index >= 0 else NO_ROUTE)
+        await stage.by_address(ctx, route(index) if index >= 0 else NO_ROUTE, trace())
     except Refused as refused:
         return refused.reason
     return None
@@ -56,7 +56,7 @@ async def by_address(stage: RateLimit, ctx: RequestContext, index: int = API) ->
 
 async def by_caller(stage: RateLimit, ctx: RequestContext, principal: Principal, index: int = API) -> Reason | None:
     try:
-        await stage.by_caller(ctx, route(index), principal)
+        await stage.by_caller(ctx, route(index), principal, trace())
     except Refused as refused:
         return refused.reason
     return None
@@ -105,7 +105,7 @@ async def test_R7_failed_credentials_shut_the_address_for_credentials_before_any
 ) -> None:
     for _ in range(3):
         assert await by_address(stage, request(headers=TOKEN)) is None
-        await stage.failed_credential(request(headers=TOKEN), route(API))
+        await stage.failed_credential(request(headers=TOKEN), route(API), trace())
     assert await by_address(stage, request(headers=TOKEN)) is Reason.RATE_LIMITED
     assert await by_address(stage, request(chain=(b"der",))) is Reason.RATE_LIMITED
     assert await by_address(stage, request()) is None  # nothing is verified there
@@ -122,15 +122,15 @@ async def test_R7_good_credentials_cost_nothing_of_that_budget(stage: RateLimit)
 
 async def test_R7_who_fails_in_anothers_name_does_not_lock_the_other_out(stage: RateLimit) -> None:
     for _ in range(10):  # the token says "alice", from an address that is not hers
-        await stage.failed_credential(request("198.51.100.9", headers=TOKEN), route(API))
+        await stage.failed_credential(request("198.51.100.9", headers=TOKEN), route(API), trace())
     assert await by_address(stage, request(headers=TOKEN)) is None
     assert await by_caller(stage, request(), user("alice")) is None
 
 
 async def test_R7_charging_an_empty_budget_never_raises(stage: RateLimit) -> None:
     for _ in range(10):
-        await stage.failed_credential(request(headers=TOKEN), route(API))
-    await stage.failed_credential(request(headers=TOKEN), NO_ROUTE)
+        await stage.failed_credential(request(headers=TOKEN), route(API), trace())
+    await stage.failed_credential(request(headers=TOKEN), NO_ROUTE, trace())
 
 
 @pytest.mark.parametrize(
@@ -167,14 +167,14 @@ async def test_R9_a_flood_of_made_up_header_values_leaves_other_limits_alone(sta
 
 
 async def test_R10_a_tenants_numbers_are_not_shown_to_who_sends_its_name(stage: RateLimit) -> None:
-    assert await stage.by_caller(request(headers={"x-tenant": "acme"}), route(TENANT), user()) == []
+    assert await stage.by_caller(request(headers={"x-tenant": "acme"}), route(TENANT), user(), trace()) == []
 
 
 async def test_R10_remaining_and_retry_after_are_whole_and_never_negative(stage: RateLimit) -> None:
     statuses, waits = [], []
     for number in range(60):
         try:
-            statuses += await stage.by_caller(request(at=NOW + number * 3.7), route(API), user())
+            statuses += await stage.by_caller(request(at=NOW + number * 3.7), route(API), user(), trace())
         except Refused as refused:
             statuses += refused.limits
             waits.append(refused.retry_after)

@@ -11,6 +11,7 @@ import pytest
 from gateway.control.runtime import Runtime
 from gateway.pipeline import handle
 from gateway.testing.issuer import Issuer
+from gateway.testing.wait import until
 from tests.control.policy_config import ISSUER, config
 from tests.exchange import Recorder, head
 
@@ -46,6 +47,11 @@ async def ask(runtime: Runtime, folder: Path, token: str | None) -> Recorder:
     return exchange
 
 
+def decisions(folder: Path) -> list[dict[str, Any]]:
+    lines = [line for file in (folder / "audit").glob("*.jsonl") for line in file.read_bytes().splitlines()]
+    return [record for record in map(json.loads, lines) if record["type"] == "decision"]
+
+
 GOOD: dict[str, Any] = {"acr": "phr", "auth_time": NOW - 60, "scope": "read"}
 
 
@@ -74,6 +80,9 @@ async def test_a_login_that_is_not_enough(
     held = {key: value for key, value in {"sub": "alice", **GOOD, **claims}.items() if value is not None}
     got = await ask(runtime, tmp_path, issuer.token(aud="api", **held))
     assert (got.status, got.value("www-authenticate")) == (status, challenge)
+    await until(lambda: bool(decisions(tmp_path)))
+    (record,) = decisions(tmp_path)
+    assert record["user"] == {"issuer": ISSUER, "subject": held["sub"]}  # whoever is asked to log in again is known
     if status == 401:
         problem = json.loads(got.body)
         assert problem["reason"] == "step_up_required"

@@ -268,6 +268,30 @@ def test_a_token_of_an_issuer_in_shadow_is_judged_and_counts_as_not_sent(
         assert code == 0
 
 
+def test_a_limit_is_told_with_what_this_caller_is_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    limits = """
+rate_limits:
+  per-address: {rate: 600/minute, key: [client_ip], mode: shadow}
+  per-client:
+    rate: [10/second, 1000/day]
+    concurrency: 5
+    overrides: [{match: {claims: {tier: gold}}, rate: 100/second}]
+"""
+    routes = ROUTES.replace("[per-address, per-client]", "[per-address, {limit: per-client, cost: 2}]")
+    file = write(tmp_path, routes=routes, policies=POLICIES, more=limits)
+    for claims, expected in (
+        (READER, "per-client (10/second, 1000/day, 5 at once, costs 2, not counted)"),
+        (
+            READER.replace("}", ', "tier": "gold"}'),
+            "per-client (100/second, 5 at once, override 0, costs 2, not counted)",
+        ),
+    ):
+        _, found = explain(file, capsys, "GET", URL, "--claims", claims)
+        details = {stage["stage"]: stage["detail"] for stage in found["stages"]}
+        assert details["ratelimit.address"] == "per-address (600/minute, shadow, not counted)"
+        assert details["ratelimit.caller"] == expected
+
+
 RESTRICTED = """
 - name: vault
   match: {paths: [/vault]}

@@ -65,6 +65,7 @@ def test_the_documents_shape(config: Path, capsys: pytest.CaptureFixture[str]) -
     ]  # fmt: skip
     assert found["coverage"] == {
         "percent": 50.0,
+        "other_side": 100.0,
         "rules": [
             {
                 "rule": name, "route": "api", "where": place(config, f"{{name: {name}"), "hits": hits,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.kernel.store.address import SCHEMES
 from tests.config.sample import changed, judged
 
 ROUTE = "    upstream: inventory\n"
@@ -131,7 +132,7 @@ CASES = [
         [
             (
                 "3:10 unknown key 'zzz' (known here: address, tls, redirect, acme, protocols, paths, "
-                "trusted_proxies, limits, "
+                "trusted_proxies, proxy_protocol, limits, "
                 "rate_limits, on_failed_authentication)"
             )
         ],
@@ -440,10 +441,70 @@ CASES = [
         id="burst-of-a-window",
     ),
     pytest.param(
+        top("rate_limits: {a: {key: []}}"),
+        ["6:18 nothing is limited (write a rate, a concurrency, or both)"],
+        id="limit-of-nothing",
+    ),
+    pytest.param(
+        top("rate_limits: {a: {rate: '5/minute; 9/day'}}"),
+        ["6:25 '5/minute; 9/day' holds several rates: write them as a list, like [10/second, 1000/day]"],
+        id="several-rates-in-one",
+    ),
+    pytest.param(
+        top("rate_limits: {a: {rate: [5/minute, 9/minute]}}"),
+        ["6:36 9/minute has the period of another rate of this limit"],
+        id="two-rates-of-one-period",
+    ),
+    pytest.param(
+        top("rate_limits: {a: {rate: [5/minute, 9/hour], algorithm: token_bucket, burst: 9}}"),
+        ["6:70 a burst belongs to one rate (write a limit of its own for each)"],
+        id="burst-of-several",
+    ),
+    pytest.param(
+        top("rate_limits: {a: {rate: 5/minute, overrides: [{match: {}, rate: 9/minute}]}}"),
+        [
+            "6:55 nobody is meant (write one of principals, request_principals, issuers, claims, remote_ip_blocks)",
+        ],
+        id="override-for-nobody",
+    ),
+    pytest.param(
+        top("rate_limits: {a: {rate: 5/minute, overrides: [{match: {issuers: [b], principals: ['a*b']}}]}}"),
+        [
+            "6:47 nothing is overridden (write a rate, a concurrency or a burst)",
+            "6:66 'b' is none of issuers",
+            '6:83 "a*b": one "*" may stand, at the end or at the beginning: write "ab*" or "*ab"',
+        ],
+        id="override-with-nothing",
+    ),
+    pytest.param(
+        top(
+            "rate_limits: {a: {rate: 5/minute, key: [client_ip], overrides: [{match: {claims: {t: x}}, rate: 1/day}]}}"
+        ),
+        ["6:73 this limit runs before authentication: only remote_ip_blocks can choose there"],
+        id="override-by-identity-before-it-is-known",
+    ),
+    pytest.param(
+        [*top("rate_limits: {a: {rate: 5/minute}, b: {concurrency: 2}}"), *route("rate_limits: [{limit: a, cost: 6}]")],
+        ["13:36 a never has room for 6: 5 may come at once"],
+        id="R1-cost-over-the-burst",
+    ),
+    pytest.param(
+        [*top("rate_limits: {b: {concurrency: 2}}"), *route("rate_limits: [{limit: b, cost: 2}]")],
+        ["13:36 b counts requests at once: each is one"],
+        id="cost-of-a-place",
+    ),
+    pytest.param(
+        [(TLS, f"{TLS}, on_failed_authentication: a"), *top("rate_limits: {a: {concurrency: 5, key: [client_ip]}}")],
+        ["3:118 failed credentials are counted over time: a has concurrency"],
+        id="failures-at-once",
+    ),
+    pytest.param(
         route("rate_limits: [per-client]"), ["12:19 'per-client' is none of rate_limits"], id="dangling-limit"
     ),
     pytest.param(
-        top("store: ftp://x"), ["6:8 a store is memory://, or one of redis://, rediss://, redis+unix://"], id="no-store"
+        top("store: ftp://x"),
+        ["6:8 a store is memory://, or one of " + "://, ".join(SCHEMES) + "://"],
+        id="no-store",
     ),
     # upstreams
     pytest.param(
@@ -574,6 +635,26 @@ CASES = [
         id="H26-header-injection",
     ),
     pytest.param(
+        route("forward: {headers: {x-forwarded-for: claims.sub, x-forwarded-user: claims.sub}}"),
+        ["12:42 the gateway sets x-forwarded-for itself"],
+        id="H14-address-by-hand",
+    ),
+    pytest.param(
+        route('request_headers: {set: {TraceParent: "a", Via: "b"}}'),
+        ["12:42 the gateway sets TraceParent itself", "12:52 the gateway sets Via itself"],
+        id="H14-trace-by-hand",
+    ),
+    pytest.param(
+        route("forward: {headers: {x-user: claims.sub, X_User: claims.sub}}"),
+        ["12:45 X_User is set twice (to a backend - and _ are often the same)"],
+        id="H16-set-twice",
+    ),
+    pytest.param(
+        route('forward: {headers: {x-user: claims.sub}}\n    request_headers: {set: {X-User: "a"}}'),
+        ["12:25 x-user is set twice (to a backend - and _ are often the same)"],
+        id="H16-set-twice-in-two-places",
+    ),
+    pytest.param(
         route("forward: {headers: {x-user: sub}}"),
         ["12:33 'sub' is neither a claim path nor a quoted literal: write claims.NAME or \"'sub'\""],
         id="forwarded-field",
@@ -694,3 +775,10 @@ CASES = [
 @pytest.mark.parametrize(("changes", "expected"), CASES)
 def test_each_error_stands_at_its_place(folder: Path, changes: list[tuple[str, str]], expected: list[str]) -> None:
     assert judged(folder, changed(*changes))[0] == expected
+
+
+def test_the_proxy_protocol_needs_somebody_who_may_speak_it(folder: Path) -> None:
+    errors, _ = judged(folder, changed(("address:", "proxy_protocol: true, address:")))
+    assert any("nobody is trusted to say whose connection it is" in error for error in errors), errors
+    trusting = "proxy_protocol: true, trusted_proxies: [10.0.0.0/8], address:"
+    assert judged(folder, changed(("address:", trusting)))[0] == []

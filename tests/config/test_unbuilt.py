@@ -42,8 +42,6 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
     ("extra", "refusal"),
     [
         pytest.param(("address:", "protocols: [h2, http/1.1], address:"), "3:22 h2", id="h2"),
-        pytest.param(("address:", "proxy_protocol: true, address:"), "3:10 proxy_protocol", id="proxy-protocol"),
-        pytest.param(("upstreams:", "store: redis+sentinel://a\nupstreams:"), "6:8 redis+sentinel://", id="sentinel"),
         pytest.param(
             ("upstreams:", "identity: {workload_api: unix:///s}\nupstreams:"), "6:12 workload_api", id="workload-api"
         ),
@@ -56,11 +54,6 @@ def test_without_them_the_contract_is_valid(folder: Path) -> None:
             ("upstreams:", "identity: {certificate: a, key: b, hint: c}\nupstreams:"), "6:36 hint", id="svid-hint"
         ),
         pytest.param(("upstreams:", "audit: {keep: 90d}\nupstreams:"), "6:9 keep", id="audit-keep"),
-        pytest.param(
-            ("upstreams:", "rate_limits: {a: {rate: 1/second, mode: shadow}}\nupstreams:"),
-            "6:35 mode: shadow",
-            id="shadow-limit",
-        ),
         pytest.param(("endpoints:", "protocol: h2, endpoints:"), "7:25 h2", id="h2-upstream"),
         pytest.param(
             ("    upstream: inventory\n", "    upstream: inventory\n    forward: {assertion: {claims: [a]}}\n"),
@@ -76,7 +69,6 @@ def test_other_keys_and_values_of_the_contract_are_refused(folder: Path, extra: 
 @pytest.mark.parametrize(
     "extra",
     [
-        pytest.param(("upstreams:", "rate_limits: {a: {rate: 1/second, mode: enforce}}\nupstreams:"), id="limit"),
         pytest.param(("upstreams:", "audit: {sinks: []}\nupstreams:"), id="empty"),
         pytest.param(
             ("    upstream: inventory\n", "    upstream: inventory\n    forward: {assertion: true}\n"), id="assertion"
@@ -88,8 +80,8 @@ def test_set_to_their_defaults_they_may_stand(folder: Path, extra: tuple[str, st
 
 
 def test_a_default_is_no_excuse_for_another_value(folder: Path) -> None:
-    errors, _ = judged(folder, changed(("address:", "proxy_protocol: maybe, address:")))
-    assert errors == ["3:10 proxy_protocol: maybe is not built yet: remove it"]
+    errors, _ = judged(folder, changed(("upstreams:", "rate_limits: {a: {rate: 1/second, mode: maybe}}\nupstreams:")))
+    assert errors == ["6:35 mode: maybe is not built yet: remove it"]
 
 
 def test_every_entry_of_the_table_is_refused_somewhere_in_these_tests() -> None:

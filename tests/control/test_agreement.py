@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.grants import with_grants
 from gateway.config.schema import Config
 from gateway.control import evidence
 from gateway.control.made_up import choose_listener, make_connection, make_head, parse_url
@@ -34,12 +35,13 @@ from gateway.testing.issuer import Issuer
 from tests.control.audit_log import Ask, decide_offline, write_log
 from tests.control.policy_config import _certificates, config
 from tests.facts import NOW
+from tests.granting import Signer, write_grants
 
 CLIENTS = (None, "spiffe://cluster.local/ns/default/sa/web", "spiffe://cluster.local/ns/ops/sa/root")
 USERS: tuple[dict[str, JSON] | None, ...] = (
     None,
-    {"sub": "alice", "aud": "api", "scope": "read", "tenant": "acme"},
-    {"sub": "bob", "aud": "api-service", "scp": ["read", "write"], "roles": ["admin", "x"]},
+    {"sub": "alice", "aud": "api", "scope": "read write", "tenant": "acme", "acr": "high", "auth_time": 1_790_000_000},
+    {"sub": "bob", "aud": "api-service", "scp": ["read", "write"], "roles": ["admin", "x"], "acr": "phr"},
     {"sub": "carol", "aud": "another"},
     {"sub": "dave", "aud": "api", "exp": 1},
     {"sub": "erin", "aud": ["api-service", "api"], "tenant": ["gone", "acme"]},
@@ -64,7 +66,20 @@ WHEN = (
     "when: ['request.headers[\"x-a\"] == \"1\" || \"read\" in token.scopes']",
     "when: [{key: request.auth.audiences, values: [api]}, {key: connection.sni, values: ['*.com']}]",
 )  # fmt: skip
-REQUIRES = ("", "requires: {scopes: [read]}, ", "requires: {audiences: [api]}, ", "requires: {certificate: true}, ")
+REQUIRES = (
+    "", "requires: {scopes: [read]}, ", "requires: {audiences: [api]}, ", "requires: {certificate: true}, ",
+    "requires: {acr: [phr, high], max_auth_age: 100000h}, ", "classification: restricted, ",
+    "classification: restricted, requires: {acr: [high], scopes: [read]}, ",
+)  # fmt: skip
+MORE = """
+classes: {restricted: {requires: {acr: [phr, high], scopes: [write]}}}
+grants: {signers: {alice: alice.pub}, max_duration: 100000h}
+"""
+GRANTED = (
+    {"from": {"request_principals": ["*/dave", "*/alice"]}},
+    {"from": [{"namespaces": ["ops"]}, {"issuers": ["corp"]}], "to": {"methods": ["DELETE"]}},
+    {"from": {"request_principals": ["*"]}, "when": ["request.headers['x-a'] == '1'"]},
+)
 
 
 @cache
@@ -93,7 +108,10 @@ def policy(folder: Path, seed: int) -> Config:
     )
     policies = f"- {{name: p, action: {pick.choice(['deny', 'audit'])}, rules: [{rules(1)}]}}\n"
     corp = f'corp: {{issuer: "{issuer().url}", audiences: [api-service, api], jwks: keys.json}}'
-    return config(folder, routes=routes, policies=policies, issuers=corp)
+    alice = Signer(folder, "alice")
+    begins, ends = pick.choice([(NOW - 1e7, NOW + 1e7), (NOW - 3e7, NOW - 2e7)])
+    write_grants(folder, alice.grant(begins, ends, rule=pick.choice(GRANTED)))
+    return with_grants(config(folder, routes=routes, policies=policies, issuers=corp, more=MORE))
 
 
 def requests(seed: int) -> list[tuple[str, str, dict[str, JSON] | None, str | None, tuple[tuple[str, str], ...]]]:

@@ -113,6 +113,16 @@ def several(tmp_path: Path) -> tuple[Config, Authority, Authority]:
     return config(tmp_path, routes=ROUTES, more=more), cluster, partner
 
 
+def test_a_made_up_name_that_nobody_may_vouch_for_is_refused_behind_the_handshake(
+    tmp_path: Path, several: tuple[Config, Authority, Authority]
+) -> None:
+    for loaded, closed in ((several[0], False), (config(tmp_path, routes=ROUTES), True)):
+        given = evidence.assumed_certificate(loaded, "dns:svc.other.example")
+        with pytest.raises(Refused) as refused:
+            given.judge.judge(given.sent, NOW)
+        assert (refused.value.reason, given.closed) == (Reason.CERTIFICATE_UNTRUSTED, closed)
+
+
 def test_a_real_certificate_is_really_judged(tmp_path: Path, several: tuple[Config, Authority, Authority]) -> None:
     loaded, cluster, partner = several
     now = time.time()

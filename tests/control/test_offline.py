@@ -117,6 +117,7 @@ async def test_a_miss_has_no_rules(tmp_path: Path) -> None:
 async def test_limits_are_named_by_gate(tmp_path: Path) -> None:
     judged_by = offline(tmp_path)
     verdict = await judge(judged_by, "GET", "/api/x", claims={"sub": "alice"})
-    connection, route = verdict.trace.connection, verdict.trace.route
-    assert judged_by.limits(connection, route, by_address=True) == []
-    assert judged_by.limits(connection, route, by_address=False) == ["per-client"]
+    assert judged_by.limits(verdict.trace, verdict.principal, by_address=True) == []
+    assert judged_by.limits(verdict.trace, verdict.principal, by_address=False) == [
+        "per-client (100/minute, not counted)"
+    ]

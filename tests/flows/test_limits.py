@@ -1,6 +1,7 @@
 """Limits as callers and operators meet them: two gateways, one Redis server, real requests."""
 
 import asyncio
+import contextlib
 import re
 import ssl
 from contextlib import ExitStack
@@ -9,7 +10,7 @@ from pathlib import Path
 import httpx2
 
 from gateway.testing.process import free_port
-from gateway.testing.wait import wait_for
+from gateway.testing.wait import until, wait_for
 from tests.flows.gateway_process import Served, prepared, serving
 from tests.redis_server import redis_server
 
@@ -18,10 +19,11 @@ store: redis://127.0.0.1:{port}
 rate_limits:
   per-address: {{rate: 20/hour, key: [client_ip]}}
   everyone: {{rate: 1000/hour, key: []}}
+  tried: {{rate: 5/hour, key: [client_ip], mode: shadow}}
   strict: {{rate: 1000/hour, key: [client_ip], on_store_failure: deny}}
 routes:
   - {{name: limited, match: {{paths: [/limited]}}, public: true, respond: {{status: 200, body: ok}},
-     rate_limits: [per-address, everyone]}}
+     rate_limits: [per-address, everyone, tried]}}
   - {{name: strict, match: {{paths: [/strict]}}, public: true, respond: {{status: 200, body: ok}},
      rate_limits: [strict]}}
 audit: {{directory: audit}}
@@ -36,6 +38,10 @@ async def at_once(gateways: list[Served], certs: Path, count: int) -> list[httpx
     """So many requests at one time to each."""
     async with httpx2.AsyncClient(verify=trust(certs), timeout=30) as client:
         return await asyncio.gather(*(client.get(f"{one.url}/limited") for one in gateways for _ in range(count)))
+
+
+def audited(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in (folder / "audit").rglob("*.jsonl"))
 
 
 def metric(gateway: Served, line: str) -> float:
@@ -59,6 +65,13 @@ def test_R2_R8_R10_two_gateways_share_a_budget_and_outlive_their_store(tmp_path:
             answers = asyncio.run(at_once(gateways, certs, 15))
             assert sorted(answer.status_code for answer in answers) == [200] * 20 + [429] * 10
             assert metric(one, "gateway_rate_limit_store_up") == 1
+            shadowed = [
+                metric(g, 'gateway_shadow_decisions_total{effect="limit",kind="limit",route="limited"}')
+                for g in gateways
+            ]
+            assert sum(shadowed) >= 15  # of the twenty that passed; those that were refused are told of as well
+            assert metric(one, 'gateway_rate_limit_decisions_total{limit="tried",result="shadow_refused"}') > 0
+            assert b'"shadow":[{"kind":"limit","name":"tried","effect":"limit"}]' in audited(tmp_path / "one")
             with httpx2.Client(verify=trust(certs)) as client:
                 refused = client.get(f"{one.url}/limited")
         assert refused.json()["reason"] == "rate_limited"
@@ -76,3 +89,86 @@ def test_R2_R8_R10_two_gateways_share_a_budget_and_outlive_their_store(tmp_path:
             with redis_server(tmp_path / "again", port=port):
                 wait_for(lambda: metric(one, "gateway_rate_limit_store_up") == 1, what="the store to be found")
                 assert client.get(f"{one.url}/strict").status_code == 200
+
+
+QUOTA = """
+store: redis://127.0.0.1:{port}
+rate_limits:
+  daily: {{rate: [100/second, 5/day], key: [client_ip], on_store_failure: deny}}
+routes:
+  - {{name: all, match: {{paths: [/all]}}, public: true, respond: {{status: 200, body: ok}}, rate_limits: [daily]}}
+audit: {{directory: audit}}
+"""
+
+
+def test_R13_a_daily_quota_outlives_the_gateway_and_a_store_that_keeps_what_it_knows(tmp_path: Path) -> None:
+    port = free_port()
+    certs = prepared(tmp_path).path
+    kept = ("--appendonly", "yes", "--appendfsync", "always")
+
+    def sent(gateway: Served, count: int) -> list[int]:
+        with httpx2.Client(verify=trust(certs)) as client:
+            return [client.get(f"{gateway.url}/all").status_code for _ in range(count)]
+
+    with redis_server(tmp_path / "redis", *kept, port=port) as server:
+        with serving(tmp_path, QUOTA.format(port=port)) as gateway:
+            assert sent(gateway, 3) == [200] * 3
+            gateway.process.popen.kill()
+        with serving(tmp_path, QUOTA.format(port=port)) as gateway:
+            assert sent(gateway, 1) == [200]
+            server.process.popen.kill()
+            server.process.wait()
+            with redis_server(tmp_path / "redis", *kept, port=port):
+                wait_for(lambda: metric(gateway, "gateway_rate_limit_store_up") == 1, what="the store to be found")
+                assert sent(gateway, 2) == [200, 429]
+
+
+BUSY = """
+store: redis://127.0.0.1:{port}
+upstreams:
+  slow: {{endpoints: ["http://127.0.0.1:{backend}"]}}
+rate_limits:
+  busy: {{concurrency: 2, key: [client_ip]}}
+routes:
+  - {{name: all, match: {{paths: ["/*"]}}, public: true, upstream: slow, rate_limits: [busy]}}
+audit: {{directory: audit}}
+"""
+
+
+async def test_a_place_is_given_back_when_an_answer_ends_or_its_client_leaves(tmp_path: Path) -> None:
+    port, certs = free_port(), prepared(tmp_path).path
+    free = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                if b" /slow" in head:
+                    await free.wait()
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        writer.close()
+
+    backend = await asyncio.start_server(answer, "127.0.0.1", 0)
+    text = BUSY.format(port=port, backend=backend.sockets[0].getsockname()[1])
+    with redis_server(tmp_path / "redis", port=port) as server, ExitStack() as running:
+        gateway = await asyncio.to_thread(running.enter_context, serving(tmp_path, text))
+
+        def inside() -> int:
+            with server.client() as client:
+                return sum(int(client.zcard(key)) for key in client.keys("*") if "processes" not in key)
+
+        async with httpx2.AsyncClient(verify=trust(certs), timeout=30) as client:
+            slow = [asyncio.create_task(client.get(f"{gateway.url}/slow")) for _ in range(2)]
+            await until(lambda: inside() == 2, what="two to be in")
+            refused = await client.get(f"{gateway.url}/quick")
+            assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+            assert refused.headers["ratelimit-policy"] == '"busy";q=2;qu="concurrent-requests"'
+            assert refused.headers["ratelimit"] == '"busy";r=0'
+            slow[0].cancel()  # its connection is closed
+            await until(lambda: inside() == 1, what="the place of who left")
+            assert (await client.get(f"{gateway.url}/quick")).status_code == 200
+            await until(lambda: inside() == 1, what="the place of who was answered")
+            free.set()
+            assert (await slow[1]).status_code == 200
+            await until(lambda: inside() == 0, what="the last place")
+        await asyncio.to_thread(running.close)
+    backend.close()

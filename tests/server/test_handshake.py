@@ -23,7 +23,7 @@ def of_ssl(reason: str) -> ssl.SSLError:
     ("error", "reason", "detail"),
     [
         (verification(10, "certificate has expired"), "certificate_expired", "certificate has expired"),
-        (verification(9, "certificate is not yet valid"), "certificate_expired", "certificate is not yet valid"),
+        (verification(9, "certificate is not yet valid"), "certificate_untrusted", "certificate is not yet valid"),
         (verification(20, "unable to get local issuer"), "certificate_untrusted", "unable to get local issuer"),
         (of_ssl("PEER_DID_NOT_RETURN_A_CERTIFICATE"), "certificate_required", "no certificate was sent"),
         (of_ssl("UNSUPPORTED_PROTOCOL"), "protocol", "unsupported protocol"),

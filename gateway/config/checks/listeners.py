@@ -53,6 +53,10 @@ def _transport(report: Report, path: Path, listener: Listener) -> None:
         )
     if listener.tls is not None and listener.redirect is not None:
         report.error_at_key((*path, "redirect"), "a listener with tls cannot redirect to https", "remove one of them")
+    if listener.proxy_protocol and not listener.trusted_proxies:
+        report.error_at_key(
+            (*path, "proxy_protocol"), "nobody is trusted to say whose connection it is", "name trusted_proxies"
+        )
     if listener.acme is not None and listener.redirect is None:
         report.error_at_key((*path, "acme"), "acme serves challenges beside redirect: https", "add redirect: https")
 

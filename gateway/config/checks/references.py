@@ -19,6 +19,10 @@ def check(config: Config, report: Report) -> None:
         if listener.on_failed_authentication is not None:
             path: Path = ("listeners", key, "on_failed_authentication")
             known(report, path, listener.on_failed_authentication, "rate_limits", config.rate_limits)
+    for name, limit in config.rate_limits.items():
+        for position, override in enumerate(limit.overrides):
+            where: Path = ("rate_limits", name, "overrides", position, "match", "issuers")
+            _all(report, where, override.match.issuers, "issuers", config.issuers)
     for index, route in enumerate(config.routes):
         _route(config, report, index, route)
     for index, policy in enumerate(config.policies):
@@ -33,7 +37,10 @@ def _route(config: Config, report: Report, index: int, route: Route) -> None:
         known(report, (*base, "upstream", position, "upstream"), part.upstream, "upstreams", config.upstreams)
     if route.mirror is not None:
         known(report, (*base, "mirror", "upstream"), route.mirror.upstream, "upstreams", config.upstreams)
-    _all(report, (*base, "rate_limits"), route.rate_limits, "rate_limits", config.rate_limits)
+    for position, use in enumerate(route.rate_limits):
+        path = (*base, "rate_limits", position)
+        place = (*path, "limit") if report.stands((*path, "limit")) else path
+        known(report, place, use.limit, "rate_limits", config.rate_limits)
     if route.requires is not None and route.requires.posture is not None:
         known(report, (*base, "requires", "posture"), route.requires.posture, "posture", config.posture)
     _all(report, (*base, "match", "listeners"), route.match.listeners, "listeners", config.listeners)

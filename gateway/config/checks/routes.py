@@ -35,6 +35,8 @@ def check(config: Config, report: Report) -> None:
         _forward(report, (*path, "forward"), route.forward)
         for key in ("request_headers", "response_headers"):
             _edit(report, (*path, key), getattr(route, key))
+        if route.forward.headers or route.request_headers.set:
+            _set_for_backends(report, path, route)
 
 
 def _match(report: Report, path: Path, match: Match) -> None:
@@ -204,6 +206,34 @@ def _forward(report: Report, path: Path, forward: Forward) -> None:
         if name.lower().encode() not in OVERRIDES:
             kept = ", ".join(sorted(each.decode() for each in OVERRIDES))
             report.error((*path, "keep", index), f"{name!r} is not removed, or never let through", f"one of {kept}")
+
+
+def _set_for_backends(report: Report, path: Path, route: Route) -> None:
+    """No field that the gateway makes itself, and none twice: a backend may take `x_user` for `x-user` (H15)."""
+    from gateway.stages.forward.fields import fold
+
+    seen: set[bytes] = set()
+    for base, names in (
+        (("request_headers", "set"), route.request_headers.set),
+        (("forward", "headers"), route.forward.headers),
+    ):
+        for name in names:
+            field = name.lower().encode("utf-8")
+            report.one((*path, *base, name), name, _judge_set_for_backends)
+            if fold(field) in seen:
+                report.error_at_key(
+                    (*path, *base, name), f"{name} is set twice", "to a backend - and _ are often the same"
+                )
+            seen.add(fold(field))
+
+
+def _judge_set_for_backends(name: str) -> None:
+    from gateway.stages.forward.fields import judge_set
+
+    try:
+        judge_set(name.lower().encode("utf-8"))
+    except ValueError:
+        raise ValueError(f"the gateway sets {name} itself") from None  # as it is written
 
 
 def _edit(report: Report, path: Path, edit: HeaderEdit) -> None:

@@ -9,7 +9,7 @@ from gateway.config.schema.audit import Audit, Segment
 from gateway.config.schema.base import Named, Node
 from gateway.config.schema.config import Config, Log
 from gateway.config.schema.issuers import Binding, Introspection, Issuer, Jwks
-from gateway.config.schema.limits import RateLimit
+from gateway.config.schema.limits import LimitUse, Override, RateLimit
 from gateway.config.schema.listeners import Admin, CertificateFiles, Listener, ListenerLimits, ListenerTls, PathRules
 from gateway.config.schema.posture import Posture, PostureSource
 from gateway.config.schema.routes import (
@@ -71,6 +71,7 @@ __all__ = [
     "Introspection",
     "Issuer",
     "Jwks",
+    "LimitUse",
     "Listener",
     "ListenerLimits",
     "ListenerTls",
@@ -82,6 +83,7 @@ __all__ = [
     "Node",
     "Operation",
     "OutlierDetection",
+    "Override",
     "PathRules",
     "Percent",
     "Policy",

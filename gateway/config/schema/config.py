@@ -49,7 +49,7 @@ class Config(Node):
     listeners: Annotated[dict[Name, Listener], Field(min_length=1)]
     admin: Admin | None = None
     store: Secret = SecretStr("memory://")
-    """memory://, redis://, rediss:// or redis+unix://; a secret, because it may hold a password."""
+    """memory://, or redis://, rediss://, redis+unix://, redis+sentinel://, redis+cluster://; it may hold a password."""
     identity: Identity | None = None
     trust_domains: dict[Name, TrustDomain] = Field(default_factory=dict)
     client_authorities: dict[Name, ClientAuthority] = Field(default_factory=dict)

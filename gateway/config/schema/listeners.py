@@ -12,6 +12,7 @@ from gateway.config.schema.base import Named, Node
 from gateway.config.schema.scalars import (
     AdminAddress,
     BodySize,
+    Boolean,
     Cidr,
     Duration,
     FilePath,
@@ -96,6 +97,8 @@ class Listener(Named):
     paths: PathRules = Field(default_factory=PathRules)
     trusted_proxies: tuple[Cidr, ...] = ()
     """Peers whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id are believed."""
+    proxy_protocol: Boolean = False
+    """Of trusted_proxies, and of nobody else: a PROXY header (version 2) comes first and names the client."""
     limits: ListenerLimits = Field(default_factory=ListenerLimits)
     rate_limits: tuple[Name, ...] = ()
     """For every request of the listener, unmatched ones too."""

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SkipValidation, mod
 from pydantic.json_schema import SkipJsonSchema
 
 from gateway.config.schema.base import Named, Node
+from gateway.config.schema.limits import LimitUse
 from gateway.config.schema.rules import Rule, name_rules
 from gateway.config.schema.scalars import (
     AnyText,
@@ -192,7 +193,8 @@ class Route(Node):
     ignore_credentials: Boolean = False
     """On a public route: credentials are dropped unread."""
     rewrite: Rewrite | None = None
-    rate_limits: tuple[Name, ...] = ()
+    rate_limits: tuple[LimitUse, ...] = ()
+    """Names of limits, or {limit: NAME, cost: N}."""
     classification: Name | None = None
     """The class of the data behind it: what `classes` requires for it is required too."""
     requires: Requires | None = None

@@ -66,7 +66,7 @@ class Rate:
 def rate(text: str) -> Rate:
     """The grammar of the library `limits`: `100/minute`, `10 per 2 hours`. One rate, at least one request."""
     if any(separator in text for separator in ",;|"):
-        raise ValueError(f"{text!r} holds several rates: write each as a rate limit of its own")
+        raise ValueError(f"{text!r} holds several rates: write them as a list, like [10/second, 1000/day]")
     found = _RATE.fullmatch(text)
     period = _PERIODS.get(found[3].lower().removesuffix("s")) if found else None
     if found is None or period is None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.config.schema import Config, Listener, ListenerTls
 from gateway.control.build.accept import names_of
+from gateway.kernel.patterns.blocks import InBlocks, compile_blocks
 from gateway.kernel.x509.trust import Trust
 from gateway.server.settings import CertificateFiles, Limits, Redirect, TlsSettings
 from gateway.server.tls import Contexts, TlsUnusable
@@ -70,6 +71,11 @@ def listener_limits(listener: Listener, workers: int) -> Limits:
         limits.idle_timeout,
         -(-limits.connections // workers),
     )
+
+
+def listener_proxies(listener: Listener) -> InBlocks | None:
+    """Who speaks the PROXY protocol on a listener; None for nobody."""
+    return compile_blocks(listener.trusted_proxies) if listener.proxy_protocol else None
 
 
 def listener_redirect(config: Config, listener: Listener, ports: Mapping[str, int]) -> Redirect | None:

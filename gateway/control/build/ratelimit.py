@@ -5,30 +5,18 @@ Gates of one set of limits are shared by all routes on which the set means the s
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gateway.config.schema import Config
 from gateway.config.schema import Listener as ListenerConfig
-from gateway.config.schema import RateLimit as LimitConfig
 from gateway.config.schema import Route as RouteConfig
+from gateway.control.build.limits import Named, build_limit
 from gateway.kernel.cells import Metrics
-from gateway.kernel.store import MemoryStore, RedisAddress, RedisStore
-from gateway.stages.ratelimit import (
-    FixedWindow,
-    Gates,
-    Keyed,
-    Limit,
-    LocalBuckets,
-    OnStoreFailure,
-    RateLimit,
-    SharedBuckets,
-    SlidingWindow,
-    TokenBucket,
-)
-from gateway.stages.ratelimit.algorithm import Algorithm, State
+from gateway.kernel.store import MemoryStore, RedisAddress, RedisStore, open_store
+from gateway.stages.ratelimit import Gates, Keyed, Limit, LocalBuckets, RateLimit, SharedBuckets, Slots
+from gateway.stages.ratelimit.algorithm import State
 from gateway.stages.ratelimit.buckets import BucketKeeper, Charge
-from gateway.stages.ratelimit.gate import Gate
-from gateway.stages.ratelimit.limit import Decisions
+from gateway.stages.ratelimit.gate import ChosenGate, Entrance, Gate, make_gate
 
 
 class LimitStore:
@@ -42,10 +30,12 @@ class LimitStore:
         self._redis: RedisStore | None = None
         self._up = metrics.rate_limit_store_up
         if address is None:
-            self.keeper: BucketKeeper = LocalBuckets(self._memory, lambda: workers)
+            self._slots = Slots()
+            self.keeper: BucketKeeper = LocalBuckets(self._memory, lambda: workers, self._slots)
             return
-        redis = self._redis = RedisStore(address, on_state=lambda up: self._up.set(float(up)))
-        fallback = LocalBuckets(self._memory, lambda: redis.processes or workers)
+        redis = self._redis = open_store(address, lambda up: self._up.set(float(up)))
+        self._slots = Slots(redis)
+        fallback = LocalBuckets(self._memory, lambda: redis.processes or workers, self._slots)
         self.keeper = SharedBuckets(redis, fallback, _secret(address))
 
     @classmethod
@@ -64,8 +54,8 @@ class LimitStore:
 
     @property
     def trouble(self) -> str | None:
-        """Why the store is down, for /readyz?verbose; None while it is up."""
-        return self._redis.trouble if self._redis is not None and not self._redis.up else None
+        """Why the store, or a part of it, is down, for /readyz?verbose; None while all of it is up."""
+        return (self._redis.trouble or None) if self._redis is not None else None
 
     async def start(self) -> None:
         """Connect, or warn once; never raises."""
@@ -73,16 +63,18 @@ class LimitStore:
             self._up.set(1)
         else:
             await self._redis.start()
+            self._slots.start()
 
     async def close(self) -> None:
         """Give back what the store lent."""
+        await self._slots.close()
         if self._redis is not None:
             await self._redis.close()
 
 
 def build_ratelimit(config: Config, store: LimitStore, metrics: Metrics) -> RateLimit:
     """The stage of a snapshot."""
-    limits = {name: _limit(name, limit, metrics) for name, limit in config.rate_limits.items()}
+    limits = {name: build_limit(name, limit, metrics) for name, limit in config.rate_limits.items()}
     make = _Maker(config, limits, store.keeper)
     return RateLimit(
         {
@@ -95,65 +87,103 @@ def build_ratelimit(config: Config, store: LimitStore, metrics: Metrics) -> Rate
 class _Maker:
     """Makes gates, each only once."""
 
-    def __init__(self, config: Config, limits: dict[str, Limit], keeper: BucketKeeper) -> None:
+    def __init__(self, config: Config, limits: dict[str, Named], keeper: BucketKeeper) -> None:
         self._config = config
         self._limits = limits
         self._keeper = keeper
-        self._made: dict[tuple[object, ...], Gate] = {}
+        self._made: dict[tuple[object, ...], Entrance] = {}
+        self._slots = slot_parts(config) if keeper.one_slot else {}
 
     def gates(self, listener: ListenerConfig, route: RouteConfig | None) -> Gates:
         """Those of one route, or of requests without one (which are never authenticated)."""
         failures = listener.on_failed_authentication
-        names = list(dict.fromkeys((*listener.rate_limits, *(route.rate_limits if route is not None else ()))))
-        by_address = [name for name in names if self._config.rate_limits[name].by_address]
-        by_caller = [name for name in names if name not in by_address]
-        failed = [failures] if failures is not None and route is not None else []
+        by_address, by_caller = _meeting(self._config, listener, route)
+        costs = _costs(route)
+        failed = {failures: 1} if failures is not None and route is not None else {}
+        address = {name: costs.get(name, 1) for name in by_address}
         return Gates(
-            address=self._gate(by_address, [], route),
-            address_with_credential=self._gate(by_address, [name for name in failed if name not in by_address], route),
-            caller=self._gate(by_caller, [], route) if route is not None else self._gate([], [], None),
-            failed=self._gate(failed, [], route),
+            address=self._gate(address, route),
+            address_with_credential=self._gate({**dict.fromkeys(failed, 0), **address}, route),
+            caller=self._gate({name: costs.get(name, 1) for name in by_caller} if route is not None else {}, route),
+            failed=self._gate(failed, route),
         )
 
-    def _gate(self, charged: Sequence[str], looked_at: Sequence[str], route: RouteConfig | None) -> Gate:
-        """Gates differ by route only where a key does."""
-        names = (*charged, *looked_at)
-        parts = {part for name in names for part in self._limits[name].key}
+    def _gate(self, costs: Mapping[str, int], route: RouteConfig | None) -> Entrance:
+        """Gates differ by route only where a key does, or a cost."""
+        parts = {part for name in costs for part in self._config.rate_limits[name].key}
         route_name = route.name if route is not None and "route" in parts else ""
         upstream = route.upstream[0].upstream if route is not None and route.upstream and "upstream" in parts else None
-        which = (tuple(charged), tuple(looked_at), route_name, upstream)
-        gate = self._made.get(which)
+        charged = dict(sorted(costs.items(), key=lambda each: not each[1]))  # those that are only looked at come last
+        key = (tuple(charged.items()), route_name, upstream)
+        gate = self._made.get(key)
         if gate is None:
-            keyed = {name: self._keyed(name, route_name, upstream) for name in names}
-            charges = [Charge(self._limits[name], keyed[name], int(name in charged)) for name in names]
-            gate = self._made[which] = Gate(self._keeper, charges)
+            gate = self._made[key] = self._make(charged, route_name, upstream)
         return gate
 
-    def _keyed(self, name: str, route: str, upstream: str | None) -> Keyed:
-        limit = self._limits[name]
-        return Keyed(limit.identity, limit.key, route=route, upstream=upstream, secret=self._keeper.secret)
+    def _make(self, costs: Mapping[str, int], route: str, upstream: str | None) -> Entrance:
+        named = [(self._limits[name], name, cost) for name, cost in costs.items()]
+
+        def gate(which: Sequence[int]) -> Gate:
+            return make_gate(
+                self._keeper,
+                [
+                    Charge(limit, self._keyed(name, limit, route, upstream), cost)
+                    for (each, name, cost), number in zip(named, which, strict=True)
+                    for limit in each.of(number)
+                ],
+            )
+
+        chooses = [each.choose for each, _, _ in named]
+        if not any(chooses):
+            return gate([-1] * len(named))
+        return ChosenGate([choose or (lambda *_: -1) for choose in chooses], gate)
+
+    def _keyed(self, name: str, limit: Limit, route: str, upstream: str | None) -> Keyed:
+        return Keyed(
+            limit.identity,
+            limit.key,
+            route=route,
+            upstream=upstream,
+            secret=self._keeper.secret,
+            told=limit.shadow is None,
+            slot=self._slots.get(name),
+        )
 
 
-def _limit(name: str, limit: LimitConfig, metrics: Metrics) -> Limit:
-    cell = metrics.rate_limit_decisions.labels
-    return Limit(
-        name,
-        _algorithm(limit),
-        limit.key,
-        OnStoreFailure(limit.on_store_failure),
-        Decisions(cell(name, "admitted"), cell(name, "refused"), cell(name, "error")),
-    )
+def _costs(route: RouteConfig | None) -> dict[str, int]:
+    """What a request of a route costs; of two entries for one limit the greater holds."""
+    costs: dict[str, int] = {}
+    for use in route.rate_limits if route is not None else ():
+        costs[use.limit] = max(use.cost, costs.get(use.limit, 1))
+    return costs
 
 
-def _algorithm(limit: LimitConfig) -> Algorithm:
-    count, period = limit.rate.count, limit.rate.period
-    match limit.algorithm:
-        case "fixed_window":
-            return FixedWindow(count, period)
-        case "sliding_window":
-            return SlidingWindow(count, period)
-        case "token_bucket":
-            return TokenBucket(count, period, limit.burst or count)
+def _meeting(config: Config, listener: ListenerConfig, route: RouteConfig | None) -> tuple[list[str], list[str]]:
+    """The limits that a request meets by its address, and by its caller."""
+    names = list(dict.fromkeys((*listener.rate_limits, *_costs(route))))
+    by_address = [name for name in names if config.rate_limits[name].by_address]
+    return by_address, [name for name in names if name not in by_address]
+
+
+def slot_parts(config: Config) -> dict[str, tuple[str, ...]]:
+    """For each limit the parts of its key that choose its slot in a cluster.
+
+    Limits that meet at some gate are judged in one call, so they lie in one slot: it hangs on what all of them, and all
+    that those meet elsewhere, count by.
+    """
+    together: dict[str, set[str]] = {name: {name} for name in config.rate_limits}
+    for listener in config.listeners.values():
+        failures = listener.on_failed_authentication
+        for route in (None, *config.routes):
+            by_address, by_caller = _meeting(config, listener, route)
+            for names in ([*by_address, failures] if failures is not None else by_address, by_caller):
+                met = set().union(*(together[name] for name in names))
+                for name in met:
+                    together[name] = met
+    common = {
+        name: set.intersection(*(set(config.rate_limits[each].key) for each in met)) for name, met in together.items()
+    }
+    return {name: tuple(sorted(parts)) for name, parts in common.items()}
 
 
 def _address(config: Config) -> RedisAddress | None:

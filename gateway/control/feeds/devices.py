@@ -1,6 +1,6 @@
 """Facts about devices from a file (`posture.NAME.source: {file: FILE}`).
 
-Rule: read whole, checked whole, swapped whole; looked at again once a second.
+Rule: read whole, checked whole, swapped whole; looked at again twice a second.
 Invariant: a file that cannot be used keeps the last good facts, which grow old as of when they were written.
 """
 
@@ -15,7 +15,7 @@ from gateway.model.json import Claims
 
 log = logging.getLogger(__name__)
 
-_POLL = 1.0  # seconds
+_POLL = 0.5  # seconds: an open stream that hangs on it ends within one
 
 
 class DeviceFile:

@@ -38,9 +38,9 @@ class Limits:
     def per_route(self, route: Route) -> dict[str, object]:
         """The `typed_per_filter_config` of a route."""
         return {
-            _filter(name): self._bucket(self._config.rate_limits[name], route)
-            for name in route.rate_limits
-            if name not in self._lost
+            _filter(use.limit): self._bucket(self._config.rate_limits[use.limit], route)
+            for use in route.rate_limits
+            if use.limit not in self._lost
         }
 
     def _judge(self, limit: RateLimit) -> None:
@@ -49,6 +49,12 @@ class Limits:
             self._lost.add(limit.name)
             self._report.lose(limit.where, "", path, "Envoy's local limit cannot count by workload: it is left out")
             return
+        if not limit.rate:
+            self._lost.add(limit.name)
+            self._report.lose(limit.where, "", path, "Envoy counts no concurrency by caller: it is left out")
+            return
+        if len(limit.rate) > 1:
+            self._report.lose(limit.where, "", f"{path}.rate", "Envoy's local limit has one rate: the first is taken")
         if "principal" in limit.key:
             why = "Envoy counts by the token's iss and sub: callers without a token share one bucket"
             self._report.lose(limit.where, "", f"{path}.key", why)
@@ -59,14 +65,15 @@ class Limits:
         )
 
     def _bucket(self, limit: RateLimit, route: Route | None) -> Message:
-        rate = limit.rate
+        rate = limit.rate[0]
         bucket: Message = {
             "max_tokens": limit.burst or rate.count,
             "tokens_per_fill": rate.count,
             "fill_interval": seconds(float(rate.period)),
         }
         always = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
-        message = typed(_LOCAL, stat_prefix=_stat(limit.name), filter_enabled=always, filter_enforced=always)
+        enforced = always if limit.mode == "enforce" else {"default_value": {**always["default_value"], "numerator": 0}}
+        message = typed(_LOCAL, stat_prefix=_stat(limit.name), filter_enabled=always, filter_enforced=enforced)
         message |= {"status": {"code": "TooManyRequests"}, "enable_x_ratelimit_headers": "DRAFT_VERSION_03"}
         parts = [pair for part in limit.key for pair in _actions(part, route)]
         if not parts:

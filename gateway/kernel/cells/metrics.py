@@ -80,6 +80,9 @@ class Metrics:
         self.streams_terminated = counter(
             "streams_terminated_total", "Answers that were broken off.", "reason"
         )  # reason: a Reason's code
+        self.streams_open = gauge(
+            "streams_open", "Answers and connections that stay open.", "kind"
+        )  # kind: websocket, http
 
     def _of_upstreams(self) -> None:
         counter, gauge = self._counter, self._gauge

@@ -5,9 +5,23 @@ the caller's to say. Nothing here knows what a bucket counts.
 """
 
 from gateway.kernel.store.address import RedisAddress
+from gateway.kernel.store.cluster import RedisCluster, open_store
+from gateway.kernel.store.connection import Reply
 from gateway.kernel.store.failure import StoreUnavailable
 from gateway.kernel.store.memory import Buckets, MemoryStore
 from gateway.kernel.store.redis import RedisStore
-from gateway.kernel.store.script import Call, Script
+from gateway.kernel.store.script import Call, CallWithId, Script
 
-__all__ = ["Buckets", "Call", "MemoryStore", "RedisAddress", "RedisStore", "Script", "StoreUnavailable"]
+__all__ = [
+    "Buckets",
+    "Call",
+    "CallWithId",
+    "MemoryStore",
+    "RedisAddress",
+    "RedisCluster",
+    "RedisStore",
+    "Reply",
+    "Script",
+    "StoreUnavailable",
+    "open_store",
+]

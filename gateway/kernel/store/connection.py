@@ -16,19 +16,30 @@ from gateway.kernel.store.script import Call, command
 
 Reply: TypeAlias = "bytes | int | list[Reply] | None"
 _LATE = 0.005  # seconds by which a timer of a busy loop may be late
-_Pending: TypeAlias = "tuple[asyncio.Future[Reply], float, Call | None, Sequence[bytes]]"
+_TRIES = 5  # times that one call is sent: script unknown, slot moved, slot moved again
+_Pending: TypeAlias = "tuple[asyncio.Future[Reply], float, Call | None, Sequence[bytes], int]"
+Redirect: TypeAlias = "Callable[[str, _Pending], None]"
+"""Told what a cluster's node answered instead (MOVED or ASK, slot, where), and of the call: it sends it `again`."""
 
 
 class RedisConnection(asyncio.Protocol):
     """Made by a loop's `create_connection`; dead from its first trouble on."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, timeout: float, on_lost: Callable[[StoreUnavailable], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        timeout: float,
+        on_lost: Callable[[StoreUnavailable], None],
+        redirect: "Redirect | None" = None,
     ) -> None:
-        """`timeout`: seconds that a reply may take. `on_lost` is called once, with what went wrong."""
+        """`timeout`: seconds that a reply may take. `on_lost` is called once, with what went wrong.
+
+        `redirect`: of a node of a cluster.
+        """
         self._loop = loop
         self._timeout = timeout
         self._on_lost = on_lost
+        self._redirect = redirect
         self._transport: asyncio.Transport | None = None
         self._reader = hiredis.Reader()
         self._pending: deque[_Pending] = deque()
@@ -54,11 +65,27 @@ class RedisConnection(asyncio.Protocol):
         if self.lost is not None:
             future.set_exception(self.lost)
             return future
-        self._pending.append((future, loop.time() + self._timeout, call, names))
+        self._pending.append((future, loop.time() + self._timeout, call, names, 1))
         self._write(data)
         if self._timer is None:
             self._timer = loop.call_later(self._timeout, self._expire)
         return future
+
+    def again(self, entry: _Pending, *, asking: bool) -> None:
+        """Send a call that another node turned away. `asking`: its slot is on the way here (ASK)."""
+        future, due, call, names, tries = entry
+        if call is None or self.lost is not None or tries >= _TRIES:
+            fail(future, self.lost or StoreUnavailable("the cluster sends a call in circles", sick=False))
+            return
+        if asking:
+            nobody: asyncio.Future[Reply] = self._loop.create_future()
+            nobody.cancel()
+            self._pending.append((nobody, due, None, (), 1))
+            self._write(command(b"ASKING"))
+        self._pending.append((future, due, call, names, tries + 1))
+        self._write(call.whole(names))
+        if self._timer is None:
+            self._timer = self._loop.call_at(due, self._expire)
 
     def _write(self, data: bytes) -> None:
         if not self._out:
@@ -79,8 +106,8 @@ class RedisConnection(asyncio.Protocol):
             self._timer = self._loop.call_at(due, self._expire)
         elif now - due > _LATE:
             # The loop itself was held up, and timers run before sockets: the reply may lie there. Read, then judge.
-            future, _, call, names = self._pending[0]
-            self._pending[0] = future, now + _LATE, call, names
+            future, _, call, names, tries = self._pending[0]
+            self._pending[0] = future, now + _LATE, call, names, tries
             self._timer = self._loop.call_later(_LATE, self._expire)
         else:
             self._lose(StoreUnavailable(f"Redis did not answer within {self._timeout * 1000:.0f} ms"))
@@ -96,22 +123,25 @@ class RedisConnection(asyncio.Protocol):
             self._transport.abort()
         pending, self._pending = self._pending, deque()
         for future, *_ in pending:
-            if not future.done():
-                future.set_exception(trouble)
+            fail(future, trouble)
         if tell:
             self._on_lost(trouble)
 
     def _refuse(self, entry: _Pending, reply: hiredis.ReplyError) -> None:
-        future, due, call, names = entry
-        if call is not None and str(reply).startswith("NOSCRIPT"):
-            self._pending.append((future, due, None, names))
-            self._write(call.whole(names))
-            return
+        future, due, call, names, tries = entry
+        if call is not None:
+            text = str(reply)
+            if tries < _TRIES and text.startswith("NOSCRIPT"):
+                self._pending.append((future, due, call, names, _TRIES))
+                self._write(call.whole(names))
+                return
+            if self._redirect is not None and text.startswith(("MOVED ", "ASK ")):
+                self._redirect(text, entry)
+                return
         trouble = refused(reply)
-        if not future.done():
-            future.set_exception(trouble)
-        if trouble.sick:
-            self._lose(trouble)
+        fail(future, trouble)
+        if trouble.sick and not (self._redirect is not None and str(reply).startswith("CLUSTERDOWN")):
+            self._lose(trouble)  # a node whose cluster votes is back by itself, and is well
 
     # --- asyncio.Protocol ---
 
@@ -138,3 +168,9 @@ class RedisConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose(StoreUnavailable("the connection to Redis broke"))
+
+
+def fail(future: "asyncio.Future[Reply]", trouble: StoreUnavailable) -> None:
+    """Nothing comes of a call."""
+    if not future.done():
+        future.set_exception(trouble)

@@ -1,4 +1,4 @@
-"""The store in Redis: one pipelined connection that is kept by one task.
+"""The store in one Redis, or in the master that sentinels name: one pipelined connection that is kept by one task.
 
 While the store is down every call fails at once, and the task alone asks whether it is back, with growing pauses: no
 request waits for a store that is known to be down, and none is sacrificed to find out.
@@ -11,16 +11,16 @@ import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from gateway.kernel.store.address import RedisAddress
+from gateway.kernel.store.address import Node, RedisAddress
 from gateway.kernel.store.connection import RedisConnection, Reply
 from gateway.kernel.store.failure import StoreUnavailable
 from gateway.kernel.store.lease import NAME, RENEWAL, renewal
+from gateway.kernel.store.link import find_master, link
 from gateway.kernel.store.script import Call
 
 log = logging.getLogger(__name__)
 
 TIMEOUT = 0.05  # seconds that a request waits for Redis at most
-CONNECT_TIMEOUT = 1.0  # seconds; the task's, no request waits for it
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between probes
 STEADY = 5.0  # seconds after which a connection that breaks is no sign of a store that only seems to be up
 VERSION = b"1"  # of what the keys mean
@@ -47,6 +47,7 @@ class RedisStore:
         self._renewal_every = renewal_every
         self._on_state = on_state
         self._connection: RedisConnection | None = None
+        self.node: Node | None = None  # who the sentinels said is master
         self._process = secrets.token_hex(8).encode()
         self._lost = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -60,7 +61,7 @@ class RedisStore:
         try:
             await self._connect()
         except (OSError, TimeoutError, StoreUnavailable, ValueError) as error:
-            self._down(_trouble(error))
+            self._down(trouble_of(error))
         self._keeper = asyncio.create_task(self._keep(), name="redis-store")
 
     async def close(self) -> None:
@@ -95,7 +96,7 @@ class RedisStore:
                     await self._connect()
                 await self._while_up()
             except (OSError, TimeoutError, StoreUnavailable, ValueError) as error:
-                self._down(_trouble(error))
+                self._down(trouble_of(error))
             if loop.time() - began > STEADY:
                 pause = FIRST_PAUSE
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - replicas should not knock as one
@@ -110,18 +111,23 @@ class RedisStore:
                     await self._lost.wait()
             except TimeoutError:
                 await self._renew(self._connection)
+                await self._still_master()
+
+    async def _still_master(self) -> None:
+        """A master that was cut off goes on taking writes, and does not know better: the sentinels do."""
+        if self.node is None:
+            return
+        with suppress(StoreUnavailable):  # without sentinels the one that answers is the one there is
+            found = await find_master(self.address)
+            if found != self.node:
+                self._down("the sentinels name another master")
 
     async def _connect(self) -> None:
         """Open a connection and prove that it can write. Raises OSError, TimeoutError, StoreUnavailable, ValueError."""
-        async with asyncio.timeout(CONNECT_TIMEOUT):  # noqa: TID251 - the keeper's, no request waits here
-            connection = await self._open()
+        address = self.address
+        node = self.node = await find_master(address) if address.sentinels else None
+        connection = await link(address, node, self._timeout, self._gone)
         try:
-            address = self.address
-            if address.password is not None:
-                user = (address.username.encode(),) if address.username else ()
-                await connection.command(b"AUTH", *user, address.password.encode())
-            if address.database:
-                await connection.command(b"SELECT", b"%d" % address.database)
             await self._renew(connection)
         except BaseException:
             connection.close()
@@ -130,18 +136,6 @@ class RedisStore:
         self._connection, self.up, self.trouble = connection, True, ""
         self._on_state(True)
         log.info("the limit store %s answers", address)
-
-    async def _open(self) -> RedisConnection:
-        loop, address = asyncio.get_running_loop(), self.address
-
-        def make() -> RedisConnection:
-            return RedisConnection(loop, self._timeout, self._gone)
-
-        if address.path is not None:
-            return (await loop.create_unix_connection(make, address.path))[1]
-        context = address.context()
-        name = address.host if context is not None else None
-        return (await loop.create_connection(make, address.host, address.port, ssl=context, server_hostname=name))[1]
 
     async def _renew(self, connection: RedisConnection) -> None:
         count = await connection.call(renewal(self.prefix, self._process), (NAME,))
@@ -167,7 +161,7 @@ class RedisStore:
         self.up, self.trouble = False, trouble
 
 
-def _trouble(error: Exception) -> str:
+def trouble_of(error: Exception) -> str:
     """What to tell people, without what a message of a library may quote."""
     if isinstance(error, StoreUnavailable):
         return str(error)

@@ -35,13 +35,17 @@ class Call:
 
     __slots__ = ("_by_sha", "_glue", "_tail", "_whole")
 
-    def __init__(self, script: Script, *, prefix: bytes, keys: int, length: int, arguments: Sequence[bytes]) -> None:
+    def __init__(
+        self, script: Script, *, prefix: bytes, keys: int, length: int, arguments: Sequence[bytes], more: int = 0
+    ) -> None:
         """`keys` names of `length` bytes each will be given; on the server a key is `prefix{name}`.
+
+        `more`: arguments that a subclass adds to each call.
 
         The braces are a hash tag (Redis cluster specification): a bucket's slot hangs on its name alone.
         """
         opened = b"$%d\r\n%b{" % (len(prefix) + length + 2, prefix)
-        head = b"*%d\r\n" % (3 + keys + len(arguments))
+        head = b"*%d\r\n" % (3 + keys + len(arguments) + more)
         count = _bulk(b"%d" % keys) + opened
         self._by_sha = head + _bulk(b"EVALSHA") + _bulk(script.sha) + count
         self._whole = head + _bulk(b"EVAL") + _bulk(script.source) + count
@@ -55,3 +59,18 @@ class Call:
     def whole(self, names: Sequence[bytes]) -> bytes:
         """The call with the script's text, as EVAL: the server knows the script from then on."""
         return self._whole + self._glue.join(names) + self._tail
+
+
+class CallWithId(Call):
+    """A call whose last argument comes with each call: the last of its `names`."""
+
+    __slots__ = ()
+
+    def __init__(self, script: Script, *, prefix: bytes, keys: int, length: int, arguments: Sequence[bytes]) -> None:
+        super().__init__(script, prefix=prefix, keys=keys, length=length, arguments=arguments, more=1)
+
+    def by_sha(self, names: Sequence[bytes]) -> bytes:
+        return super().by_sha(names[:-1]) + _bulk(names[-1])
+
+    def whole(self, names: Sequence[bytes]) -> bytes:
+        return super().whole(names[:-1]) + _bulk(names[-1])

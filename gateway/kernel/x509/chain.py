@@ -10,10 +10,11 @@ from itertools import islice, pairwise
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, VerificationError
 
 from gateway.kernel.x509.fault import CertificateFault
-from gateway.kernel.x509.leaf import UNREADABLE, Leaf
+from gateway.kernel.x509.leaf import UNREADABLE, Leaf, find
 from gateway.kernel.x509.trust import Authority
 from gateway.model.noun import noun
 from gateway.model.reason import Reason
@@ -35,7 +36,7 @@ def judge_chain(leaf: Leaf, sent: Sequence[bytes], authority: Authority, now: fl
     """Judge `leaf` with the certificates `sent` after it (DER, any order).
 
     Revocation: every one but the anchor, or the leaf alone where the lists' rules say so.
-    Raises CertificateFault: CERTIFICATE_EXPIRED where only the dates do not hold, CERTIFICATE_REVOKED,
+    Raises CertificateFault: CERTIFICATE_EXPIRED where a date has passed, CERTIFICATE_REVOKED,
     CERTIFICATE_UNTRUSTED; KEYS_UNAVAILABLE where fetched lists are not at hand.
     """
     if len(sent) > _MAX_SENT:
@@ -54,6 +55,33 @@ def judge_chain(leaf: Leaf, sent: Sequence[bytes], authority: Authority, now: fl
     return Verdict(begins, ends, not_after)
 
 
+def openssl_refuses(leaf: Leaf, sent: Sequence[bytes], authority: Authority, now: float) -> bool:
+    """Whether a handshake that verifies by `authority` would end for this chain, which is all that its client sees.
+
+    OpenSSL asks for a path, dates, a purpose and what VERIFY_X509_STRICT adds. Who the leaf is, that it is no authority
+    and that it is not revoked we judge alone, behind the handshake.
+    """
+    extensions = leaf.certificate.extensions
+    extended, usage = find(extensions, x509.ExtendedKeyUsage), find(extensions, x509.KeyUsage)
+    if extended is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in extended.value:
+        return True
+    if usage is not None:
+        basic = find(extensions, x509.BasicConstraints)
+        if not (usage.value.digital_signature or usage.value.key_agreement):
+            return True
+        if usage.value.key_cert_sign and not (basic is not None and basic.value.ca):
+            return True
+    if find(extensions, x509.AuthorityKeyIdentifier) is None or find(extensions, x509.SubjectKeyIdentifier) is None:
+        return True
+    try:
+        _verify(
+            leaf, [x509.load_der_x509_certificate(der) for der in sent], authority, now, ExtensionPolicy.permit_all()
+        )
+    except (VerificationError, *UNREADABLE):
+        return True
+    return False
+
+
 def _build(leaf: Leaf, sent: list[x509.Certificate], authority: Authority, now: float) -> list[x509.Certificate]:
     try:
         return _verify(leaf, sent, authority, now)
@@ -69,7 +97,9 @@ def _build(leaf: Leaf, sent: list[x509.Certificate], authority: Authority, now: 
     )
 
 
-def _verify(leaf: Leaf, sent: list[x509.Certificate], authority: Authority, when: float) -> list[x509.Certificate]:
+def _verify(
+    leaf: Leaf, sent: list[x509.Certificate], authority: Authority, when: float, of_leaf: ExtensionPolicy | None = None
+) -> list[x509.Certificate]:
     if authority.store is None:
         raise VerificationError("the bundle is empty")
     verifier = (
@@ -78,7 +108,7 @@ def _verify(leaf: Leaf, sent: list[x509.Certificate], authority: Authority, when
         .time(datetime.fromtimestamp(when, UTC))
         .max_chain_depth(_MAX_DEPTH)
         .extension_policies(
-            ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=ExtensionPolicy.webpki_defaults_ee()
+            ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=of_leaf or ExtensionPolicy.webpki_defaults_ee()
         )
         .build_client_verifier()
     )

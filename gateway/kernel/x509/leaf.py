@@ -108,17 +108,17 @@ def check_usage(leaf: Leaf, purpose: Purpose) -> None:
     Source: X509-SVID section 4, RFC 5280 sections 4.2.1.3, 4.2.1.9 and 4.2.1.12, RFC 9325 section 4.
     """
     extensions = leaf.certificate.extensions
-    basic = _find(extensions, x509.BasicConstraints)
+    basic = find(extensions, x509.BasicConstraints)
     if basic is not None and basic.value.ca:
         raise _untrusted("an authority's certificate (CA:TRUE) is no peer's")
-    usage = _find(extensions, x509.KeyUsage)
+    usage = find(extensions, x509.KeyUsage)
     if usage is None or not usage.critical:
         raise _untrusted("the certificate has no critical key usage")
     if not usage.value.digital_signature:
         raise _untrusted("the key usage leaves out digitalSignature")
     if usage.value.key_cert_sign or usage.value.crl_sign:
         raise _untrusted("the key usage allows to sign certificates or revocation lists")
-    extended = _find(extensions, x509.ExtendedKeyUsage)
+    extended = find(extensions, x509.ExtendedKeyUsage)
     if extended is not None and not _allows(extended.value, purpose.value):
         raise _untrusted(f"the extended key usage leaves out {purpose.name.lower()} authentication")
     if leaf.certificate.serial_number <= 0:
@@ -149,11 +149,12 @@ def _allows(usage: x509.ExtendedKeyUsage, wanted: ObjectIdentifier) -> bool:
 
 
 def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeName | None:
-    found = _find(certificate.extensions, x509.SubjectAlternativeName)
+    found = find(certificate.extensions, x509.SubjectAlternativeName)
     return found.value if found is not None else None
 
 
-def _find(extensions: x509.Extensions, kind: type[_Kind]) -> x509.Extension[_Kind] | None:
+def find(extensions: x509.Extensions, kind: type[_Kind]) -> x509.Extension[_Kind] | None:
+    """The extension of this kind; None where there is none. Raises what of `UNREADABLE` reading it raises."""
     try:
         return extensions.get_extension_for_class(kind)
     except x509.ExtensionNotFound:

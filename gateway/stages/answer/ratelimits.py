@@ -18,13 +18,19 @@ def rate_limit_fields(limits: Sequence[LimitStatus]) -> RawHeaders:
     if len(limits) > 1:
         limits = list({limit.name: limit for limit in limits}.values())
     policy = ", ".join([_policy(limit.name, limit.quota, limit.window) for limit in limits])
-    state = ", ".join([f"{_string(limit.name)};r={limit.remaining};t={limit.reset}" for limit in limits])
+    state = ", ".join([_state(limit) for limit in limits])
     return [(b"ratelimit-policy", policy.encode("ascii")), (b"ratelimit", state.encode("ascii"))]
+
+
+def _state(limit: LimitStatus) -> str:
+    reset = f";t={limit.reset}" if limit.window else ""
+    return f"{_string(limit.name)};r={limit.remaining}{reset}"
 
 
 @lru_cache(_REMEMBERED)
 def _policy(name: str, quota: int, window: int) -> str:
-    return f"{_string(name)};q={quota};w={window}"
+    unit = f"w={window}" if window else 'qu="concurrent-requests"'
+    return f"{_string(name)};q={quota};{unit}"
 
 
 @lru_cache(_REMEMBERED)

@@ -128,6 +128,8 @@ class Authenticate:
             if asked.step_up is not None:
                 asked.step_up.check(token.user.claims, ctx.time, token.issuer.clock_skew)
         except Refused as refused:
+            if refused.reason is Reason.STEP_UP_REQUIRED:
+                refused.principal = Principal(workload, token.user, ctx.client_ip)
             if refused.reason not in _OF_CERTIFICATES:
                 self._counters.count(method, refused.reason)
             raise
@@ -196,12 +198,12 @@ class Authenticate:
             challenge = _CERTIFICATE if asked.certificate else self._challenge or _wanted(asked)
             detail = "neither a certificate nor a token was sent"
             raise Refused(Reason.CREDENTIALS_MISSING, detail, challenge=challenge, shadows=shadows)
-        if asked.audiences is not None:
-            detail = "the route requires a token's audience, and none was sent"
-            raise Refused(Reason.CREDENTIALS_MISSING, detail, challenge=_wanted(asked), shadows=shadows)
-        if asked.step_up is not None:
-            detail = "the route requires a login, and no token was sent"
-            raise Refused(Reason.CREDENTIALS_MISSING, detail, challenge=_wanted(asked), shadows=shadows)
+        if asked.audiences is not None or asked.step_up is not None:
+            wanted = "a token's audience" if asked.audiences is not None else "a login"
+            detail = f"the route requires {wanted}, and no token was sent"
+            refused = Refused(Reason.CREDENTIALS_MISSING, detail, challenge=_wanted(asked), shadows=shadows)
+            refused.principal = Principal(workload, None, ctx.client_ip)
+            raise refused
         return Principal(workload, None, ctx.client_ip, shadows)
 
     def _workload(self, ctx: RequestContext, before: Callable[[], None] | None = None) -> Workload | None:

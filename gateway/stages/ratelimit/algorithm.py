@@ -45,8 +45,11 @@ class Algorithm(Protocol):
         """
         ...
 
-    def wait(self, state: State, now: float) -> float:
-        """Seconds until there is room for one, where `state` is that of `now`; asked where there is none."""
+    def wait(self, state: State, now: float, cost: int = 1) -> float:
+        """Seconds until there is room for `cost`, where `state` is that of `now`; asked where there is none.
+
+        More than there ever is room for: until the quota is whole.
+        """
         ...
 
     def reset(self, state: State, now: float) -> float:
@@ -58,6 +61,11 @@ class Algorithm(Protocol):
         ...
 
 
-def spent(state: State) -> State:
-    """The state after one request more: every algorithm counts it in the second place."""
-    return state[0], state[1] + 1, state[2]
+def price(algorithm: Algorithm, cost: int) -> int:
+    """What a request of `cost` takes: never more than there can be, so that a small share still lets one through."""
+    return min(cost, algorithm.burst)
+
+
+def spent(state: State, cost: int) -> State:
+    """The state after `cost` more: every algorithm counts it in the second place."""
+    return state[0], state[1] + cost, state[2]

@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias
 
 from gateway.stages.ratelimit.keys import Keyed
 from gateway.stages.ratelimit.limit import Limit
+from gateway.stages.ratelimit.slots import Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,12 +15,17 @@ class Charge:
 
     limit: Limit
     keyed: Keyed
-    cost: int = 1  # 0: it has to have room, and nothing is spent
+    cost: int = 1  # 0: it has to have room for one, and nothing is spent
+
+    @property
+    def enforced(self) -> bool:
+        """False for a limit in shadow, which refuses nothing and spends what it would have admitted."""
+        return self.limit.shadow is None
 
 
 Reading: TypeAlias = tuple[int, int, float, float]
-"""What came of one limit: room before this request (0: it refuses), remaining after it, seconds until it admits one
-(0.0 when it admitted this), seconds until the quota is whole. A bare tuple: one is made per limit and request."""
+"""What came of one limit: room before this request (0: it refuses), remaining after it, seconds until it would admit it
+(0.0 where it does not refuse), seconds until the quota is whole. A bare tuple: one is made per limit and request."""
 
 
 class Check(Protocol):
@@ -44,6 +50,16 @@ class BucketKeeper(Protocol):
     @property
     def secret(self) -> bytes:
         """What buckets' names are keyed with."""
+        ...
+
+    @property
+    def one_slot(self) -> bool:
+        """True in a cluster: buckets that are judged together have to lie in one slot."""
+        ...
+
+    @property
+    def slots(self) -> Slots:
+        """The places of this process under limits of concurrency."""
         ...
 
     def check(self, charges: Sequence[Charge]) -> Check:

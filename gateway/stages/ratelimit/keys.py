@@ -2,6 +2,8 @@
 
 Each part is a tag and its values, each value with its length before it: no two callers can write the same bytes, and a
 user cannot be named like a workload or an address. What is absent has a tag of its own. The digest is what leaves here.
+In a cluster, where all that one call touches has to lie in one slot, limits that meet at a gate share a slot tag: the
+parts that all of them count by.
 """
 
 import json
@@ -19,6 +21,7 @@ Part: TypeAlias = Callable[[RequestContext, Principal | None], bytes]
 ABSENT = b"-"
 DIGEST = 16  # bytes: half of 2^128 buckets before two of them meet by chance
 NAME_LENGTH = 2 * DIGEST
+_SLOT = 8  # bytes
 _REMEMBERED = 1024  # names of one limit on one route
 _LONGEST_REMEMBERED = 512  # bytes: a key may hold a header's value, and that is the client's to choose
 _length = Struct(">I").pack
@@ -27,30 +30,34 @@ _length = Struct(">I").pack
 class Keyed:
     """The key of one limit on one route: what is known beforehand is joined beforehand."""
 
-    __slots__ = ("_by_workload", "_dynamic", "_known", "_names", "_own", "_secret")
+    __slots__ = ("_by_workload", "_dynamic", "_known", "_names", "_own", "_secret", "_slot", "length")
 
     def __init__(
-        self, identity: bytes, parts: tuple[str, ...], *, route: str, upstream: str | None, secret: bytes = b""
+        self,
+        identity: bytes,
+        parts: tuple[str, ...],
+        *,
+        route: str,
+        upstream: str | None,
+        secret: bytes = b"",
+        told: bool = True,
+        slot: tuple[str, ...] | None = None,
     ) -> None:
-        """`secret`: makes the digest one that nobody else can make (at most 64 bytes)."""
+        """`secret`: makes the digest one that nobody else can make (at most 64 bytes). `told`: callers may know.
+
+        `slot`: the parts that choose the slot of a cluster; None outside of one.
+        """
         self._secret = secret
-        known = [_sized(identity)]
-        dynamic: list[Part] = []
-        for part in parts:
-            if part == "route":
-                known.append(b"r" + _sized(route.encode()))
-            elif part == "upstream":
-                known.append(ABSENT if upstream is None else b"t" + _sized(upstream.encode()))
-            else:
-                dynamic.append(_part(part))
-        self._known = b"".join(known)
-        self._dynamic = tuple(dynamic)
+        known, self._dynamic = _compiled(parts, route, upstream)
+        self._known = _sized(identity) + known
+        self._slot = None if slot is None else _compiled(slot, route, upstream)
+        self.length = NAME_LENGTH if slot is None else 2 * _SLOT + 1 + NAME_LENGTH
         self._names: dict[bytes, bytes] = {}  # what was digested lately: callers come back
-        self._own = "principal" in parts or "client_ip" in parts
-        self._by_workload = "workload" in parts
+        self._own = told and ("principal" in parts or "client_ip" in parts)
+        self._by_workload = told and "workload" in parts
 
     def name(self, ctx: RequestContext, principal: Principal | None) -> bytes:
-        """The bucket's name: a keyed digest, in hex."""
+        """The bucket's name: a keyed digest, in hex; in a cluster after the digest that chooses the slot."""
         data = self._known
         for part in self._dynamic:
             data += part(ctx, principal)
@@ -59,12 +66,19 @@ class Keyed:
             if len(self._names) >= _REMEMBERED:
                 self._names.clear()
             name = blake2b(data, digest_size=DIGEST, key=self._secret).hexdigest().encode()
+            if self._slot is not None:
+                name = self._tag(self._slot, ctx, principal) + b"}" + name
             if len(data) <= _LONGEST_REMEMBERED:
                 self._names[data] = name
         return name
 
+    def _tag(self, slot: tuple[bytes, tuple[Part, ...]], ctx: RequestContext, principal: Principal | None) -> bytes:
+        known, dynamic = slot
+        data = known + b"".join([part(ctx, principal) for part in dynamic])
+        return blake2b(data, digest_size=_SLOT, key=self._secret, person=b"slot").hexdigest().encode()
+
     def own(self, principal: Principal | None) -> bool:
-        """True when the bucket is the caller's alone, so that its numbers are nobody else's."""
+        """True when the bucket is the caller's alone, so that its numbers are nobody else's, and may be told."""
         return self._own or (self._by_workload and principal is not None and principal.workload is not None)
 
 
@@ -141,3 +155,17 @@ def _part(text: str) -> Part:
     if kind == "claim":
         return _claim(name)
     return _PARTS[text]
+
+
+def _compiled(parts: tuple[str, ...], route: str, upstream: str | None) -> tuple[bytes, tuple[Part, ...]]:
+    """What is known beforehand, and what each request says."""
+    known: list[bytes] = []
+    dynamic: list[Part] = []
+    for part in parts:
+        if part == "route":
+            known.append(b"r" + _sized(route.encode()))
+        elif part == "upstream":
+            known.append(ABSENT if upstream is None else b"t" + _sized(upstream.encode()))
+        else:
+            dynamic.append(_part(part))
+    return b"".join(known), tuple(dynamic)

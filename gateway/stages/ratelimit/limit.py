@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.kernel.cells import Counter
+from gateway.model.shadow import Shadow
 from gateway.stages.ratelimit.algorithm import Algorithm
 
 
@@ -20,7 +21,7 @@ class Decisions:
     """The cells of one limit."""
 
     admitted: Counter
-    refused: Counter
+    refused: Counter  # in shadow: would have been
     error: Counter  # asked, and the store did not answer
 
 
@@ -33,9 +34,21 @@ class Limit:
     key: tuple[str, ...]  # parts, as routes.yaml writes them; () is one bucket for all
     on_store_failure: OnStoreFailure
     decisions: Decisions
+    shadow: Shadow | None = None  # in shadow: what is told where it would refuse
+    bucket: tuple[str, ...] = ()  # what its buckets are known by, where that is not its name alone
+    least_life: float = 0.0  # seconds: of the longest window under which its buckets are read
 
     @property
     def identity(self) -> bytes:
-        """What a bucket's meaning hangs on: with a new rate it is still the same bucket, with a new key it is not."""
-        parts = (self.name, self.algorithm.name, *self.key)
+        """What a bucket's meaning hangs on: with a new rate it is still the same bucket, with a new key it is not.
+
+        In shadow it is another one (contract section 3): a trial spends nothing of what it is tried beside.
+        """
+        mode = ("", "shadow") if self.shadow is not None else ()  # no name is empty
+        parts = (*mode, *(self.bucket or (self.name,)), self.algorithm.name, *self.key)
         return b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+
+    @property
+    def life(self) -> float:
+        """Seconds after which an untouched bucket is as good as none."""
+        return max(self.algorithm.life, self.least_life)

@@ -8,33 +8,42 @@ import struct
 from collections.abc import Sequence
 
 from gateway.kernel.store import Script
-from gateway.stages.ratelimit.algorithm import Algorithm, State
-from gateway.stages.ratelimit.algorithms import ALGORITHMS
+from gateway.stages.ratelimit.algorithm import State, price
+from gateway.stages.ratelimit.algorithms import ALGORITHMS, Concurrency
+from gateway.stages.ratelimit.limit import Limit
 
 CLOCK = "local t = redis.call('TIME'); local now = t[1] + t[2] / 1000000"
-_PER_LIMIT = 6  # arguments: algorithm, quota, window, burst, cost, life in milliseconds
+# Seven arguments a limit: algorithm, quota, window, burst, cost, life in milliseconds, 1 where it is enforced.
+# One more where a limit is of concurrency: the id of the place that is taken, in a set by the end of its lease.
 _FRAME = """
 local algorithms = {%(algorithms)s}
 %(clock)s
 local reply, states, admitted = struct.pack('<d', now), {}, true
 for i, key in ipairs(KEYS) do
-  local at = (i - 1) * 6
+  local at = (i - 1) * 7
   local since, count, before = 0, 0, 0
-  local kept = redis.call('GET', key)
-  if kept then since, count, before = struct.unpack('<ddd', kept) end
+  if ARGV[at + 1] == 'concurrency' then
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
+    count = redis.call('ZCARD', key)
+  else
+    local kept = redis.call('GET', key)
+    if kept then since, count, before = struct.unpack('<ddd', kept) end
+  end
   local room
   since, count, before, room = algorithms[ARGV[at + 1]](since, count, before, now,
     tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]))
-  if room < 1 then admitted = false end
-  states[i] = {since, count, before}
+  if room < math.max(1, tonumber(ARGV[at + 5])) and ARGV[at + 7] == '1' then admitted = false end
+  states[i] = {since, count, before, room}
   reply = reply .. struct.pack('<dddd', room, since, count, before)
 end
 if admitted then
   for i, key in ipairs(KEYS) do
-    local at = (i - 1) * 6
-    local cost = tonumber(ARGV[at + 5])
-    if cost > 0 then
-      local state = states[i]
+    local at = (i - 1) * 7
+    local cost, state = tonumber(ARGV[at + 5]), states[i]
+    if cost > 0 and state[4] >= cost and ARGV[at + 1] == 'concurrency' then
+      redis.call('ZADD', key, now + ARGV[at + 6] / 1000, ARGV[#KEYS * 7 + 1])
+      redis.call('EXPIRE', key, ARGV[at + 6] / 1000)
+    elseif cost > 0 and state[4] >= cost then
       redis.call('SET', key, struct.pack('<ddd', state[1], state[2] + cost, state[3]), 'PX', ARGV[at + 6])
     end
   end
@@ -46,14 +55,16 @@ return reply
 def compose(clock: str = CLOCK) -> Script:
     """The script; `clock` is a Lua statement that defines `now`, in seconds since the epoch."""
     parts = "\n".join(
-        f"['{a.name}'] = function(since, count, before, now, quota, window, burst){a.lua}end," for a in ALGORITHMS
+        f"['{a.name}'] = function(since, count, before, now, quota, window, burst){a.lua}end,"
+        for a in (*ALGORITHMS, Concurrency)
     )
     return Script(_FRAME % {"algorithms": parts, "clock": clock})
 
 
-def arguments(algorithm: Algorithm, cost: int) -> list[bytes]:
-    """What the script is told of one limit: `cost` 1, or 0 to only look."""
-    numbers = (algorithm.quota, algorithm.window, algorithm.burst, cost, max(1, round(algorithm.life * 1000)))
+def arguments(limit: Limit, cost: int) -> list[bytes]:
+    """What the script is told of one limit: `cost` 0 only looks; one in shadow refuses nothing."""
+    algorithm, life = limit.algorithm, max(1, round(limit.life * 1000))
+    numbers = (algorithm.quota, algorithm.window, algorithm.burst, price(algorithm, cost), life, limit.shadow is None)
     return [algorithm.name.encode(), *(b"%d" % number for number in numbers)]
 
 

@@ -7,12 +7,12 @@ judged, `local` ones are judged together by this process, each for its share.
 from collections.abc import Sequence
 from struct import error as StructError  # noqa: N812 - an exception, in its own case
 
-from gateway.kernel.store import Call, RedisStore, StoreUnavailable
+from gateway.kernel.store import Call, CallWithId, RedisStore, StoreUnavailable
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.stages.ratelimit.algorithm import spent
+from gateway.stages.ratelimit.algorithm import price, spent
+from gateway.stages.ratelimit.algorithms import Concurrency
 from gateway.stages.ratelimit.buckets import Charge, Reading
-from gateway.stages.ratelimit.keys import NAME_LENGTH
 from gateway.stages.ratelimit.limit import OnStoreFailure
 from gateway.stages.ratelimit.local import LocalBuckets, unspent
 from gateway.stages.ratelimit.script import Answer, arguments, compose
@@ -27,6 +27,8 @@ class SharedBuckets:
     def __init__(self, store: RedisStore, fallback: LocalBuckets, secret: bytes) -> None:
         """`secret`: the same for all that share the store; keeps identities out of its dumps."""
         self.secret = secret
+        self.one_slot = bool(store.address.cluster)
+        self.slots = fallback.slots
         self._store = store
         self._fallback = fallback
 
@@ -38,16 +40,21 @@ class SharedBuckets:
 class SharedCheck:
     """Judges a fixed set of charges by one script call."""
 
-    __slots__ = ("_answer", "_call", "_charges", "_denies", "_fallback", "_locals", "_store")
+    __slots__ = ("_answer", "_call", "_charges", "_costs", "_denies", "_fallback", "_locals", "_store")
 
     def __init__(self, charges: Sequence[Charge], store: RedisStore, fallback: LocalBuckets) -> None:
         self._charges = charges
         self._store = store
-        told = [argument for c in charges for argument in arguments(c.limit.algorithm, c.cost)]
-        self._call = Call(_SCRIPT, prefix=store.prefix, keys=len(charges), length=NAME_LENGTH, arguments=told)
+        told = [argument for c in charges for argument in arguments(c.limit, c.cost)]
+        make = CallWithId if any(isinstance(c.limit.algorithm, Concurrency) for c in charges) else Call
+        self._call = make(
+            _SCRIPT, prefix=store.prefix, keys=len(charges), length=charges[0].keyed.length, arguments=told
+        )
         self._answer = Answer(len(charges))
         modes = [c.limit.on_store_failure for c in charges]
-        self._denies = next((c for c in charges if c.limit.on_store_failure is OnStoreFailure.DENY), None)
+        self._costs = [price(c.limit.algorithm, c.cost) for c in charges]
+        denies = (c for c in charges if c.limit.on_store_failure is OnStoreFailure.DENY and c.enforced)
+        self._denies = next(denies, None)
         self._locals = [index for index, mode in enumerate(modes) if mode is OnStoreFailure.LOCAL]
         self._fallback = fallback.check([charges[index] for index in self._locals])
 
@@ -67,14 +74,18 @@ class SharedCheck:
 
     def _readings(self, reply: bytes) -> Sequence[Reading]:
         now, found = self._answer.read(reply)
-        admitted = all(room for room, _ in found)
+        charges, costs = self._charges, self._costs
+        admitted = True
+        for index, (room, _) in enumerate(found):
+            if room < (costs[index] or 1) and charges[index].enforced:
+                admitted = False
         readings = []
-        for charge, (room, state) in zip(self._charges, found, strict=True):
-            algorithm = charge.limit.algorithm
-            if admitted and charge.cost:
-                readings.append((room, room - 1, 0.0, algorithm.reset(spent(state), now)))
+        for index, (room, state) in enumerate(found):
+            algorithm, cost = charges[index].limit.algorithm, costs[index]
+            if admitted and 0 < cost <= room:
+                readings.append((room, room - cost, 0.0, algorithm.reset(spent(state, cost), now)))
             else:
-                readings.append(unspent(algorithm, state, now, room))
+                readings.append(unspent(algorithm, state, now, room, cost))
         return readings
 
     def _without_store(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None]:

@@ -13,7 +13,8 @@ from gateway.model.principal import Principal
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
 from gateway.model.route import Route
-from gateway.stages.ratelimit.gate import NOTHING_SPENT, Gate
+from gateway.model.trace import Trace
+from gateway.stages.ratelimit.gate import NOTHING_SPENT, Entrance
 
 _SCHEMES = ("Bearer ", "DPoP ")  # as they are mostly written
 
@@ -22,10 +23,10 @@ _SCHEMES = ("Bearer ", "DPoP ")  # as they are mostly written
 class Gates:
     """What a request of one listener meets on one route."""
 
-    address: Gate
-    address_with_credential: Gate  # the same, and the budget of failed credentials must not be empty
-    caller: Gate
-    failed: Gate
+    address: Entrance
+    address_with_credential: Entrance  # the same, and the budget of failed credentials must not be empty
+    caller: Entrance
+    failed: Entrance
 
 
 class RateLimit:
@@ -35,20 +36,22 @@ class RateLimit:
         """`gates`: by listener; first those of a request without a route, then by `route.index`."""
         self._gates = gates
 
-    def by_address(self, ctx: RequestContext, route: Route) -> Awaitable[list[LimitStatus]]:
+    def by_address(self, ctx: RequestContext, route: Route, trace: Trace) -> Awaitable[list[LimitStatus]]:
         gates = self._gates[ctx.connection.listener][route.index + 1]
         gate = gates.address
         if gates.address_with_credential.charges and presents_credential(ctx):
             gate = gates.address_with_credential
-        return gate.enter(ctx, None) if gate.charges else NOTHING_SPENT
+        return gate.enter(ctx, None, trace) if gate.charges else NOTHING_SPENT
 
-    async def failed_credential(self, ctx: RequestContext, route: Route) -> None:
+    async def failed_credential(self, ctx: RequestContext, route: Route, trace: Trace) -> None:
         with suppress(Refused):  # an empty budget cannot be charged; the refusal of the credential stands
-            await self._gates[ctx.connection.listener][route.index + 1].failed.enter(ctx, None)
+            await self._gates[ctx.connection.listener][route.index + 1].failed.enter(ctx, None, trace)
 
-    def by_caller(self, ctx: RequestContext, route: Route, principal: Principal) -> Awaitable[list[LimitStatus]]:
+    def by_caller(
+        self, ctx: RequestContext, route: Route, principal: Principal, trace: Trace
+    ) -> Awaitable[list[LimitStatus]]:
         gate = self._gates[ctx.connection.listener][route.index + 1].caller
-        return gate.enter(ctx, principal) if gate.charges else NOTHING_SPENT
+        return gate.enter(ctx, principal, trace) if gate.charges else NOTHING_SPENT
 
 
 def presents_credential(ctx: RequestContext) -> bool:

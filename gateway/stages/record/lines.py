@@ -3,20 +3,46 @@
 Every member is always there, null where nothing is known. No token, query string or body can come in: none is read.
 """
 
+from functools import lru_cache
+
 from gateway.kernel.patterns.blocks import address_text
 from gateway.model.outcome import Outcome
+from gateway.model.permit import Permit
 from gateway.model.principal import User
 from gateway.model.shadow import Shadow
 from gateway.model.trace import Trace
-from gateway.stages.record.text import quote
+from gateway.stages.record.text import quote, quote_or_null
 
 LONGEST_PATH = 2048  # bytes; a normalised path is ASCII
 _LONGEST_METHOD = 32
 
 
+def allowed_members(trace: Trace, permit: Permit, route: str, inputs: str, config: str) -> str:
+    """As `decision_members`, of a request that was allowed and by nothing more than a rule: nearly all that come.
+
+    A request id, a trace id, a known method and a host hold nothing that JSON would escape: accept has judged them.
+    """
+    ctx, workload = permit.ctx, permit.principal.workload
+    return (
+        f',"request_id":"{trace.request_id}","trace_id":"{ctx.trace.trace_id}"'
+        f"{_allowed(ctx.connection.listener, route, permit.rule)}{_user(permit.principal.user)}"
+        f',"workload":{"null" if workload is None else quote(workload.id)},"device":null'
+        f',"client_ip":"{address_text(ctx.client_ip)}","method":"{ctx.method}","host":"{ctx.host}"'
+        f',"path":{quote(ctx.path[:LONGEST_PATH])},"inputs":{inputs},"config":{config}'
+    )
+
+
+@lru_cache(4096)
+def _allowed(listener: str, route: str, rule: str | None) -> str:
+    """What is the same for all that a rule allows."""
+    said = f',"effect":"allow","reason":null,"mode":"enforce","listener":{quote(listener)},"route":{route}'
+    return f'{said},"rule":{"null" if rule is None else quote(rule)},"shadow":[],"user":'
+
+
 def decision_members(trace: Trace, effect: str, reason: str | None, route: str, inputs: str, config: str) -> str:
     """Of a `decision`. `route`, `inputs` and `config` are JSON already."""
-    ctx, principal, refused, permit = trace.ctx, trace.principal, trace.refused, trace.permit
+    ctx, refused, permit = trace.ctx, trace.refused, trace.permit
+    principal = trace.principal if refused is None else trace.proved
     device = trace.posture if refused is None else trace.device
     workload = principal.workload if principal is not None else None
     if refused is not None:
@@ -51,21 +77,28 @@ def decision_members(trace: Trace, effect: str, reason: str | None, route: str, 
 
 def outcome_members(trace: Trace, outcome: Outcome, duration: float, route: str) -> str:
     """Of an `outcome`. `duration` in seconds; `route` is JSON already."""
-    trace_id = "null" if trace.ctx is None else quote(trace.ctx.trace.trace_id)
+    trace_id = "null" if trace.ctx is None else f'"{trace.ctx.trace.trace_id}"'
     reason = "null" if outcome.reason is None else quote(outcome.reason.code)
     return (
-        f',"request_id":{quote(trace.request_id)},"trace_id":{trace_id},"route":{route}'
-        f',"upstream":{"null" if outcome.upstream is None else quote(outcome.upstream)}'
-        f',"endpoint":{"null" if outcome.endpoint is None else quote(outcome.endpoint)}'
+        f',"request_id":"{trace.request_id}","trace_id":{trace_id},"route":{route}'
+        f"{_sent_to(outcome.upstream, outcome.endpoint)}"
         f',"status":{outcome.status},"duration_ms":{duration * 1000:.3f},"bytes_in":{outcome.bytes_in}'
         f',"bytes_out":{outcome.bytes_out},"reason":{reason}'
     ) + (f',"cause":{quote(outcome.cause)}' if outcome.cause is not None else "")
 
 
 def _user(user: User | None) -> str:
-    if user is None:
-        return "null"
-    return f'{{"issuer":{quote(user.issuer)},"subject":{quote(user.subject)}}}'
+    return "null" if user is None else _named(user.issuer, user.subject)
+
+
+@lru_cache(1024)
+def _named(issuer: str, subject: str) -> str:
+    return f'{{"issuer":{quote(issuer)},"subject":{quote(subject)}}}'
+
+
+@lru_cache(1024)
+def _sent_to(upstream: str | None, endpoint: str | None) -> str:
+    return f',"upstream":{quote_or_null(upstream)},"endpoint":{quote_or_null(endpoint)}'
 
 
 def _shadows(shadows: tuple[Shadow, ...]) -> str:

@@ -15,7 +15,7 @@ from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
 from gateway.model.trace import Stage, Trace
 from gateway.stages.record.counters import route_counters
-from gateway.stages.record.lines import decision_members, outcome_members
+from gateway.stages.record.lines import allowed_members, decision_members, outcome_members
 from gateway.stages.record.log import AuditLog
 from gateway.stages.record.settings import RecordSettings
 from gateway.stages.record.text import quote
@@ -82,14 +82,16 @@ class Record:
             self._refusal(trace, refused)
             return
         index = trace.route.index if trace.route is not None else -1
-        written = await self._log.write(
-            "decision",
-            self._members(trace, index, _ALLOW, None),
-            keep=not self._refuse_unrecorded,
-        )
+        shadows, permit = trace.shadows, trace.permit
+        if permit is None or shadows or permit.audited or trace.posture is not None:
+            members = self._members(trace, index, _ALLOW, None)
+        else:
+            inputs = "null" if index < 0 else self._inputs[index].text(permit.ctx, permit.principal, None)
+            members = allowed_members(trace, permit, self._names[index], inputs, self._config)
+        written = await self._log.write("decision", members, keep=not self._refuse_unrecorded)
         if not written and self._refuse_unrecorded:
             raise Refused(Reason.AUDIT_UNAVAILABLE, self._log.failure or "the record was not written", retry_after=1)
-        self._counters[index].decided(_ALLOW, "", trace.shadows)
+        self._counters[index].decided(_ALLOW, "", shadows)
 
     def outcome(self, trace: Trace, outcome: Outcome) -> None:
         """The end: the metrics of every request, and the record of one that was let through."""
@@ -105,7 +107,7 @@ class Record:
         effect = reason.effect
         index = trace.route.index if trace.route is not None else -1
         self._counters[index].decided(effect.value, reason.code, trace.shadows)
-        principal = trace.principal
+        principal = trace.proved
         # who proved nothing may flood; a caller that proved who it is answers for each of its refusals
         bounded = principal is None or principal.anonymous or effect is Effect.LIMIT
         if bounded and not self._log.admits("decision", reason.code):
@@ -113,7 +115,8 @@ class Record:
         self._log.queue("decision", self._members(trace, index, effect.value, reason.code))
 
     def _members(self, trace: Trace, index: int, effect: str, reason: str | None) -> str:
-        inputs = "null" if index < 0 else self._inputs[index].text(trace.ctx, trace.principal, trace.device)
+        principal = trace.principal if reason is None else trace.proved
+        inputs = "null" if index < 0 else self._inputs[index].text(trace.ctx, principal, trace.device)
         return decision_members(trace, effect, reason, self._names[index], inputs, self._config)
 
 

@@ -1,16 +1,22 @@
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from gateway.config.load import load
 from gateway.config.schema import Config
-from gateway.control.build.ratelimit import LimitStore, build_ratelimit
+from gateway.control.build.ratelimit import LimitStore, build_ratelimit, slot_parts
 from gateway.kernel.cells import Metrics
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.ratelimit import RateLimit
-from tests.redis_server import redis_server
-from tests.stages.ratelimit.requests import NO_ROUTE, anonymous, request, route, user
+from gateway.testing.ca import Authority
+from gateway.testing.process import free_ports
+from gateway.testing.wait import wait_for
+from tests.absent import absent
+from tests.redis_server import redis_server, with_tls
+from tests.redis_topologies import clustered
+from tests.stages.ratelimit.requests import NO_ROUTE, anonymous, request, route, trace, user
 
 ROUTES = """
 version: 1
@@ -50,7 +56,11 @@ async def admitted(stage: RateLimit, gate: str, index: int, tries: int = 20, lis
     for _ in range(tries):
         ctx, taken = request(listener=listener), NO_ROUTE if index < 0 else route(index)
         try:
-            await (stage.by_address(ctx, taken) if gate == "address" else stage.by_caller(ctx, taken, anonymous()))
+            await (
+                stage.by_address(ctx, taken, trace())
+                if gate == "address"
+                else stage.by_caller(ctx, taken, anonymous(), trace())
+            )
         except Refused as refused:
             if refused.reason is not Reason.RATE_LIMITED:
                 raise
@@ -76,7 +86,7 @@ async def test_limits_stand_at_the_gate_that_their_key_says(tmp_path: Path, metr
 async def test_a_limit_that_a_route_shares_with_its_listener_is_charged_once(tmp_path: Path, metrics: Metrics) -> None:
     made = config(tmp_path)
     stage = build_ratelimit(made, LimitStore.of(made, metrics), metrics)
-    statuses = await stage.by_address(request(), route(0))
+    statuses = await stage.by_address(request(), route(0), trace())
     assert [(status.name, status.remaining) for status in statuses] == [("per-address", 4)]
 
 
@@ -123,7 +133,7 @@ async def test_the_state_of_the_store_is_shown(tmp_path: Path, metrics: Metrics)
     stage = build_ratelimit(made, store, metrics)
     assert await admitted(stage, "address", -1) == 5  # local
     with pytest.raises(Refused) as refused:
-        await stage.by_caller(request(), route(0), user())
+        await stage.by_caller(request(), route(0), user(), trace())
     assert refused.value.reason is Reason.STORE_UNAVAILABLE
     await store.close()
 
@@ -133,3 +143,60 @@ async def test_memory_is_always_up(tmp_path: Path, metrics: Metrics) -> None:
     await store.start()
     assert (store.trouble, metrics.rate_limit_store_up.value) == (None, 1)
     await store.close()
+
+
+async def test_R2_in_a_cluster_the_limits_of_a_request_are_judged_in_one_call_by_one_node(
+    tmp_path: Path, metrics: Metrics
+) -> None:
+    with clustered(tmp_path / "nodes", password="pw") as nodes:
+        made = config(tmp_path, store=nodes.url(":pw@"))
+        stores = [LimitStore.of(made, metrics) for _ in range(2)]
+        for store in stores:
+            await store.start()
+            assert store.trouble is None
+        stages = [build_ratelimit(made, store, metrics) for store in stores]
+        passed = await asyncio.gather(
+            *(admitted(stage, "caller", index, tries=10) for stage in stages for index in (0, 1))
+        )
+        assert sum(passed) == 4  # per-client's burst, whoever asks and on whichever route; per-route has more
+        assert sum([await admitted(stage, "address", -1, tries=10) for stage in stages]) == 5
+        for store in stores:
+            await store.close()
+
+
+def test_in_a_cluster_a_slot_hangs_on_what_all_limits_that_meet_count_by(tmp_path: Path) -> None:
+    slots = slot_parts(config(tmp_path))
+    assert slots == {
+        "per-address": ("client_ip",),
+        "bad": ("client_ip",),
+        "per-client": (),  # it meets per-route, which knows no caller
+        "per-route": (),
+    }
+
+
+async def test_R12_a_clusters_nodes_are_verified_and_shown_our_certificate(tmp_path: Path, metrics: Metrics) -> None:
+    binary = with_tls()
+    if binary is None:
+        absent("REDIS_TLS", "no redis-server with TLS on this machine")
+    ca, (port, bus) = Authority("redis"), free_ports(2)
+    ours = ca.issue(common_name="gateway").write(tmp_path, "gateway")
+    theirs = ca.issue(ips=["127.0.0.1"]).write(tmp_path, "server")
+    root, other = ca.write(tmp_path, "ca"), Authority("other").write(tmp_path, "other")
+    options = ["--tls-port", str(port), "--port", "0", "--tls-ca-cert-file", str(root), "--tls-cluster", "yes"]
+    options += ["--tls-cert-file", str(theirs.certificate), "--tls-key-file", str(theirs.key)]
+    options += ["--cluster-enabled", "yes", "--cluster-port", str(bus)]
+    with redis_server(tmp_path / "r", *options, binary=binary, port=port) as server:
+        with server.client() as client:
+            client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+            wait_for(lambda: client.cluster("INFO")["cluster_state"] == "ok", what="the cluster to be whole")
+        for trusted, up in ((root, True), (other, False)):
+            shown = f"ca={trusted}&certificate={ours.certificate}&key={ours.key}"
+            made = config(tmp_path, store=f'"redis+cluster://127.0.0.1:{port}?tls=true&{shown}"')
+            store = LimitStore.of(made, metrics)
+            await store.start()
+            assert (store.trouble is None) is up
+            if up:
+                assert await admitted(build_ratelimit(made, store, metrics), "address", -1) == 5
+            else:
+                assert "certificate verify failed" in str(store.trouble).lower()
+            await store.close()

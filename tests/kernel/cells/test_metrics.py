@@ -22,6 +22,7 @@ ADDED = {
     "gateway_certificate_reloads_total": {"role", "name", "result"},
     "gateway_expression_errors_total": {"rule"},
     "gateway_security_events_total": {"kind", "issuer", "result"},
+    "gateway_streams_open": {"kind"},
     "gateway_upstream_healthy": {"upstream", "endpoint"},
 }
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import hiredis
 import pytest
 
+from gateway.testing.process import free_port
 from tests.redis_server import RedisServer, redis_server
 
 Answers: TypeAlias = Callable[[list[bytes]], bytes | None]
@@ -21,8 +22,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisServer]:
 
 
 @asynccontextmanager
-async def scripted(path: Path, answer: Answers) -> AsyncGenerator[str]:
-    """A server on a Unix socket that gives each command to `answer`; None: it never replies. Yields its URL."""
+async def scripted(path: Path | None, answer: Answers) -> AsyncGenerator[str]:
+    """A server on a Unix socket (None: on a TCP port) that gives each command to `answer`; None: it never replies.
+
+    Yields its URL.
+    """
     writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -35,9 +39,14 @@ async def scripted(path: Path, answer: Answers) -> AsyncGenerator[str]:
                 if reply is not None:
                     writer.write(reply)
 
-    listening = await asyncio.start_unix_server(serve, path)
+    if path is not None:
+        listening = await asyncio.start_unix_server(serve, path)
+        url = f"redis+unix://{path}"
+    else:
+        listening = await asyncio.start_server(serve, "127.0.0.1", free_port())
+        url = f"redis://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
     try:
-        yield f"redis+unix://{path}"
+        yield url
     finally:
         listening.close()
         for writer in writers:

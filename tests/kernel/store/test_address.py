@@ -21,6 +21,24 @@ BASE = Path("/etc/gateway")
             RedisAddress(host="r", tls=True, ca=BASE / "ca.pem", certificate=BASE / "c.pem", key=Path("/k.pem")),
             id="tls-files-relative-to-the-config",
         ),
+        pytest.param(
+            "redis+sentinel://gw:x@a,[::1]:7/main/2?sentinel_user=s&sentinel_password=y",
+            RedisAddress(
+                sentinels=(("a", 26379), ("::1", 7)),
+                master="main",
+                database=2,
+                username="gw",
+                password="x",
+                sentinel_username="s",
+                sentinel_password="y",
+            ),
+            id="sentinels",
+        ),
+        pytest.param(
+            "redis+cluster://:x@a:7000,b?tls=true&ca=ca.pem",
+            RedisAddress(cluster=(("a", 7000), ("b", 6379)), password="x", tls=True, ca=BASE / "ca.pem"),
+            id="cluster-over-tls",
+        ),
     ],
 )
 def test_an_address_is_read(url: str, expected: RedisAddress) -> None:
@@ -38,6 +56,13 @@ def test_an_address_is_read(url: str, expected: RedisAddress) -> None:
         ("redis://r?timeout=1", "'timeout' means nothing"),
         ("redis+unix://r/run/sock", "redis+unix:///absolute/path"),
         ("rediss://r?certificate=c.pem", "go together"),
+        ("redis://a,b", "sentinels or a cluster"),
+        ("redis+sentinel://a", "by its name"),
+        ("redis+cluster://a/2", "no databases"),
+        ("redis+cluster://", "names no host"),
+        ("redis+cluster://a?ca=ca.pem", "need tls=true"),
+        ("redis+cluster://a?tls=yes", "true or false"),
+        ("redis+cluster://a?sentinel_user=x", "means nothing"),
     ],
 )
 def test_an_address_that_means_nothing_is_refused_with_what_to_write(url: str, says: str) -> None:
@@ -49,6 +74,9 @@ def test_a_password_is_in_no_text_that_is_made_of_an_address() -> None:
     address = RedisAddress.parse("rediss://gw:s3cr3t@r:7000/1")
     assert "s3cr3t" not in f"{address} {address!r}"
     assert str(address) == "rediss://r:7000/1"
+    guarded = RedisAddress.parse("redis+sentinel://gw:s3cr3t@a,b:7/main?sentinel_password=s3cr3t")
+    assert "s3cr3t" not in f"{guarded} {guarded!r}"
+    assert str(guarded) == "redis+sentinel://a:26379,b:7/main/0"
     with pytest.raises(ValueError) as refused:
         RedisAddress.parse("redis://gw:s3cr3t@r:port")
     assert "s3cr3t" not in str(refused.value)

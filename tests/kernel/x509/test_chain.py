@@ -1,15 +1,17 @@
 """How long a verdict stands, and what is said of one that does not."""
 
+import ssl
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.kernel.x509.chain import judge_chain
+from gateway.kernel.x509.chain import judge_chain, openssl_refuses
 from gateway.kernel.x509.fault import CertificateFault
 from gateway.kernel.x509.leaf import read_leaf
 from gateway.kernel.x509.trust import make_authority
 from gateway.model.reason import Reason
-from gateway.testing.ca import Authority
+from gateway.testing.ca import CLIENT_AUTH, SERVER_AUTH, Authority, Issued
+from gateway.testing.tls import client_context, server_context
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
@@ -80,3 +82,58 @@ def test_M10_an_identity_is_never_rewritten_to_another_domain() -> None:
     leaf = read_leaf(root.issue(uri="spiffe://b/x").der)
     assert leaf.uris == ("spiffe://b/x",)
     judge_chain(leaf, (), make_authority("b", root.pem(), None), NOW.timestamp())
+
+
+def handshake_fails(root: Authority, client: Issued) -> bool:
+    """What OpenSSL itself says, in memory."""
+    server = server_context(root.issue(dns=["localhost"]), [root])
+    server.verify_flags |= ssl.VERIFY_X509_STRICT
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = server.wrap_bio(to_server, to_client, server_side=True)
+    theirs = client_context([root], client).wrap_bio(to_client, to_server, server_hostname="localhost")
+    for side in (theirs, ours, theirs, ours):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLCertVerificationError:
+            return True
+    return False
+
+
+ROOT = Authority("a")
+ID = "spiffe://a/b"
+BELOW = ROOT.intermediate()
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        pytest.param(ROOT.issue(uri=ID), id="M13-good"),
+        pytest.param(BELOW.issue(uri=ID), id="M13-good-below-an-intermediate"),
+        pytest.param(Authority("a").issue(uri=ID), id="M13-of-a-stranger"),
+        pytest.param(Authority("a").intermediate().issue(uri=ID), id="M13-of-a-stranger-below-an-intermediate"),
+        pytest.param(ROOT.issue(uri=ID, signed_by=BELOW.key), id="M13-forged"),
+        pytest.param(ROOT.issue(uri=ID, not_before=NOW - 9 * HOUR, not_after=NOW - HOUR), id="M13-expired"),
+        pytest.param(ROOT.issue(uri=ID, not_before=NOW + HOUR), id="M13-not-yet-valid"),
+        pytest.param(ROOT.issue(uri=ID, key_identifiers=False), id="M12-no-key-identifiers"),
+        pytest.param(ROOT.issue(common_name="b"), id="M8-no-name-but-a-common-one"),
+        pytest.param(ROOT.issue(dns=["b.example"]), id="M8-a-dns-name"),
+        pytest.param(ROOT.issue(uris=[ID, "spiffe://a/c"]), id="M2-two-ids"),
+        pytest.param(ROOT.issue(uri=ID, is_ca=True), id="M5-an-authority"),
+        pytest.param(ROOT.issue(uri=ID, is_ca=True, key_usage=["key_cert_sign"]), id="M5-an-authority-that-signs"),
+        pytest.param(ROOT.issue(uri=ID, key_usage=None), id="M5-no-key-usage"),
+        pytest.param(ROOT.issue(uri=ID, key_usage_critical=False), id="M5-key-usage-not-critical"),
+        pytest.param(ROOT.issue(uri=ID, key_usage=["key_encipherment"]), id="M5-no-digital-signature"),
+        pytest.param(ROOT.issue(uri=ID, key_usage=["digital_signature", "key_cert_sign"]), id="M5-signs-and-is-none"),
+        pytest.param(ROOT.issue(uri=ID, key_usage=["digital_signature", "crl_sign"]), id="M5-signs-lists"),
+        pytest.param(ROOT.issue(uri=ID, extended_key_usage=[SERVER_AUTH]), id="M13-server-usage-only"),
+        pytest.param(ROOT.issue(uri=ID, extended_key_usage=[CLIENT_AUTH]), id="M13-client-usage-only"),
+        pytest.param(ROOT.issue(uri=ID, extended_key_usage=None), id="M13-no-usage"),
+        pytest.param(ROOT.issue(uri=ID, basic_constraints=False), id="M5-no-basic-constraints"),
+    ],
+)
+def test_what_ends_in_the_handshake_is_foretold_as_openssl_decides_it(client: Issued) -> None:
+    authority = make_authority("a", ROOT.pem(), None)
+    told = openssl_refuses(read_leaf(client.der), client.ders[1:], authority, datetime.now(UTC).timestamp())
+    assert told is handshake_fails(ROOT, client)

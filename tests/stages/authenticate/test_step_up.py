@@ -119,6 +119,9 @@ async def test_the_order_of_what_a_route_requires(
         assert answer.challenge is not None
         assert (answer.challenge.acr, answer.challenge.max_age) == (("phr",), 900)
         assert not answer.failed_credential
+        proved = answer.principal  # for the record: who has to log in again
+        assert (proved is not None and proved.user is not None) is (expected is Reason.STEP_UP_REQUIRED)
+        assert (proved is not None and proved.workload is not None) is certificate
 
 
 async def test_under_an_issuer_in_shadow_it_is_judged_and_decides_nothing() -> None:

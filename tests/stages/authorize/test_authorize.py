@@ -353,6 +353,25 @@ def test_what_a_grant_opens_ends_with_it(proof: float, expected: float) -> None:
     assert found.expires == expected
 
 
+GRANTS = st.builds(
+    grant,
+    st.just("grant:g"),
+    st.sampled_from([0.0, NOW - 60, NOW + 3600]),
+    st.sampled_from([NOW - 30, NOW, NOW + 60]),
+    when=st.sampled_from([None, "x", "y", "*"]),
+)
+
+
+@given(POLICIES, POLICIES, GRANTS, CALLERS)
+def test_Z17_a_grant_never_narrows_and_never_beats_a_deny(
+    policies: list[Rule], own: list[Rule], added: Rule, who: Principal
+) -> None:
+    before = answer(decide(stage(policies, own), who))
+    after = answer(decide(granting(added, policies=policies, own=own), who))
+    assert after == (before if before[0] != "no_rule_allows" else after)
+    assert after in (before, ("allow", "grant:g"))
+
+
 def test_Z1_a_grant_that_does_not_compile_allows_nothing() -> None:
     broken = compile_rule(RuleSettings("grant:g", ALLOW, False, None, (), (), ("no such(",), Span(0, NOW + 60)), {})
     assert broken.fault is not None

@@ -315,10 +315,10 @@ async def test_an_answer_that_stays_open_is_entered_and_left_and_a_whole_one_is_
         run = asyncio.ensure_future(send(stage, recorder=exchange))
         await until(lambda: exchange.started)
         (stream,) = watch
-        assert not stream.left
+        left = [stream.left]
         finish.set()
         assert (await run)[0].reason is None
-        await until(lambda: stream.left)
+        assert [*left, stream.left] == [False, True]
         stream.end(Refused(Reason.TOKEN_REVOKED))  # too late to do anything
         assert made.connections("idle") == 1
 

@@ -36,7 +36,7 @@ async def test_messages_go_both_ways_untouched(tmp_path: Path) -> None:
         assert await socket.recv() == "in three pieces"
         await (await socket.ping(b"are you there"))
         assert it.metric("requests_in_flight")[()] == 1
-        assert len(it.worker.runtime.streams) == it.worker.runtime.streams.websockets == 1
+        assert it.metric("streams_open") == {("websocket",): 1, ("http",): 0}
     await it.outcome()
     assert it.metric("requests_in_flight")[()] == 0
 

@@ -8,6 +8,7 @@ from gateway.model.json import Claims
 from gateway.model.principal import Principal, User, Workload
 from gateway.model.request import Preflight, RequestContext, RequestHead, TraceContext
 from gateway.model.route import Route
+from gateway.model.trace import Trace
 
 NOW = 1_800_000_000.0
 NO_ROUTE = Route("none", -1, False, None, "")
@@ -61,3 +62,9 @@ def workload(spiffe_id: str = "spiffe://cluster.local/ns/default/sa/web", ip: st
 
 def anonymous(ip: str = "192.0.2.1") -> Principal:
     return Principal(None, None, ip_address(ip))
+
+
+def trace() -> Trace:
+    """What a gate tells of limits in shadow."""
+    ctx = request()
+    return Trace(ctx.connection, ctx.head, request_id="id", time=NOW, began=0.0)

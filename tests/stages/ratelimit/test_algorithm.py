@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.stages.ratelimit import TokenBucket
-from gateway.stages.ratelimit.algorithm import Algorithm
+from gateway.stages.ratelimit.algorithm import Algorithm, price
 from gateway.stages.ratelimit.algorithms import ALGORITHMS
 from tests.stages.ratelimit.algorithms.contract import Bucket, algorithms, pauses
 from tests.stages.ratelimit.requests import NOW
@@ -61,6 +61,19 @@ def test_R10_waiting_as_long_as_told_is_enough_and_not_much_too_long(algorithm: 
             assert bucket.remaining(now + wait + 1e-4) >= 1
             if wait > 1e-3:
                 assert bucket.remaining(now + wait - 1e-3) == 0
+
+
+@given(algorithms, pauses, st.integers(1, 30))
+def test_R10_what_costs_more_waits_as_long_as_that_takes(algorithm: Algorithm, steps: list[float], cost: int) -> None:
+    bucket, now, taken = Bucket(algorithm), NOW, price(algorithm, cost)
+    for pause in steps:
+        now += pause
+        if not bucket.hit(now, taken):
+            wait = bucket.wait(now, cost)
+            assert wait >= 0
+            assert bucket.remaining(now + wait + 1e-4) >= taken
+            if wait > 1e-3:
+                assert bucket.remaining(now + wait - 1e-3) < taken
 
 
 @given(algorithms, pauses)

@@ -13,6 +13,7 @@ from gateway.stages.ratelimit.algorithm import Algorithm
 from gateway.stages.ratelimit.script import Answer, arguments, compose
 from tests.redis_server import RedisServer, redis_server
 from tests.stages.ratelimit.algorithms.contract import Bucket, algorithms, pauses
+from tests.stages.ratelimit.gates import limit
 from tests.stages.ratelimit.requests import NOW
 
 
@@ -37,7 +38,7 @@ def test_R3_redis_decides_as_python_does(server: RedisServer, algorithm: Algorit
         bucket, answer = Bucket(algorithm), Answer(1)
         name = b"%032x" % abs(hash((algorithm, *times)))
         for now in times:
-            told = [*arguments(algorithm, 1), b"%.10f" % now]
+            told = [*arguments(limit(algorithm=algorithm), 1), b"%.10f" % now]
             call = Call(script, prefix=store.prefix, keys=1, length=32, arguments=told)
             reply = await store.run(call, (name,))
             assert isinstance(reply, bytes)
@@ -56,7 +57,9 @@ def test_R9_every_key_has_an_end(server: RedisServer) -> None:
     async def run(algorithm: Algorithm) -> None:
         store = RedisStore(RedisAddress.parse(server.unix_url), timeout=5)
         await store.start()
-        call = Call(compose(), prefix=store.prefix, keys=1, length=32, arguments=arguments(algorithm, 1))
+        call = Call(
+            compose(), prefix=store.prefix, keys=1, length=32, arguments=arguments(limit(algorithm=algorithm), 1)
+        )
         await store.run(call, (b"e" * 32,))
         await store.close()
 
@@ -72,7 +75,9 @@ def test_R2_what_only_looks_writes_nothing(server: RedisServer) -> None:
     async def run() -> object:
         store = RedisStore(RedisAddress.parse(server.unix_url), timeout=5)
         await store.start()
-        call = Call(compose(), prefix=store.prefix, keys=1, length=32, arguments=arguments(FixedWindow(5, 10), 0))
+        call = Call(
+            compose(), prefix=store.prefix, keys=1, length=32, arguments=arguments(limit(quota=5, window=10), 0)
+        )
         reply = await store.run(call, (b"f" * 32,))
         await store.close()
         return reply

@@ -1,16 +1,19 @@
 """The members of a request's records: contract section 9, no more of the request than that."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from gateway.kernel.cells import Metrics
 from gateway.model.outcome import Outcome
 from gateway.model.permit import Permit
-from gateway.model.principal import Principal
+from gateway.model.principal import Principal, User
 from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
 from gateway.model.shadow import Shadow
-from gateway.stages.record.lines import decision_members, outcome_members
+from gateway.stages.record.lines import allowed_members, decision_members, outcome_members
 from tests.stages.record.scene import PRINCIPAL, Asked, allowed, open_log, refused, stage
 
 
@@ -38,6 +41,30 @@ def test_an_allowed_request(tmp_path: Path) -> None:
         "inputs": None,
         "config": "c0ffee",
     }
+
+
+@pytest.mark.parametrize("rule", ["readers", None])
+@pytest.mark.parametrize(
+    "principal",
+    [
+        PRINCIPAL,
+        replace(PRINCIPAL, workload=None),
+        replace(PRINCIPAL, user=None),
+        Principal(None, None, PRINCIPAL.client_ip),
+        replace(PRINCIPAL, user=User('https://a"b', "corp", 'a"\n\u2028', {}, 0.0)),
+    ],
+)
+def test_the_short_way_for_what_a_rule_allows_says_the_same(
+    tmp_path: Path, principal: Principal, rule: str | None
+) -> None:
+    trace = allowed(stage(open_log(tmp_path)))
+    assert trace.ctx is not None
+    assert trace.route is not None
+    ctx = replace(trace.ctx, path='/a"b/' + "c" * 5000)
+    trace.ctx, trace.principal = ctx, principal
+    trace.permit = Permit(ctx, trace.route, principal, rule, None, (), (), None)
+    short = allowed_members(trace, trace.permit, '"inventory"', '{"claims":{}}', '"c"')
+    assert short == decision_members(trace, "allow", None, '"inventory"', '{"claims":{}}', '"c"')
 
 
 def test_audit_and_shadow_rules_that_matched_are_named(tmp_path: Path) -> None:

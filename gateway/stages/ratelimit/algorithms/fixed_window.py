@@ -37,7 +37,7 @@ class FixedWindow:
             return (now, 0.0, 0.0), self.quota
         return state, max(0, self.quota - int(state[1]))
 
-    def wait(self, state: State, now: float) -> float:
+    def wait(self, state: State, now: float, cost: int = 1) -> float:
         return state[0] + self.window - now
 
     def reset(self, state: State, now: float) -> float:

@@ -60,11 +60,14 @@ class SlidingWindow:
             count += max(0, ceil(left - _ROUNDING) - 1)
         return state, max(0, self.quota - int(count))
 
-    def wait(self, state: State, now: float) -> float:
+    def wait(self, state: State, now: float, cost: int = 1) -> float:
         since, count, before = state
-        if count < self.quota:  # those before fill the rest: until enough of them are out
-            return since + self.window * (1 - (self.quota - count) / before) - now
-        return since + self.window * (2 - self.quota / count) - now  # until the next window, in which these weigh
+        if not count and not before:
+            return float(self.window)
+        most = self.quota + 1 - min(cost, self.quota)  # so many of a window may weigh on the next
+        if count < most:  # those before fill the rest: until enough of them are out
+            return since + self.window * (1 - (most - count) / before) - now
+        return since + self.window * (2 - most / count) - now  # until the next window, in which these weigh
 
     def reset(self, state: State, now: float) -> float:
         since, count, before = state

@@ -44,8 +44,8 @@ class TokenBucket:
             state = now, max(0.0, state[1] - elapsed * self.quota / self.window), 0.0
         return state, max(0, int(self.burst - state[1] + _ROUNDING))
 
-    def wait(self, state: State, now: float) -> float:
-        return (state[1] + 1 - self.burst) * self.window / self.quota
+    def wait(self, state: State, now: float, cost: int = 1) -> float:
+        return (state[1] + min(cost, self.burst) - self.burst) * self.window / self.quota
 
     def reset(self, state: State, now: float) -> float:
         return state[1] * self.window / self.quota

@@ -20,12 +20,12 @@ class Bucket:
         self.algorithm = algorithm
         self.state: State | None = None
 
-    def hit(self, now: float) -> bool:
-        """One request at `now`: whether it was admitted."""
+    def hit(self, now: float, cost: int = 1) -> bool:
+        """One request of `cost` at `now`: whether it was admitted."""
         state, room = self.algorithm.look(self.state, now)
-        if room:
-            self.state = spent(state)
-        return room > 0
+        if room >= cost:
+            self.state = spent(state, cost)
+        return room >= cost
 
     def burst(self, now: float, tries: int) -> int:
         """How many of so many requests at once are admitted."""
@@ -34,8 +34,8 @@ class Bucket:
     def remaining(self, now: float) -> int:
         return self.algorithm.look(self.state, now)[1]
 
-    def wait(self, now: float) -> float:
-        return self.algorithm.wait(self.algorithm.look(self.state, now)[0], now)
+    def wait(self, now: float, cost: int = 1) -> float:
+        return self.algorithm.wait(self.algorithm.look(self.state, now)[0], now, cost)
 
     def reset(self, now: float) -> float:
         return self.algorithm.reset(self.algorithm.look(self.state, now)[0], now)
