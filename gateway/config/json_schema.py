@@ -14,7 +14,9 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from gateway.config.schema import (
+    Asserted,
     Balance,
+    Bundle,
     Config,
     Endpoint,
     Jwks,
@@ -29,8 +31,10 @@ from gateway.config.schema.scalars import is_size
 from gateway.config.schema.units import in_bytes, in_words
 
 _VARIABLE = {"type": "string", "pattern": r"^\$\{[A-Za-z_]"}
-_SHORT = {  # what a text may stand for
+_SHORT = {  # what a scalar may stand for
+    Asserted.__name__: "whether it is given at all",
     Balance.__name__: "the policy",
+    Bundle.__name__: "a PEM file, or workload_api",
     Endpoint.__name__: "its URL",
     Jwks.__name__: "a file",
     LimitUse.__name__: "its name",
@@ -61,7 +65,8 @@ def json_schema() -> Mapping[str, object]:
         if shape is not None:
             _describe(model, shape)
     for name, what in _SHORT.items():
-        definitions[name] = {"anyOf": [{"type": "string", "description": what}, definitions[name]]}
+        kind = "boolean" if name == Asserted.__name__ else "string"
+        definitions[name] = {"anyOf": [{"type": kind, "description": what}, definitions[name]]}
     definitions[WebSocket.__name__] = {"anyOf": [{"type": "boolean"}, _VARIABLE, definitions[WebSocket.__name__]]}
     _in_schema_words([schema, definitions])
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "routes.yaml of the gateway"}

@@ -30,36 +30,14 @@ def _value(*names: str) -> _Judge:
     return lambda value: str(value) if isinstance(value, str) and value in names else None
 
 
-def _shape(shape: type, name: str) -> _Judge:
-    """The key is built, but not as a value of this shape."""
-    return lambda value: name if isinstance(value, shape) else None
-
-
 # The path (`*` is any key or any place of a list), whether it is the key itself that is not built, and the judge.
 UNBUILT: tuple[tuple[str, bool, _Judge], ...] = (
     ("listeners.*.protocols.*", False, _value("h2", "h2c")),
-    ("identity.workload_api", True, _key("workload_api")),
-    ("identity.hint", True, _key("hint")),
-    ("trust_domains.*.bundle", False, _shape(dict, "bundle: {url}")),
-    ("trust_domains.*.bundle", False, _value("workload_api")),
-    ("client_authorities.*.bundle", False, _shape(dict, "bundle: {url}")),
-    ("issuers.*.backchannel_logout", True, _key("backchannel_logout")),
-    ("issuers.*.shared_signals", True, _key("shared_signals")),
-    ("posture.*.source.store", True, _key("store")),
     ("upstreams.*.protocol", False, _value("h2")),
-    ("routes.*.forward.assertion", False, _shape(dict, "forward.assertion: {claims}")),
-    ("assertion", True, _key("assertion")),
     ("audit.sinks", True, _key("sinks", [])),
     ("audit.keep", True, _key("keep")),
     ("telemetry", True, _key("telemetry")),
 )
-
-_INSTEAD_OF = {"workload_api": ("certificate", "key")}  # keys that are not missing beside what is refused
-
-
-def _holder(root: Block, path: tree.Path) -> Block:
-    holder = tree.value(root, path[:-1])
-    return holder if isinstance(holder, Block) else root
 
 
 def refuse(root: Block, gone: Gone) -> list[Problem]:
@@ -74,8 +52,6 @@ def refuse(root: Block, gone: Gone) -> list[Problem]:
             if name is not None:
                 where = tree.key_place(root, path) if whole_key else tree.place(root, path)
                 problems.append(Problem(where, f"{name} is not built yet: remove it"))
-                for key in _INSTEAD_OF.get(str(path[-1]), ()):
-                    gone.note(_holder(root, path).where, key)
                 gone.remove(root, path)
             elif whole_key:
                 Gone().remove(root, path)

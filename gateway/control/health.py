@@ -17,6 +17,7 @@ IDENTITY = "identity"
 BUNDLE = "bundle"  # of a trust domain or client authority, with its revocation lists
 CRL = "crl"  # only for the end: nextUpdate
 UPSTREAM = "upstream"  # what its backends are judged by
+ASSERTION = "assertion"  # the keys of what backends are told
 
 
 class FileHealth:

@@ -86,6 +86,11 @@ class Reloader:
         runtime.metrics.config_info.labels(digest).set(1)
         runtime.metrics.config_info.keep({(digest,)})
 
+    async def catch_up(self) -> None:
+        """Put to work what feeds gave while the config was put to work."""
+        async with self._lock:
+            await self._rotation.catch_up()
+
     async def watch(self) -> None:
         """Swap what certificates, keys, bundles and grants make when their files change. Runs until it is cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -103,6 +108,8 @@ class Reloader:
                 return errors, config
             parts = runtime.prepare(config)
             parts.posture.reload()
+            if parts.assertion is not None:
+                parts.assertion.reload()
             parts.sources.reload()  # files under an unchanged config, before contexts are made of what they hold
             contexts = await asyncio.to_thread(build_contexts, config, parts.sources.trust.current)
             self._rotation.check(config)
@@ -119,6 +126,7 @@ class Reloader:
             listener.proxies = listener_proxies(config.listeners[name])
             listener.contexts = contexts[name]
         self.started()
+        await self._rotation.catch_up()
         return [], config
 
 

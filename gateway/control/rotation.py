@@ -14,10 +14,11 @@ from pathlib import Path
 from gateway.config.schema import Config
 from gateway.control.build.accept import build_accept
 from gateway.control.build.listeners import certificate_files, check_dates, client_roots, tls_settings
-from gateway.control.build.upstreams import trust_files, upstream_tls
+from gateway.control.build.upstreams import hangs_on_given, trust_files, upstream_tls
 from gateway.control.feeds.feed import Watched
+from gateway.control.feeds.svid import Svid
 from gateway.control.feeds.watch import Bell
-from gateway.control.health import BUNDLE, CRL, IDENTITY, LISTENER, UPSTREAM
+from gateway.control.health import ASSERTION, BUNDLE, CRL, IDENTITY, LISTENER, UPSTREAM
 from gateway.control.runtime import Runtime
 from gateway.kernel.x509.keypair import check_key_pair
 from gateway.kernel.x509.trust import parse_certificates
@@ -35,7 +36,9 @@ class Rotation:
         self._lock = lock
         self._watched: dict[tuple[str, str], Watched] = {}
         self._bell: Bell | None = None
-        self._trust = 0  # the generation of bundles that listeners ask for
+        self._trust = -1  # the generation of bundles that is at work; -1: not known yet
+        self._svid = -1  # the generation of what the Workload API gave
+        self._name: str | None = None  # what the gateway calls itself by it
         self._identity_ends = float("inf")
 
     def started(self) -> None:
@@ -45,10 +48,12 @@ class Rotation:
         self._watched = {key: Watched(*paths) for key, paths in files.items()}
         for watched in self._watched.values():
             watched.changed()
-        self._trust = self._runtime.parts.sources.trust.generation
+        self._trust = self._svid = -1
         authorities = {(role, name) for name in config.trust_domains for role in (BUNDLE, CRL)}
         authorities |= {(role, name) for name in config.client_authorities for role in (BUNDLE, CRL)}
-        self._runtime.health.forget(files.keys() | authorities)
+        others = {(ASSERTION, ASSERTION)} if config.assertion is not None else set()
+        others |= {(IDENTITY, IDENTITY)} if config.identity is not None else set()
+        self._runtime.health.forget(files.keys() | authorities | others)
         with contextlib.suppress(OSError, ValueError):  # it could be read when it was put to work
             self._identity_ends = _identity_ends(config)
         self._tell()
@@ -69,17 +74,39 @@ class Rotation:
             while True:
                 bell = self._bell
                 await (bell.wait() if bell is not None else asyncio.sleep(self._runtime.watch.poll))
-                trust = self._runtime.parts.sources.trust.generation
-                changed = {key for key, watched in self._watched.items() if watched.changed()}
-                if trust != self._trust:
-                    self._trust = trust
-                    changed |= {(LISTENER, name) for name, held in self._listeners.items() if held.contexts is not None}
-                if changed:
-                    async with self._lock:
-                        await self._turn(changed)
+                async with self._lock:
+                    await self.catch_up()
         finally:
             if self._bell is not None:
                 self._bell.close()
+
+    async def catch_up(self) -> None:
+        """Swap what changed since the last time. The caller holds the lock."""
+        parts = self._runtime.parts
+        changed = {key for key, watched in self._watched.items() if watched.changed()}
+        trust, svid = parts.sources.trust.generation, parts.workload.generation if parts.workload is not None else 0
+        if trust != self._trust:
+            roots = self._roots()
+            changed |= {
+                (LISTENER, name)
+                for name, held in self._listeners.items()
+                if held.contexts is not None and held.contexts.settings.roots != roots
+            }
+        if (trust, svid) != (self._trust, self._svid):
+            config = parts.config
+            changed |= {(UPSTREAM, name) for name, held in config.upstreams.items() if hangs_on_given(config, held)}
+        if parts.workload is not None and svid != self._svid:
+            self._take_name(parts.workload.svid)
+        first, self._trust, self._svid = self._trust < 0, trust, svid
+        if changed:
+            await self._turn(changed)
+        elif not first:
+            self._tell()
+
+    def _take_name(self, svid: Svid | None) -> None:
+        if svid is not None and svid.id != self._name:
+            self._name = svid.id
+            self._runtime.rename()
 
     async def _turn(self, changed: set[tuple[str, str]]) -> None:
         for name in [name for role, name in changed if role == LISTENER]:
@@ -107,17 +134,17 @@ class Rotation:
     async def _identity(self) -> bool:
         """True when the gateway's own certificate can be used."""
         config, health = self._runtime.parts.config, self._runtime.health
-        identity = config.identity
-        if identity is None:
+        files = config.identity.files if config.identity is not None else None
+        if files is None:
             return False
         try:
-            await asyncio.to_thread(check_key_pair, identity.certificate, identity.key)
+            await asyncio.to_thread(check_key_pair, *files)
             ends = _identity_ends(config)
         except (OSError, ValueError) as error:
             health.kept(IDENTITY, IDENTITY, _text(error))
             return False
         if ends < time.time() <= self._identity_ends:
-            health.kept(IDENTITY, IDENTITY, f"{identity.certificate}: the certificate has expired")
+            health.kept(IDENTITY, IDENTITY, f"{files[0]}: the certificate has expired")
             return False
         self._identity_ends = ends
         health.took(IDENTITY, IDENTITY)
@@ -126,13 +153,16 @@ class Rotation:
     async def _upstream(self, name: str) -> None:
         parts, health = self._runtime.parts, self._runtime.health
         try:
-            fresh = await asyncio.to_thread(upstream_tls, parts.config, parts.config.upstreams[name])
+            upstream, given = parts.config.upstreams[name], self._runtime.given()
+            fresh = await asyncio.to_thread(upstream_tls, parts.config, upstream, given)
         except ValueError as error:
             health.kept(UPSTREAM, name, str(error))
             return
         cluster = parts.upstreams.clusters[name]
         if fresh is not None and cluster.tls is not None and fresh.fingerprint != cluster.tls.fingerprint:
             cluster.rotate(fresh)
+        elif hangs_on_given(parts.config, upstream):
+            return  # what it is made of changed elsewhere
         health.took(UPSTREAM, name)
 
     def _roots(self) -> tuple[bytes, ...]:
@@ -144,10 +174,15 @@ class Rotation:
         for name, listener in self._listeners.items():
             if listener.contexts is not None:
                 health.ends(LISTENER, name, min(each.not_after for each in listener.contexts.settings.certificates))
-        if self._identity_ends != float("inf"):
+        svid = self._runtime.given().svid
+        if svid is not None:
+            health.ends(IDENTITY, IDENTITY, svid.ends)
+        elif self._identity_ends != float("inf"):
             health.ends(IDENTITY, IDENTITY, self._identity_ends)
         for authority in (*trust.domains.values(), *(client.authority for client in trust.client_authorities)):
-            health.ends(BUNDLE, authority.name, min(each.not_valid_after_utc.timestamp() for each in authority.anchors))
+            if authority.anchors:
+                ends = min(each.not_valid_after_utc.timestamp() for each in authority.anchors)
+                health.ends(BUNDLE, authority.name, ends)
             if authority.revocations is not None:
                 health.ends(CRL, authority.name, authority.revocations.lapses)
 
@@ -159,8 +194,8 @@ def files_of(config: Config) -> dict[tuple[str, str], list[Path]]:
         for name, listener in config.listeners.items()
         if listener.tls is not None
     }
-    if config.identity is not None:
-        found[IDENTITY, IDENTITY] = [config.identity.certificate, config.identity.key]
+    if config.identity is not None and config.identity.files is not None:
+        found[IDENTITY, IDENTITY] = [*config.identity.files]
     for name, upstream in config.upstreams.items():
         if files := [path for path in trust_files(config, upstream) if path is not None]:
             found[UPSTREAM, name] = files
@@ -181,7 +216,7 @@ def _names(listener: Listener) -> list[tuple[str, ...]]:
 
 def _identity_ends(config: Config) -> float:
     """When the gateway's own certificate ends, seconds since the epoch. Raises OSError, ValueError."""
-    if config.identity is None:
+    if config.identity is None or config.identity.certificate is None:
         return float("inf")
     leaf = parse_certificates(config.identity.certificate.read_bytes())[0]
     return leaf.not_valid_after_utc.timestamp()

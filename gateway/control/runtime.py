@@ -11,22 +11,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gateway.config.schema import Config
+from gateway.control.build.assertion import assertion_keys
 from gateway.control.build.authenticate import CredentialSources, credential_sources
 from gateway.control.build.authorize import build_authorize
+from gateway.control.build.forward import build_forward
 from gateway.control.build.posture import PostureSources, posture_sources
 from gateway.control.build.ratelimit import LimitStore
 from gateway.control.build.receivers import revocation_feed
 from gateway.control.build.record import AuditKeys, build_record, log_settings, open_audit_log, read_audit_keys
 from gateway.control.build.snapshot import build_snapshot
-from gateway.control.build.upstreams import Upstreams, build_upstreams
+from gateway.control.build.upstreams import Given, Upstreams, build_upstreams
+from gateway.control.build.workload import workload_source
+from gateway.control.feeds.assertion import AssertionKeys
 from gateway.control.feeds.feed import FeedError
 from gateway.control.feeds.revocations import RevocationFeed
 from gateway.control.feeds.watch import FileWatch
+from gateway.control.feeds.workload_api import WorkloadApi
 from gateway.control.health import FileHealth
 from gateway.control.streams import OpenStreams
 from gateway.control.uncounted import judged_before
 from gateway.kernel.cells import Metrics
 from gateway.snapshot import AcceptStage, Snapshot
+from gateway.stages.forward.stage import Forward
 from gateway.stages.record import AuditError, AuditLog
 
 log = logging.getLogger(__name__)
@@ -51,6 +57,8 @@ class Parts:
     audit: AuditLog
     keys: AuditKeys
     revocations: RevocationFeed | None  # None where no issuer ends tokens
+    assertion: AssertionKeys | None  # None where backends are told nothing
+    workload: WorkloadApi | None  # None where the gateway's identity lies in files, or it has none
 
 
 class Runtime:
@@ -82,6 +90,9 @@ class Runtime:
         before = self._parts
         try:
             keys = read_audit_keys(config.audit)
+            workload = workload_source(
+                config, before.workload if before is not None else None, self.health, self.watch, self._clock
+            )
             sources = credential_sources(
                 config,
                 before.sources if before is not None else None,
@@ -89,11 +100,13 @@ class Runtime:
                 on_refresh=self._refreshed,
                 watch=self.watch,
                 health=self.health,
+                workload=workload,
             )
+            given = _given(sources, workload)
             store = before.store if before is not None and before.store.serves(config) else None
             store = store or LimitStore.of(config, self.metrics)
             posture = posture_sources(config, before.posture if before is not None else None, store.redis)
-            upstreams = build_upstreams(config, before.upstreams if before is not None else None, self.metrics)
+            upstreams = build_upstreams(config, before.upstreams if before is not None else None, self.metrics, given)
             audit = self._audit(config, keys)
             revocations = revocation_feed(
                 config,
@@ -101,6 +114,9 @@ class Runtime:
                 store.redis,
                 clock=self._clock,
                 on_change=lambda: self.streams.rejudge("tokens were revoked"),
+            )
+            assertion = assertion_keys(
+                config, before.assertion if before is not None else None, self.health, self.watch, self._clock
             )
             snapshot = build_snapshot(
                 config,
@@ -113,10 +129,14 @@ class Runtime:
                 keys,
                 self.streams,
                 revocations,
+                assertion,
+                given.svid,
             )
         except (FeedError, AuditError, OSError, ssl.SSLError, ValueError) as error:
             raise Unusable(f"{config.path}: {error}") from error
-        return Parts(config, snapshot, store, sources, posture, upstreams, audit, keys, revocations)
+        return Parts(
+            config, snapshot, store, sources, posture, upstreams, audit, keys, revocations, assertion, workload
+        )
 
     async def adopt(self, parts: Parts) -> None:
         """Put `parts` to work. Requests that began under the old ones keep them to their end."""
@@ -126,11 +146,17 @@ class Runtime:
         if before is None or parts.store is not before.store:
             await parts.store.start()
         parts.posture.start()
+        if parts.assertion is not None:
+            parts.assertion.start()
+        if parts.workload is not None:
+            parts.workload.start()
         parts.sources.start()
         if parts.revocations is not None:
             parts.revocations.start()
             await parts.revocations.tried()
         await parts.sources.settle(_SETTLE_SECONDS)
+        if parts.workload is not None:
+            await parts.workload.settle(_SETTLE_SECONDS)
         self._parts = parts
         parts.sources.observe(self.metrics.jwks_age)
         for name in parts.sources.keys:
@@ -140,6 +166,18 @@ class Runtime:
         if before is not None:
             await self._let_go(before, parts)
             self.streams.rejudge("another config is at work")
+
+    def given(self) -> Given:
+        """What the Workload API and bundle endpoints gave so far."""
+        return _given(self.parts.sources, self.parts.workload)
+
+    def rename(self) -> None:
+        """The Workload API gave the gateway another name: backends are told so from the next request on."""
+        parts = self.parts
+        forward = parts.snapshot.forward
+        own = forward.own if isinstance(forward, Forward) else {}
+        fresh = build_forward(parts.config, parts.upstreams.clusters, self.streams, own, parts.assertion, self.given().svid)
+        self._parts = replace(parts, snapshot=replace(parts.snapshot, forward=fresh))
 
     def replace_stages(self, accept: AcceptStage) -> None:
         """Put a stage in the place of one that hangs on a file besides the config. Requests under way keep theirs."""
@@ -167,6 +205,10 @@ class Runtime:
             await self._parts.revocations.close()
         await self.watch.close()
         await self._parts.posture.close()
+        if self._parts.assertion is not None:
+            await self._parts.assertion.close()
+        if self._parts.workload is not None:
+            await self._parts.workload.close()
         await self._parts.store.close()
         await self._parts.audit.close()
 
@@ -176,6 +218,10 @@ class Runtime:
         await before.posture.close(keep=now.posture)
         if before.revocations is not None and before.revocations is not now.revocations:
             await before.revocations.close()
+        if before.assertion is not None and before.assertion is not now.assertion:
+            await before.assertion.close()
+        if before.workload is not None and before.workload is not now.workload:
+            await before.workload.close()
         if before.store is not now.store:
             await before.store.close()
 
@@ -189,6 +235,10 @@ class Runtime:
 
     def _refreshed(self, issuer: str, good: bool) -> None:
         self.metrics.jwks_refresh.labels(issuer, "success" if good else "failure").inc()
+
+
+def _given(sources: CredentialSources, workload: WorkloadApi | None) -> Given:
+    return Given(sources.trust.current.domains, workload.svid if workload is not None else None)
 
 
 def _facts(parts: Parts) -> list[object]:

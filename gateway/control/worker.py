@@ -115,6 +115,7 @@ class Worker:
         runtime, parts = self.runtime, self._parts
         await runtime.adopt(parts)
         self._reloader.started()
+        await self._reloader.catch_up()
         self._reloader.grants.take()  # before the first request, and before the config is recorded
         config = runtime.parts.config
         record_config(
@@ -165,6 +166,9 @@ class Worker:
             Condition("listeners", accepting, needed=True, detail="draining" if self._server.should_exit else ""),
             Condition("audit", failure is None, needed=True, detail=failure or ""),
         ]
+        if parts.workload is not None:
+            svid = parts.workload.svid
+            found.append(Condition("identity", svid is not None, needed=True, detail=svid.id if svid else "no SVID"))
         if parts.store.address is not None:
             trouble = parts.store.trouble
             found.append(Condition("store", trouble is None, needed=False, detail=trouble or ""))

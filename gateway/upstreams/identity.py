@@ -4,8 +4,10 @@ Rule: the check is part of the handshake: when it fails there is no connection, 
 Invariant: a context that stands is never changed; new certificates make a new `UpstreamTls`.
 """
 
+import contextlib
+import os
 import ssl
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import ip_address
@@ -16,6 +18,7 @@ from cryptography import x509
 from gateway.kernel.x509.fault import CertificateFault
 from gateway.kernel.x509.leaf import Leaf, Purpose, check_usage, read_leaf, spiffe_id
 from gateway.model.reason import Reason
+from gateway.model.refused import Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +27,10 @@ class TlsMaterial:
 
     server_identity: str | None  # "spiffe://…", or a DNS name; None: the name in the endpoint's URL
     server_name: str | None  # SNI; None: the name in the endpoint's URL
-    authorities: Path | None  # PEM; None: the system's roots
+    authorities: Path | bytes | None  # PEM, of which there may be none at all; None: the system's roots
     crl: Path | None = None
-    certificate: Path | None = None  # the gateway's own, with its chain
-    key: Path | None = None
+    certificate: Path | bytes | None = None  # the gateway's own, with its chain, PEM
+    key: Path | bytes | None = None  # PEM
     fetched: bool = False  # the file `crl` is fetched by somebody else, and until it is there nobody is believed
 
 
@@ -50,6 +53,22 @@ class UpstreamTls:
 
     def __repr__(self) -> str:
         return f"UpstreamTls({self._material.server_identity or 'by name'}, {self.fingerprint[:12]})"
+
+
+class UnreadyTls(UpstreamTls):
+    """Stands for certificates that are not at hand yet: nothing can be connected to."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        self._refusal = reason, detail
+        self.fingerprint = f"{reason.code} {detail}"
+
+    def context(self, host: str) -> ssl.SSLContext:
+        """Raises Refused."""
+        reason, detail = self._refusal
+        raise Refused(reason, detail)
+
+    def __repr__(self) -> str:
+        return f"UnreadyTls({self._refusal[1]})"
 
 
 class _VerifiedContext(ssl.SSLContext):
@@ -129,7 +148,8 @@ def _expected(material: TlsMaterial, host: str) -> str:
     return (material.server_name or host) if is_address(host) else host
 
 
-def _build(material: TlsMaterial, expected: str) -> ssl.SSLContext:
+def verified_context(expected: str, authorities: bytes | None = None) -> ssl.SSLContext:
+    """A client's context whose handshake fails unless the peer is `expected`; `authorities`: PEM, to be believed."""
     context = _VerifiedContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # replaced, not dropped: verify_peer runs in every handshake
     context.verify_mode = ssl.CERT_REQUIRED
@@ -138,21 +158,45 @@ def _build(material: TlsMaterial, expected: str) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.expected = expected
     context.sslobject_class = _VerifiedObject
-    context.load_verify_locations(*_authorities(material))
+    if authorities:
+        context.load_verify_locations(cadata=authorities.decode("ascii"))
+    return context
+
+
+def _build(material: TlsMaterial, expected: str) -> ssl.SSLContext:
+    held = material.authorities
+    context = verified_context(expected, held if isinstance(held, bytes) else None)
+    if not isinstance(held, bytes):
+        context.load_verify_locations(*_authorities(held))
     if material.crl is not None:
         if not material.fetched or material.crl.exists():
             context.load_verify_locations(cafile=material.crl)
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     if material.certificate is not None:
-        context.load_cert_chain(material.certificate, material.key, password=b"")  # never ask on a terminal
+        with _file(material.certificate) as certificate, _file(material.key or b"") as key:
+            context.load_cert_chain(certificate, key, password=b"")  # never ask on a terminal
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
-def _authorities(material: TlsMaterial) -> tuple[str | None, str | None]:
+@contextlib.contextmanager
+def _file(held: Path | bytes) -> Generator[Path]:
+    """A path for what `ssl` reads from files alone; bytes lie in memory that no directory names."""
+    if isinstance(held, Path):
+        yield held
+        return
+    descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, held)
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
+def _authorities(held: Path | None) -> tuple[str | None, str | None]:
     """File and folder of roots; the system's are those compiled into OpenSSL, no environment variable moves them."""
-    if material.authorities is not None:
-        return str(material.authorities), None
+    if held is not None:
+        return str(held), None
     paths = ssl.get_default_verify_paths()
     file, folder = Path(paths.openssl_cafile), Path(paths.openssl_capath)
     return str(file) if file.is_file() else None, str(folder) if folder.is_dir() else None
@@ -160,7 +204,8 @@ def _authorities(material: TlsMaterial) -> tuple[str | None, str | None]:
 
 def _fingerprint(material: TlsMaterial) -> str:
     digest = sha256(repr((material.server_identity, material.server_name)).encode())
-    for path in (material.authorities, material.crl, material.certificate, material.key):
-        absent = path is None or (material.fetched and path == material.crl and not path.exists())
-        digest.update(b"\0" if path is None or absent else sha256(path.read_bytes()).digest())
+    for held in (material.authorities, material.crl, material.certificate, material.key):
+        absent = held is None or (material.fetched and held == material.crl and not material.crl.exists())
+        data = None if absent else held.read_bytes() if isinstance(held, Path) else held
+        digest.update(b"\0" if data is None else sha256(data).digest())
     return digest.hexdigest()

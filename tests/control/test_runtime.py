@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from joserfc.jwk import ECKey
 
-from gateway.config.schema import Config
+from gateway.config.schema import Bundle, Config
 from gateway.control.runtime import Runtime, Unusable
 from tests.control.policy_config import config
 
@@ -70,7 +70,7 @@ async def test_Z18_a_config_that_cannot_be_put_to_work_changes_nothing(runtime: 
     await runtime.adopt(runtime.prepare(good))
     before = runtime.parts
     (tmp_path / "other-ca.pem").write_text("half a certif", encoding="utf-8")
-    domain = good.trust_domains["cluster.local"].replace(bundle=tmp_path / "other-ca.pem")
+    domain = good.trust_domains["cluster.local"].replace(bundle=Bundle(file=tmp_path / "other-ca.pem"))
     with pytest.raises(Unusable, match=r"other-ca\.pem"):
         runtime.prepare(good.replace(trust_domains={"cluster.local": domain}))
     assert runtime.parts is before

@@ -10,7 +10,7 @@ from gateway.testing.clock import Clock
 from gateway.testing.dpop import Holder
 from gateway.testing.issuer import Issuer
 from tests.exchange import permit
-from tests.facts import context
+from tests.facts import context, trace
 from tests.serving import Gateway
 from tests.stages.authenticate.asking import NOW, ask, reason, request, stage, trusted
 
@@ -46,8 +46,9 @@ async def test_limits_are_neither_asked_nor_spent() -> None:
     snapshot = gateway.current()
     again = judged_before(snapshot, NOW)
     allowed = permit(context("/a"))
+    traced = trace(allowed.ctx.head)
     assert again.ratelimit is not snapshot.ratelimit
-    assert await again.ratelimit.by_address(allowed.ctx, allowed.route) == []
-    assert await again.ratelimit.by_caller(allowed.ctx, allowed.route, allowed.principal) == []
-    await again.ratelimit.failed_credential(allowed.ctx, allowed.route)
+    assert await again.ratelimit.by_address(allowed.ctx, allowed.route, traced) == []
+    assert await again.ratelimit.by_caller(allowed.ctx, allowed.route, allowed.principal, traced) == []
+    await again.ratelimit.failed_credential(allowed.ctx, allowed.route, traced)
     assert (again.route, again.authorize) == (snapshot.route, snapshot.authorize)

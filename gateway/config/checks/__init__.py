@@ -7,6 +7,7 @@ A check never judges what was taken out for an error of its own.
 from collections.abc import Callable
 
 from gateway.config.checks import (
+    assertion,
     classes,
     coverage,
     files,
@@ -18,6 +19,7 @@ from gateway.config.checks import (
     routes,
     rules,
     safety,
+    trust,
     upstreams,
 )
 from gateway.config.checks.report import Report
@@ -34,6 +36,8 @@ _CHECKS: tuple[Callable[[Config, Report], None], ...] = (
     rules.check,
     posture.check,
     classes.check,
+    trust.check,
+    assertion.check,
 )
 _MEANING: tuple[Callable[[Config, Report], None], ...] = (coverage.check, safety.check)  # with what classes add
 

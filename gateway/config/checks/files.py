@@ -48,13 +48,14 @@ def check(config: Config, report: Report, now: float) -> None:
         both = [_readable(report, (*path, "certificate"), certificate), _readable(report, (*path, "key"), key)]
         if all(both):
             _fits(report, path, certificate, key)
-    for section, authorities in (
-        ("trust_domains", config.trust_domains),
-        ("client_authorities", config.client_authorities),
-    ):
-        for name, authority in authorities.items():
-            _authority(report, (section, name), name, authority.bundle, authority.crl)
-            _fetched(report, (section, name, "crl"), authority.crl)
+    for name, domain in config.trust_domains.items():
+        _authority(report, ("trust_domains", name), name, domain.bundle.file, domain.crl)
+        _fetched(report, ("trust_domains", name, "crl"), domain.crl)
+        _bundle(report, ("trust_domains", name, "bundle", "ca"), domain.bundle.ca)
+        _bundle(report, ("trust_domains", name, "bundle", "bootstrap"), domain.bundle.bootstrap)
+    for name, authority in config.client_authorities.items():
+        _authority(report, ("client_authorities", name), name, authority.bundle, authority.crl)
+        _fetched(report, ("client_authorities", name, "crl"), authority.crl)
     for name in config.trust_domains:
         _named(report, ("trust_domains", name), name)
     for name, client in config.client_authorities.items():
@@ -100,9 +101,13 @@ def expiries(config: Config) -> Iterator[Expiry]:
         role = "identity" if path == ("identity",) else "edge"
         name = str(path[1]) if len(path) > 1 else role
         yield from _dates((*path, "certificate"), pair.where, pair.certificate, role, name)
-    for section in ("trust_domains", "client_authorities"):
-        for name, authority in getattr(config, section).items():
-            yield from _dates((section, name, "bundle"), authority.where, authority.bundle, "bundle", name)
+    for name, domain in config.trust_domains.items():
+        for key, file in (("", domain.bundle.file), ("ca", domain.bundle.ca), ("bootstrap", domain.bundle.bootstrap)):
+            if file is not None:
+                path = ("trust_domains", name, "bundle", key) if key else ("trust_domains", name, "bundle")
+                yield from _dates(path, domain.where, file, "bundle", name)
+    for name, authority in config.client_authorities.items():
+        yield from _dates(("client_authorities", name, "bundle"), authority.where, authority.bundle, "bundle", name)
     for name, issuer in config.issuers.items():
         if issuer.ca is not None:
             yield from _dates(("issuers", name, "ca"), issuer.where, issuer.ca, "bundle", name)
@@ -138,9 +143,9 @@ def _pairs(config: Config) -> Iterator[tuple[Path, _Pair]]:
             yield from _tls_pairs(("listeners", name, "tls"), listener.tls)
     if config.admin is not None and config.admin.tls is not None:
         yield from _tls_pairs(("admin", "tls"), config.admin.tls)
-    if config.identity is not None:
-        identity = config.identity
-        yield ("identity",), _Pair(identity.where, identity.certificate, identity.key)
+    identity = config.identity
+    if identity is not None and identity.files is not None:
+        yield ("identity",), _Pair(identity.where, *identity.files)
 
 
 def _tls_pairs(path: Path, tls: ListenerTls) -> Iterator[tuple[Path, _Pair]]:
@@ -212,12 +217,13 @@ def _fetched(report: Report, path: Path, lists: RevocationLists | None) -> None:
     _bundle(report, (*path, "ca"), lists.ca)
 
 
-def _authority(report: Report, path: Path, name: str, bundle: FilePath, lists: RevocationLists | None) -> None:
+def _authority(report: Report, path: Path, name: str, bundle: FilePath | None, lists: RevocationLists | None) -> None:
+    """`bundle`: None where it lies in no file."""
     from gateway.kernel.x509.trust import make_authority, parse_certificates
 
     crl = lists.file if lists is not None else None
     listed = crl is not None and _readable(report, (*path, "crl"), crl)
-    if not _readable(report, (*path, "bundle"), bundle):
+    if bundle is None or not _readable(report, (*path, "bundle"), bundle):
         return
     try:
         parse_certificates(bundle.read_bytes())

@@ -13,6 +13,7 @@ from gateway.config.schema.limits import LimitUse, Override, RateLimit
 from gateway.config.schema.listeners import Admin, CertificateFiles, Listener, ListenerLimits, ListenerTls, PathRules
 from gateway.config.schema.posture import Posture, PostureSource
 from gateway.config.schema.routes import (
+    Asserted,
     Cors,
     DataClass,
     Forward,
@@ -29,7 +30,7 @@ from gateway.config.schema.routes import (
 )
 from gateway.config.schema.rules import Condition, Operation, Policy, Rule, Source
 from gateway.config.schema.scalars import UNLIMITED
-from gateway.config.schema.trust import ClientAuthority, Identity, RevocationLists, TrustDomain
+from gateway.config.schema.trust import Assertion, Bundle, ClientAuthority, Identity, RevocationLists, TrustDomain
 from gateway.config.schema.units import Address, Percent, Rate
 from gateway.config.schema.upstreams import (
     Balance,
@@ -51,9 +52,12 @@ __all__ = [
     "UNLIMITED",
     "Address",
     "Admin",
+    "Asserted",
+    "Assertion",
     "Audit",
     "Balance",
     "Binding",
+    "Bundle",
     "CertificateFiles",
     "CircuitBreaker",
     "ClientAuthority",

@@ -21,7 +21,7 @@ from gateway.config.schema.posture import Posture
 from gateway.config.schema.routes import DataClass, Route
 from gateway.config.schema.rules import Policy
 from gateway.config.schema.scalars import FilePath, Integer, Name, Secret, Some
-from gateway.config.schema.trust import ClientAuthority, Identity, TrustDomain
+from gateway.config.schema.trust import Assertion, ClientAuthority, Identity, TrustDomain
 from gateway.config.schema.upstreams import Upstream
 
 
@@ -63,6 +63,7 @@ class Config(Node):
     grants: Grants | None = None
     """Who may sign just-in-time grants, which stand in grants.yaml beside this file."""
     routes: Some[Route]
+    assertion: Assertion | None = None
     audit: Audit = Field(default_factory=_always, validate_default=True)
 
     path: Annotated[SkipValidation[Path], SkipJsonSchema()] = Field(

@@ -30,6 +30,8 @@ from gateway.config.schema.scalars import (
 from gateway.config.schema.units import Percent
 from gateway.model.place import Place
 
+_ENABLED = "\0enabled"  # an alias that no file can hold
+
 
 def _by_lower_case(fields: dict[str, str]) -> dict[str, str]:
     lower = {name.lower(): pattern for name, pattern in fields.items()}
@@ -119,11 +121,28 @@ class DataClass(Named):
     requires: Requires
 
 
+class Asserted(Node):
+    """Whether a backend is given the gateway's assertion (`true`, `false`), and what it says besides."""
+
+    enabled: Annotated[Boolean, SkipJsonSchema()] = Field(default=True, validation_alias=_ENABLED, exclude=True)
+    claims: Some[NonEmpty] = ()
+    """Names of the token's claims that it repeats."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_boolean(cls, data: Any) -> Any:
+        return data if isinstance(data, dict) else {_ENABLED: data}
+
+    def short(self) -> bool | None:
+        return None if self.claims else self.enabled
+
+
 class Forward(Node):
     """What a backend is told about the caller."""
 
     authorization: Literal["remove", "keep"] = "remove"
-    assertion: Boolean = True
+    assertion: Asserted = Field(default_factory=Asserted)
+    """Where `assertion:` is configured, on routes that are not public."""
     headers: dict[NonEmpty, NonEmpty] = Field(default_factory=dict)
     """Field name to claim path (`claims.sub`) or quoted literal (`"'text'"`)."""
     keep: tuple[NonEmpty, ...] = ()

@@ -8,16 +8,67 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from gateway.config.schema.base import Named, Node
-from gateway.config.schema.scalars import Duration, FilePath, NonEmpty, Some
+from gateway.config.schema.scalars import Boolean, Duration, FilePath, NonEmpty, Some
+
+_WORKLOAD = "\0workload_api"  # an alias that no file can hold
 
 
 class Identity(Node):
-    """What the gateway proves to backends."""
+    """What the gateway proves to backends: a certificate and its key, or what the SPIFFE Workload API gives."""
 
-    certificate: FilePath
-    key: FilePath
+    certificate: FilePath | None = None
+    key: FilePath | None = None
+    workload_api: NonEmpty | None = None
+    """The socket of the Workload API, unix:///absolute/path; in the place of files."""
+    hint: NonEmpty | None = None
+    """Of several SVIDs the one with this hint; default: the first."""
+
+    @property
+    def files(self) -> tuple[Path, Path] | None:
+        """Certificate and key; None where they come from the Workload API."""
+        return (self.certificate, self.key) if self.certificate is not None and self.key is not None else None
+
+
+class Assertion(Node):
+    """How the gateway signs what it tells backends about the caller (X-Gateway-Assertion)."""
+
+    key: FilePath | None = None
+    """PEM file of a P-256 private key; without one a key is made at the start."""
+    issuer: NonEmpty | None = None
+    """The `iss` claim; default: the gateway's SPIFFE id."""
+    previous: tuple[FilePath, ...] = ()
+    """PEM files of other keys that are published too: those before, or the next one."""
+
+
+class Bundle(Node):
+    """Where authorities come from: a PEM file, a SPIFFE bundle endpoint (`{url, profile, …}`), or the Workload API."""
+
+    file: FilePath | None = None
+    """PEM; watched."""
+    url: NonEmpty | None = None
+    """Of a SPIFFE bundle endpoint."""
+    profile: Literal["https_web", "https_spiffe"] | None = None
+    """How the endpoint proves itself: by a certificate for its name, or by an SVID."""
+    ca: FilePath | None = None
+    """https_web: PEM file of the private authority of its certificate."""
+    endpoint_spiffe_id: NonEmpty | None = None
+    """https_spiffe: who the endpoint is."""
+    bootstrap: FilePath | None = None
+    """https_spiffe: PEM file of the authorities of its trust domain, to begin with."""
+    workload_api: Annotated[Boolean, SkipJsonSchema()] = Field(default=False, validation_alias=_WORKLOAD, exclude=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: Any) -> Any:
+        if not isinstance(data, str):
+            return data
+        return {_WORKLOAD: True} if data == "workload_api" else {"file": data}
+
+    def short(self) -> str | Path | None:
+        return "workload_api" if self.workload_api else self.file
 
 
 class RevocationLists(Node):
@@ -50,8 +101,8 @@ class RevocationLists(Node):
 class TrustDomain(Named):
     """One SPIFFE trust domain; its name is the domain's."""
 
-    bundle: FilePath
-    """PEM file of its authorities."""
+    bundle: Bundle
+    """Its authorities."""
     crl: RevocationLists | None = None
     """Its revocation lists."""
 
@@ -60,6 +111,7 @@ class ClientAuthority(Named):
     """Who may vouch for which DNS names, in certificates without a SPIFFE id; the identity is `dns:NAME`."""
 
     bundle: FilePath
+    """PEM file of its authorities."""
     crl: RevocationLists | None = None
     """Its revocation lists."""
     names: Some[NonEmpty]

@@ -8,14 +8,18 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gateway.config.schema import ClientAuthority, Config, Issuer, Requires, Route, TrustDomain
+from gateway.config.schema import Config, Issuer, Requires, RevocationLists, Route, TrustDomain
 from gateway.control.build.lists import list_file, list_rules, list_settings
 from gateway.control.build.proofs import build_proofs
+from gateway.control.build.workload import workload_settings
+from gateway.control.feeds.bundle_endpoint import EndpointSettings
+from gateway.control.feeds.feed import FeedError
 from gateway.control.feeds.introspection import IntrospectionClient, IntrospectionSettings
 from gateway.control.feeds.jwks import JwksFeed, JwksSettings, OnRefresh
 from gateway.control.feeds.jwks_file import FileKeys
 from gateway.control.feeds.trust import AuthorityFiles, TrustFeed, TrustSettings
 from gateway.control.feeds.watch import FileWatch
+from gateway.control.feeds.workload_api import WorkloadApi, WorkloadSettings
 from gateway.control.health import FileHealth
 from gateway.kernel.cells import GaugeFamily, Metrics
 from gateway.kernel.store import RedisStore
@@ -109,19 +113,25 @@ def credential_sources(
     on_refresh: OnRefresh | None = None,
     watch: FileWatch | None = None,
     health: FileHealth | None = None,
+    workload: WorkloadApi | None = None,
 ) -> CredentialSources:
     """The sources for `config`: those of `previous` whose settings are equal, and fresh ones that are not started yet.
 
     `clock`: wall clock, seconds since the epoch. Raises FeedError for a file that cannot be used.
     """
     settings = TrustSettings(
-        tuple(_files(config, domain) for domain in config.trust_domains.values()),
-        tuple(_files(config, authority) for authority in config.client_authorities.values()),
+        tuple(_domain(config, domain) for domain in config.trust_domains.values()),
+        tuple(
+            _authority(config, authority.name, authority.bundle, authority.crl, authority.names)
+            for authority in config.client_authorities.values()
+        ),
     )
     if previous is not None and previous.trust.settings == settings:
         trust, certificates = previous.trust, previous.certificates
     else:
-        trust = TrustFeed(settings, health=health, watch=watch, clock=clock)
+        held = previous.trust if previous is not None else None
+        given = workload if any(isinstance(domain.bundle, WorkloadSettings) for domain in settings.domains) else None
+        trust = TrustFeed(settings, before=held, workload=given, health=health, watch=watch, clock=clock)
         certificates = CertificateAuthenticator(trust)
     keys: dict[str, JwksFeed | FileKeys] = {}
     for name, issuer in config.issuers.items():
@@ -262,9 +272,25 @@ def _keys(
     return JwksFeed(settings, clock=clock, on_refresh=on_refresh, watch=watch)
 
 
-def _files(config: Config, held: TrustDomain | ClientAuthority) -> AuthorityFiles:
-    names = held.names if isinstance(held, ClientAuthority) else ()
-    lists = held.crl
+def _domain(config: Config, domain: TrustDomain) -> AuthorityFiles:
+    bundle, workload = domain.bundle, workload_settings(config)
+    source: Path | EndpointSettings | WorkloadSettings | None = bundle.file
+    if bundle.workload_api:
+        source = workload
+    elif bundle.url is not None:
+        source = EndpointSettings(bundle.url, bundle.ca, bundle.endpoint_spiffe_id, bundle.bootstrap, config.state_dir)
+    if source is None:
+        raise FeedError(f"trust domain {domain.name}: nothing says where its bundle is")
+    return _authority(config, domain.name, source, domain.crl)
+
+
+def _authority(
+    config: Config,
+    name: str,
+    bundle: Path | EndpointSettings | WorkloadSettings,
+    lists: RevocationLists | None,
+    names: tuple[str, ...] = (),
+) -> AuthorityFiles:
     return AuthorityFiles(
-        held.name, held.bundle, list_file(config, lists), names, list_rules(lists), list_settings(config, lists)
+        name, bundle, list_file(config, lists), names, list_rules(lists), list_settings(config, lists)
     )

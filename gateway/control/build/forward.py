@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from gateway.config.schema import Config, Forward, HeaderEdit, Route
 from gateway.control.build.accept import via_pseudonym
 from gateway.control.build.upstreams import own_spiffe_id
+from gateway.control.feeds.svid import Svid
 from gateway.model.request import RawHeaders
+from gateway.stages.forward.assertion import Assertion, Assertions, KeySource
 from gateway.stages.forward.claims import FieldValue, compile_value, literal_or_claim
 from gateway.stages.forward.fields import AnswerFields, RequestFields, judge_set
 from gateway.stages.forward.head import RequestHead
@@ -32,14 +34,23 @@ _SUBPROTOCOL = "sec-websocket-protocol"  # a token may stand in it: the tunnel w
 
 
 def build_forward(
-    config: Config, clusters: Mapping[str, Cluster], streams: Streams, own: Mapping[str, Way] | None = None
+    config: Config,
+    clusters: Mapping[str, Cluster],
+    streams: Streams,
+    own: Mapping[str, Way] | None = None,
+    keys: KeySource | None = None,
+    svid: Svid | None = None,
 ) -> ForwardStage:
     """The forward stage of `config`; `clusters` by the upstream's name. Raises ValueError with the route's place.
 
     `streams`: where answers that stay open are entered; it outlives the config. `own`: who answers at the gateway's own
-    addresses, by path.
+    addresses, by path. `keys`: of assertions, where the config has them. `svid`: of the gateway, where the Workload API
+    gave one.
     """
-    shared = _Shared(_reserved(config), via_pseudonym(config), own_spiffe_id(config), streams, {})
+    own_id = own_spiffe_id(config, svid)
+    issuer = config.assertion.issuer if config.assertion is not None else None
+    assertions = Assertions(keys, lambda: issuer or own_id) if keys is not None else None
+    shared = _Shared(_reserved(config), via_pseudonym(config), own_id, streams, {}, assertions)
     return ForwardStage([_way(config, route, clusters, shared) for route in config.routes], own)
 
 
@@ -52,6 +63,7 @@ class _Shared:
     own_id: str | None
     streams: Streams
     fields: dict[tuple[object, ...], RequestFields]  # routes that let the same pass share one
+    assertions: Assertions | None
 
     def passing(self, route: Route, removed: tuple[str, ...]) -> RequestFields:
         """What of a client's fields passes on a route. `removed`: besides those that the file removes."""
@@ -78,7 +90,6 @@ def _way(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: 
 def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: _Shared) -> Way:
     if route.upstream is None:
         raise ValueError("it has neither upstream nor respond nor redirect")
-    head = _head(route, shared, ())
     answer = AnswerFields(_names(route.response_headers.remove), _pairs(route.response_headers.set))
     limits = {
         name: route.max_body if route.max_body is not None else listener.limits.body
@@ -88,6 +99,7 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
     def to(name: str) -> Proxy:
         cluster = clusters[name]
         kind = ResilientProxy if cluster.guarded else Proxy
+        head = _head(route, name, shared, ())
         return kind(cluster, head, answer, timeout=route.timeout, max_body=limits, streams=shared.streams)
 
     way = _spread(route, clusters, to)
@@ -96,7 +108,7 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
             way,
             Proxy(
                 clusters[route.mirror.upstream],
-                head,
+                _head(route, route.mirror.upstream, shared, ()),
                 answer,
                 timeout=min(route.timeout or _COPY, _COPY),
                 max_body=limits,
@@ -107,9 +119,9 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
     websocket = route.websocket
     if websocket is None:
         return way
-    asking = _head(route, shared, (_SUBPROTOCOL,))
 
     def through(name: str) -> TunnelProxy:
+        asking = _head(route, name, shared, (_SUBPROTOCOL,))
         marker = websocket.token_subprotocol
         return TunnelProxy(
             clusters[name], asking, answer, max_body=limits, streams=shared.streams, token_subprotocol=marker
@@ -118,8 +130,8 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
     return Upgrading(way, _spread(route, clusters, through))
 
 
-def _head(route: Route, shared: _Shared, removed: tuple[str, ...]) -> RequestHead:
-    """What writes the heads of one route. `removed`: fields besides those that the file removes."""
+def _head(route: Route, upstream: str, shared: _Shared, removed: tuple[str, ...]) -> RequestHead:
+    """What writes the heads of one route to one upstream. `removed`: fields besides those that the file removes."""
     constant, claims = _set_by(route.forward, route.request_headers)
     rewrite = route.rewrite
     return RequestHead(
@@ -129,7 +141,16 @@ def _head(route: Route, shared: _Shared, removed: tuple[str, ...]) -> RequestHea
         rewrite=Rewrite(prefix=rewrite.prefix, path=rewrite.path, host=rewrite.host) if rewrite is not None else None,
         constant=constant,
         claims=claims,
+        assertion=_assertion(route, upstream, shared),
     )
+
+
+def _assertion(route: Route, upstream: str, shared: _Shared) -> Assertion | None:
+    """What tells the backend who calls; on a public route it could be nobody, so nothing is told."""
+    asked = route.forward.assertion
+    if shared.assertions is None or route.public or not asked.enabled:
+        return None
+    return Assertion(shared.assertions, upstream, asked.claims)
 
 
 def _spread(route: Route, clusters: Mapping[str, Cluster], to: Callable[[str], Way]) -> Way:

@@ -17,7 +17,9 @@ from gateway.control.build.ratelimit import LimitStore, build_ratelimit
 from gateway.control.build.receivers import build_receivers, revoked_of
 from gateway.control.build.record import AuditKeys, build_record
 from gateway.control.build.route import build_routes
+from gateway.control.feeds.assertion import AssertionKeys
 from gateway.control.feeds.revocations import RevocationFeed
+from gateway.control.feeds.svid import Svid
 from gateway.kernel.cells import Metrics
 from gateway.snapshot import Snapshot
 from gateway.stages.forward.streams import Streams
@@ -36,6 +38,8 @@ def build_snapshot(
     keys: AuditKeys,
     streams: Streams,
     revocations: RevocationFeed | None = None,
+    assertion: AssertionKeys | None = None,
+    svid: Svid | None = None,
 ) -> Snapshot:
     """The snapshot of `config` over what outlives it. Raises OSError or ValueError for a file that cannot be used."""
     receivers = build_receivers(config, sources.keys, revocations, audit, metrics)
@@ -49,5 +53,5 @@ def build_snapshot(
         authorize=build_authorize(config, metrics),
         record=build_record(config, keys, audit, metrics),
         answer=build_answer(config),
-        forward=build_forward(config, clusters, streams, own_ways(config, receivers)),
+        forward=build_forward(config, clusters, streams, own_ways(config, receivers, assertion), assertion, svid),
     )

@@ -6,21 +6,23 @@ Invariant: building touches nothing that serves; `swap_in` does, when the new sn
 
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.config.schema import CircuitBreaker, Config, HealthCheck, OutlierDetection, Retries, TrustDomain, Upstream
 from gateway.control.build.lists import list_file, list_rules
+from gateway.control.feeds.svid import Svid
 from gateway.kernel.cells import Counter, Metrics
-from gateway.kernel.x509.fault import CertificateFault
-from gateway.kernel.x509.leaf import read_leaf, spiffe_id
+from gateway.kernel.x509.leaf import pem_spiffe_id
 from gateway.kernel.x509.spiffe import parse_trust_domain
+from gateway.kernel.x509.trust import Authority
+from gateway.model.reason import Reason
 from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.endpoint import RESULTS
-from gateway.upstreams.identity import TlsMaterial, UpstreamTls
+from gateway.upstreams.identity import TlsMaterial, UnreadyTls, UpstreamTls
 from gateway.upstreams.settings import (
     BreakerSettings,
     ConnectionSettings,
@@ -86,7 +88,18 @@ class Upstreams:
             cluster.abort()
 
 
-def build_upstreams(config: Config, previous: Upstreams | None, metrics: Metrics) -> Upstreams:
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What certificates are made of besides files: what the Workload API and bundle endpoints gave so far."""
+
+    domains: Mapping[str, Authority] = field(default_factory=dict)
+    svid: Svid | None = None
+
+
+NOTHING = Given()
+
+
+def build_upstreams(config: Config, previous: Upstreams | None, metrics: Metrics, given: Given = NOTHING) -> Upstreams:
     """The clusters for `config`: those of `previous` whose settings are equal, fresh ones for the rest.
 
     Raises ValueError, which names the upstream, for certificates that cannot be used.
@@ -95,7 +108,7 @@ def build_upstreams(config: Config, previous: Upstreams | None, metrics: Metrics
     rotations: dict[str, UpstreamTls] = {}
     for name, upstream in config.upstreams.items():
         settings = _settings(upstream)
-        tls = upstream_tls(config, upstream)
+        tls = upstream_tls(config, upstream, given)
         before = previous.clusters.get(name) if previous is not None else None
         if before is None or before.settings != settings or (before.tls is None) != (tls is None):
             clusters[name] = Cluster(settings, tls, lambda url, name=name: _counters(metrics, name, url))  # type: ignore[misc]
@@ -106,15 +119,14 @@ def build_upstreams(config: Config, previous: Upstreams | None, metrics: Metrics
     return Upstreams(clusters, rotations)
 
 
-def own_spiffe_id(config: Config) -> str | None:
-    """What the gateway calls itself in X-Forwarded-Client-Cert (`By`); None without an identity that is an SVID."""
-    if config.identity is None:
-        return None
-    try:
-        leaf = x509.load_pem_x509_certificate(config.identity.certificate.read_bytes())
-        found = spiffe_id(read_leaf(leaf.public_bytes(Encoding.DER)))
-    except CertificateFault:
-        return None
+def own_spiffe_id(config: Config, svid: Svid | None = None) -> str | None:
+    """What the gateway calls itself, in X-Forwarded-Client-Cert (`By`) too; None without an identity that is an SVID.
+
+    `svid`: that the Workload API gave.
+    """
+    if config.identity is None or config.identity.certificate is None:
+        return svid.id if svid is not None else None
+    found = pem_spiffe_id(config.identity.certificate.read_bytes())
     return found.id if found is not None else None
 
 
@@ -160,34 +172,53 @@ def _breaker(breaker: CircuitBreaker) -> BreakerSettings:
 
 
 def trust_files(config: Config, upstream: Upstream) -> tuple[Path | None, Path | None]:
-    """The bundle that its backends are judged by (None: the system's roots), and the revocation lists."""
-    domain = _domain(config, upstream)
-    return (domain.bundle, list_file(config, domain.crl)) if domain is not None else (upstream.tls.ca, None)
+    """Of the files: the bundle that its backends are judged by (None: it lies in none), and the revocation lists."""
+    domain = _trust_domain(config, upstream)
+    return (upstream.tls.ca, None) if domain is None else (domain.bundle.file, list_file(config, domain.crl))
 
 
-def _domain(config: Config, upstream: Upstream) -> TrustDomain | None:
-    """The trust domain whose bundle its backends are judged by."""
+def hangs_on_given(config: Config, upstream: Upstream) -> bool:
+    """True when what its TLS is made of does not all lie in files."""
+    domain = _trust_domain(config, upstream)
+    return (config.identity is not None and config.identity.files is None) or (
+        domain is not None and domain.bundle.file is None
+    )
+
+
+def _trust_domain(config: Config, upstream: Upstream) -> TrustDomain | None:
+    """Whose bundle its backends are judged by; None: a file of its own, or the system's roots."""
     expected = upstream.tls.server_identity
     if upstream.tls.ca is None and expected is not None and expected.startswith("spiffe://"):
         return config.trust_domains[parse_trust_domain(expected)]
     return None
 
 
-def upstream_tls(config: Config, upstream: Upstream) -> UpstreamTls | None:
+def upstream_tls(config: Config, upstream: Upstream, given: Given = NOTHING) -> UpstreamTls | None:
     """What the gateway proves and believes there; None when every endpoint is plain http. Raises ValueError."""
     hosts = [endpoint.host for endpoint in upstream.endpoints if endpoint.tls]
     if not hosts:
         return None
-    identity, expected = config.identity, upstream.tls.server_identity
+    identity, domain = config.identity, _trust_domain(config, upstream)
+    authorities: Path | bytes | None
+    certificate: Path | bytes | None = identity.certificate if identity is not None else None
+    key: Path | bytes | None = identity.key if identity is not None else None
     authorities, crl = trust_files(config, upstream)
-    domain = _domain(config, upstream)
+    if identity is not None and identity.files is None:
+        if given.svid is None:
+            return UnreadyTls(Reason.IDENTITY_UNAVAILABLE, "the gateway has no SVID yet")
+        certificate, key = given.svid.certificates, given.svid.key
+    if domain is not None and authorities is None:
+        authority = given.domains.get(domain.name)
+        if authority is None or not authority.known:
+            return UnreadyTls(Reason.KEYS_UNAVAILABLE, f"the bundle of {domain.name} is not available yet")
+        authorities = b"".join(anchor.public_bytes(Encoding.PEM) for anchor in authority.anchors)
     material = TlsMaterial(
-        expected,
+        upstream.tls.server_identity,
         upstream.tls.server_name,
         authorities,
         crl,
-        identity.certificate if identity is not None else None,
-        identity.key if identity is not None else None,
+        certificate,
+        key,
         fetched=domain is not None and list_rules(domain.crl).fetched,
     )
     try:

@@ -66,6 +66,11 @@ class FileWatch:
         self._again()
         return made
 
+    def ring(self) -> None:
+        """Something changed that no directory tells of."""
+        for bell in tuple(self._bells):
+            bell.ring()
+
     def forget(self, bell: Bell) -> None:
         """It rings no more."""
         self._bells.discard(bell)
@@ -96,8 +101,7 @@ class FileWatch:
             changes = awatch(*directories, watch_filter=None, debounce=_DEBOUNCE, step=_STEP, recursive=False)
             async with contextlib.aclosing(changes):
                 async for _ in changes:
-                    for bell in tuple(self._bells):
-                        bell.ring()
+                    self.ring()
         except (OSError, RuntimeError) as error:  # no inotify left, or the directory is gone
             log.debug("files are only looked at every %g s: %s", self.poll, error)
 

@@ -22,6 +22,7 @@ _CARRIED: dict[str, frozenset[str]] = {
         "ListenerLimits": "header_bytes headers header_timeout idle_timeout connections",
         "Identity": "certificate key",
         "TrustDomain": "bundle crl",
+        "Bundle": "file",
         "ClientAuthority": "bundle crl names",
         "RevocationLists": "file",
         "Issuer": "issuer audiences jwks_uri jwks ca clock_skew space_delimited_claims",
@@ -74,6 +75,9 @@ _WHY = {
     "Issuer.mode": "Envoy refuses the tokens of an issuer that it does not know; here they count as not sent",
     "Issuer.introspection": "Envoy asks nobody about opaque tokens: they are refused",
     "RevocationLists.url": "Envoy reads revocation lists from files",
+    "Bundle.url": "Envoy asks no bundle endpoint: fetch the bundle into a file",
+    "Bundle.profile": "Envoy asks no bundle endpoint: fetch the bundle into a file",
+    "Identity.workload_api": "Envoy speaks to SPIRE by SDS, which names its own cluster and secrets",
     "Jwks.max_stale": "Envoy uses the last good keys without an end",
     "RateLimit.on_store_failure": "there is no store",
     "RateLimit.concurrency": "Envoy's local limits count rates",
@@ -89,6 +93,10 @@ _WHY = {
 def say_what_is_not(config: Config, report: Report) -> None:
     """Name every key that the file sets and the export does not carry."""
     _node(config, "", config.where, report)
+    for domain in config.trust_domains.values():
+        if domain.bundle.workload_api:
+            why = "Envoy speaks to SPIRE by SDS, which names its own cluster and secrets"
+            report.lose(domain.where, "", f"trust_domains.{domain.name}.bundle", why)
     for name, text in (("trust_domains", config.trust_domains), ("client_authorities", config.client_authorities)):
         if name == "trust_domains" and len(text) > 1 and any(domain.crl for domain in text.values()):
             report.lose(config.where, "", name, "Envoy's validator of several trust domains reads no revocation lists")

@@ -123,11 +123,9 @@ def _tls(config: Config, upstream: Upstream) -> Message:
     if identity is not None:
         context["match_typed_subject_alt_names"] = [_named(identity)]
     own: Message | None = None
-    if config.identity is not None:
-        own = {
-            "certificate_chain": file_source(config.identity.certificate),
-            "private_key": file_source(config.identity.key),
-        }
+    if config.identity is not None and config.identity.files is not None:
+        certificate, key = config.identity.files
+        own = {"certificate_chain": file_source(certificate), "private_key": file_source(key)}
     return _context(wanted.server_name or host, context, own, by_endpoint=identity is None)
 
 
@@ -147,8 +145,7 @@ def _authority(config: Config, upstream: Upstream) -> Path | None:
     identity = upstream.tls.server_identity or ""
     if upstream.tls.ca is None and identity.startswith("spiffe:"):
         domain = config.trust_domains.get(parse_trust_domain(identity))
-        bundle: object = domain.bundle if domain is not None else None
-        return bundle if isinstance(bundle, Path) else None
+        return domain.bundle.file if domain is not None else None
     return upstream.tls.ca
 
 

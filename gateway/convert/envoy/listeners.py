@@ -141,8 +141,8 @@ class Listeners:
 
         Names are asked by the rules (`Rules`): asked here, they would make a certificate required.
         """
-        domains: list[tuple[str, object]] = [(name, held.bundle) for name, held in self._config.trust_domains.items()]
-        bundles = [(name, bundle) for name, bundle in domains if isinstance(bundle, Path)]
+        domains = [(name, held.bundle.file) for name, held in self._config.trust_domains.items()]
+        bundles = [(name, bundle) for name, bundle in domains if bundle is not None]
         if len(domains) > 1:
             entries = [{"name": name, "trust_bundle": file_source(bundle)} for name, bundle in bundles]
             message = f"{_TLS}.SPIFFECertValidatorConfig"
@@ -151,8 +151,9 @@ class Listeners:
         if bundles:
             name, bundle = bundles[0]
             return _roots(bundle, _file_of(self._config.trust_domains[name].crl))
-        authority = next(iter(self._config.client_authorities.values()))
-        return _roots(authority.bundle, _file_of(authority.crl))
+        for authority in self._config.client_authorities.values():
+            return _roots(authority.bundle, _file_of(authority.crl))
+        return {}  # nobody is believed: the bundles of the trust domains do not lie in files
 
 
 def _file_of(lists: RevocationLists | None) -> Path | None:

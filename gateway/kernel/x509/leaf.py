@@ -12,6 +12,7 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
 from gateway.kernel.x509.fault import CertificateFault
@@ -95,6 +96,14 @@ def spiffe_id(leaf: Leaf) -> SpiffeId | None:
         return parse_leaf_id(leaf.uris[0])
     except ValueError as error:
         raise CertificateFault(Reason.SPIFFE_ID_INVALID, str(error)) from None
+
+
+def pem_spiffe_id(pem: bytes) -> SpiffeId | None:
+    """The SPIFFE id of the first certificate of a PEM text; None where it is no SVID. Raises ValueError."""
+    try:
+        return spiffe_id(read_leaf(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)))
+    except CertificateFault:
+        return None
 
 
 def plain_dns_names(leaf: Leaf) -> tuple[str, ...]:

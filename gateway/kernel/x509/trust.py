@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import Store
 
 from gateway.kernel.x509.crl import BY_FILE, ListRules, RevocationList, Revocations, parse_lists, signed_by
@@ -25,7 +26,8 @@ class Authority:
     anchors: tuple[x509.Certificate, ...]
     store: Store | None  # None where the bundle is empty: everything is revoked
     revocations: Revocations | None  # None where no list is configured
-    digest: str  # of the files, hex
+    digest: str  # of all that it was made of, hex
+    known: bool = True  # False: its bundle was not had yet, so nothing can be said
 
     def __repr__(self) -> str:
         lists = "with" if self.revocations is not None else "without"
@@ -54,13 +56,26 @@ def make_authority(name: str, bundle: bytes, lists: bytes | None, rules: ListRul
     A list that claims to come from an anchor of the bundle and is not signed by it refuses the whole. `lists`: None
     where none is configured, b"" where those that are fetched are not there yet.
     """
-    anchors = parse_certificates(bundle)
-    digest = sha256(bundle + b"\0" + (lists or b"")).hexdigest()
+    return authority_of(name, parse_certificates(bundle), lists, rules)
+
+
+def authority_of(
+    name: str, anchors: tuple[x509.Certificate, ...], lists: bytes | None, rules: ListRules = BY_FILE
+) -> Authority:
+    """An authority from its roots, of which there may be none, and its lists as above. Raises ValueError."""
+    der = [anchor.public_bytes(Encoding.DER) for anchor in anchors]
+    digest = sha256(b"".join(der) + b"\0" + (lists or b"")).hexdigest()
+    store = Store(list(anchors)) if anchors else None
     if lists is None:
-        return Authority(name, anchors, Store(list(anchors)), None, digest)
+        return Authority(name, anchors, store, None, digest)
     parsed = parse_lists(lists) if lists or not rules.fetched else ()
     check_lists(parsed, anchors)
-    return Authority(name, anchors, Store(list(anchors)), Revocations(parsed, rules), digest)
+    return Authority(name, anchors, store, Revocations(parsed, rules), digest)
+
+
+def unknown_authority(name: str) -> Authority:
+    """Stands for one whose bundle was not had yet."""
+    return Authority(name, (), None, None, "", known=False)
 
 
 def parse_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:

@@ -13,6 +13,7 @@ from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
 from gateway.model.request import RequestHead as Received
+from gateway.stages.forward.assertion import Assertion
 from gateway.stages.forward.claims import FieldValue
 from gateway.stages.forward.fields import RequestFields, nominated_by
 from gateway.stages.forward.rewrite import Rewrite
@@ -22,7 +23,7 @@ _USUAL_CONNECTION = frozenset([("keep-alive",), ("close",), ("Keep-Alive",)])
 
 
 class RequestHead:
-    """Writes heads for one route."""
+    """Writes heads for one route and one of its upstreams."""
 
     def __init__(
         self,
@@ -33,19 +34,21 @@ class RequestHead:
         rewrite: Rewrite | None = None,
         constant: Sequence[tuple[bytes, bytes]] = (),
         claims: Sequence[tuple[bytes, FieldValue]] = (),
+        assertion: Assertion | None = None,
     ) -> None:
         """`via`: this gateway's pseudonym; `own_id`: its SPIFFE id; `constant`, `claims`: what the route sets."""
         self._fields = fields
         self._client_cert = ClientCert(own_id)
         self._rewrite = rewrite
         self._claims = tuple(claims)
+        self._assertion = assertion
         lines = [b"via: 1.1 " + via.encode("ascii"), *(name + b": " + value for name, value in constant)]
         self._constant = b"\r\n".join(lines)
         self._constant_lines = len(lines)
         self._host = rewrite.host if rewrite is not None else None
 
     def __call__(self, permit: Permit, exchange: Exchange) -> bytes:
-        """The whole head with its empty line. Raises Refused(BAD_REQUEST | AMBIGUOUS_PATH)."""
+        """The whole head with its empty line. Raises Refused(BAD_REQUEST | AMBIGUOUS_PATH | IDENTITY_UNAVAILABLE)."""
         ctx, head = permit.ctx, exchange.head
         path = ctx.path if self._rewrite is None else self._rewrite(ctx.path, permit.route.prefix)
         target = path if ctx.query is None else f"{path}?{ctx.query}"
@@ -63,6 +66,8 @@ class RequestHead:
         workload = permit.principal.workload
         if workload is not None:
             lines.append(b"x-forwarded-client-cert: " + self._client_cert(workload))
+        if self._assertion is not None:
+            lines.append(b"x-gateway-assertion: " + self._assertion(permit))
         if self._claims:
             user = permit.principal.user
             for name, value_of in self._claims:

@@ -4,6 +4,8 @@ Rule: built once, the same bytes for everybody.
 Invariant: nothing of the request stands in the answer.
 """
 
+from collections.abc import Callable
+
 from gateway.model.exchange import Exchange
 from gateway.model.outcome import Outcome
 from gateway.model.permit import Permit
@@ -30,6 +32,18 @@ class LocalAnswer:
         body = b"" if exchange.head.method == "HEAD" else self._body
         await exchange.send_head(self._status, headers, body, end=True)
         return Outcome(self._status, None, None, 0, len(body))
+
+
+class LiveAnswer:
+    """An answer whose body is asked for each time: what is published and changes while the config does not."""
+
+    def __init__(self, body: Callable[[], bytes], headers: RawHeaders) -> None:
+        """`headers` without Content-Length."""
+        self._body = body
+        self._headers = headers
+
+    async def __call__(self, permit: Permit, exchange: Exchange, answer_headers: RawHeaders) -> Outcome:
+        return await LocalAnswer(200, self._body(), self._headers)(permit, exchange, answer_headers)
 
 
 def respond(status: int, body: str, headers: RawHeaders) -> LocalAnswer:

@@ -21,7 +21,7 @@ class Forward:
 
     def __init__(self, ways: Sequence[Way], own: Mapping[str, Way] | None = None) -> None:
         """`ways`: a Proxy or LocalAnswer for each route, by its index; `own`: for the gateway's own addresses."""
-        self._own = dict(own or {})
+        self.own = dict(own or {})
         self._ways = (*ways, self._at_own_address)  # the last is the one under -1: no route of the file
         self._preflight = LocalAnswer(204)
 
@@ -32,4 +32,4 @@ class Forward:
         return self._ways[permit.route.index](permit, exchange, answer_headers)
 
     def _at_own_address(self, permit: Permit, exchange: Exchange, answer_headers: RawHeaders) -> Awaitable[Outcome]:
-        return self._own[permit.ctx.path](permit, exchange, answer_headers)
+        return self.own[permit.ctx.path](permit, exchange, answer_headers)

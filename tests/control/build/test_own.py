@@ -4,7 +4,10 @@ from pathlib import Path
 
 from gateway.config.load import load
 from gateway.config.schema import Config
-from gateway.control.build.own import BASE, own_paths, own_ways
+from gateway.control.build.own import BASE, JWKS, own_paths, own_ways
+from gateway.control.feeds.assertion import AssertionKeys, AssertionSettings
+from gateway.control.health import FileHealth
+from gateway.kernel.cells import Metrics
 from gateway.testing.ca import Authority
 
 
@@ -22,8 +25,13 @@ def config(folder: Path, more: str = "") -> Config:
 
 
 def test_who_routes_and_who_answers_know_the_same_addresses(tmp_path: Path) -> None:
-    loaded = config(tmp_path)
+    loaded = config(tmp_path, "assertion: {issuer: a}\n")
     own = own_paths(loaded)
-    assert set(own.methods) == set(own_ways(loaded))
+    keys = AssertionKeys(AssertionSettings(None, ()), health=FileHealth(Metrics()))
+    assert set(own.methods) == set(own_ways(loaded, {}, keys)) == {JWKS}
     assert all(path.startswith(BASE) for path in own.methods)
     assert (set(own.listeners), set(own.elsewhere)) == ({"edge"}, {"plain"})
+
+
+def test_without_what_they_serve_there_are_none(tmp_path: Path) -> None:
+    assert (own_paths(config(tmp_path)).methods, own_ways(config(tmp_path), {})) == ({}, {})

@@ -39,6 +39,11 @@ def files(folder: Path, authority: Authority, *, crl: bytes | None = None) -> Au
     return AuthorityFiles(authority.trust_domain, bundle, lists)
 
 
+def path(held: AuthorityFiles) -> Path:
+    assert isinstance(held.bundle, Path)
+    return held.bundle
+
+
 def settings(*domains: AuthorityFiles) -> TrustSettings:
     return TrustSettings(domains, ())
 
@@ -67,11 +72,11 @@ async def test_M18_a_new_bundle_replaces_the_old_whole(tmp_path: Path, authority
     feed = TrustFeed(settings(held))
     new = Authority("cluster.local")
     assert await verdict(feed, web) is None
-    held.bundle.write_bytes(authority.pem() + new.pem())
+    path(held).write_bytes(authority.pem() + new.pem())
     feed.reload()
     assert await verdict(feed, web) is None
     assert await verdict(feed, new.issue(uri="spiffe://cluster.local/a")) is None
-    held.bundle.write_bytes(new.pem())
+    path(held).write_bytes(new.pem())
     feed.reload()
     assert await verdict(feed, web) is Reason.CERTIFICATE_UNTRUSTED
 
@@ -79,9 +84,9 @@ async def test_M18_a_new_bundle_replaces_the_old_whole(tmp_path: Path, authority
 @pytest.mark.parametrize(
     "spoil",
     [
-        pytest.param(lambda held, good: held.bundle.write_bytes(good[:300]), id="M18-half-written"),
-        pytest.param(lambda held, good: held.bundle.write_bytes(b""), id="M18-empty"),
-        pytest.param(lambda held, good: held.bundle.unlink(), id="M18-gone"),
+        pytest.param(lambda held, good: path(held).write_bytes(good[:300]), id="M18-half-written"),
+        pytest.param(lambda held, good: path(held).write_bytes(b""), id="M18-empty"),
+        pytest.param(lambda held, good: path(held).unlink(), id="M18-gone"),
         pytest.param(lambda held, good: held.crl.write_bytes(b"x"), id="M18-list-is-none"),
         pytest.param(
             lambda held, good: held.crl.write_bytes(Authority("cluster.local").crl()), id="M18-another-roots-list"
@@ -111,9 +116,9 @@ async def test_one_domains_trouble_is_not_anothers(tmp_path: Path, authority: Au
     other = Authority("other.example")
     ours, theirs = files(tmp_path, authority), files(tmp_path, other)
     feed = TrustFeed(settings(ours, theirs))
-    theirs.bundle.write_bytes(b"")
+    path(theirs).write_bytes(b"")
     rotated = Authority("cluster.local")
-    ours.bundle.write_bytes(rotated.pem())
+    path(ours).write_bytes(rotated.pem())
     feed.reload()
     assert await verdict(feed, other.issue(uri="spiffe://other.example/a")) is None
     assert await verdict(feed, web) is Reason.CERTIFICATE_UNTRUSTED
@@ -125,7 +130,7 @@ def test_unchanged_files_stay_the_same_object(tmp_path: Path, authority: Authori
     feed = TrustFeed(settings(held))
     before = feed.current
     feed.reload()
-    held.bundle.write_bytes(authority.pem())
+    path(held).write_bytes(authority.pem())
     feed.reload()
     assert feed.current is before
     assert feed.generation == 1
