@@ -17,7 +17,7 @@ from gateway.kernel.patterns.values import compile_values
 from gateway.kernel.strict import NotStrict, decode_base64url, parse_object
 from gateway.kernel.x509.chain import openssl_refuses
 from gateway.kernel.x509.fault import CertificateFault
-from gateway.kernel.x509.leaf import read_leaf
+from gateway.kernel.x509.leaf import read_leaf, spiffe_id
 from gateway.kernel.x509.trust import Trust, parse_certificates
 from gateway.model.json import JSON, Claims
 from gateway.model.principal import User, Workload
@@ -144,7 +144,20 @@ def real_certificate(config: Config, file: Path, now: float) -> CertificateEvide
         raise CannotJudge(f"{file}: {error}") from None
     sources = _sources(config, now)
     sent = tuple(certificate.public_bytes(Encoding.DER) for certificate in chain)
+    unknown = _unknown_domain(sent[0], sources.trust.current)
+    if unknown is not None:
+        raise CannotJudge(f"the bundle of {unknown} lies in no file: give the SPIFFE id with --client")
     return CertificateEvidence(sources.certificates, sent, None, _closed(sent, sources.trust.current, now))
+
+
+def _unknown_domain(leaf: bytes, trust: Trust) -> str | None:
+    """The trust domain of a certificate whose bundle only a gateway that serves has."""
+    try:
+        identity = spiffe_id(read_leaf(leaf))
+    except CertificateFault:
+        return None
+    authority = trust.domains.get(identity.trust_domain) if identity is not None else None
+    return authority.name if authority is not None and not authority.known else None
 
 
 def _sources(config: Config, now: float) -> CredentialSources:

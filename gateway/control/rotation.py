@@ -19,7 +19,7 @@ from gateway.control.feeds.feed import Watched
 from gateway.control.feeds.svid import Svid
 from gateway.control.feeds.watch import Bell
 from gateway.control.health import ASSERTION, BUNDLE, CRL, IDENTITY, LISTENER, UPSTREAM
-from gateway.control.runtime import Runtime
+from gateway.control.runtime import Parts, Runtime
 from gateway.kernel.x509.keypair import check_key_pair
 from gateway.kernel.x509.trust import parse_certificates
 from gateway.server.listener import Listener
@@ -85,23 +85,26 @@ class Rotation:
         parts = self._runtime.parts
         changed = {key for key, watched in self._watched.items() if watched.changed()}
         trust, svid = parts.sources.trust.generation, parts.workload.generation if parts.workload is not None else 0
-        if trust != self._trust:
-            roots = self._roots()
-            changed |= {
-                (LISTENER, name)
-                for name, held in self._listeners.items()
-                if held.contexts is not None and held.contexts.settings.roots != roots
-            }
         if (trust, svid) != (self._trust, self._svid):
-            config = parts.config
-            changed |= {(UPSTREAM, name) for name, held in config.upstreams.items() if hangs_on_given(config, held)}
-        if parts.workload is not None and svid != self._svid:
-            self._take_name(parts.workload.svid)
-        first, self._trust, self._svid = self._trust < 0, trust, svid
+            changed |= self._behind(parts)
+            if parts.workload is not None:
+                self._take_name(parts.workload.svid)
+            self._trust, self._svid = trust, svid
+            self._tell()
         if changed:
             await self._turn(changed)
-        elif not first:
-            self._tell()
+
+    def _behind(self, parts: Parts) -> set[tuple[str, str]]:
+        """What was made of other bundles, or may have been, or of another SVID, than are there now."""
+        roots, config = self._roots(), parts.config
+        listeners = {
+            (LISTENER, name)
+            for name, held in self._listeners.items()
+            if held.contexts is not None and held.contexts.settings.roots != roots
+        }
+        return listeners | {
+            (UPSTREAM, name) for name, upstream in config.upstreams.items() if hangs_on_given(config, upstream)
+        }
 
     def _take_name(self, svid: Svid | None) -> None:
         if svid is not None and svid.id != self._name:

@@ -25,6 +25,8 @@ _BACKENDS = (
     Reason.CIRCUIT_OPEN,
     Reason.UPSTREAM_TIMEOUT,
     Reason.UPSTREAM_RESET,
+    Reason.IDENTITY_UNAVAILABLE,
+    Reason.KEYS_UNAVAILABLE,
     Reason.CLIENT_GONE,
     Reason.AUTHORITY_ENDED,
     Reason.DRAINING,

@@ -13,7 +13,7 @@ from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.upstreams.connection import Connection
 from gateway.upstreams.dialer import Dialer
-from gateway.upstreams.identity import UpstreamTls
+from gateway.upstreams.identity import UnreadyTls, UpstreamTls
 from gateway.upstreams.lost import Lost
 from gateway.upstreams.settings import EndpointSettings, HealthSettings
 
@@ -84,7 +84,7 @@ class HealthChecker:
 
     async def _run(self) -> None:
         while True:
-            if self.verdict.observe(await self._check()):
+            if not isinstance(self._tls(), UnreadyTls) and self.verdict.observe(await self._check()):
                 self._changed(self.verdict.healthy is True)
             await asyncio.sleep(self._settings.interval * uniform(0.9, 1.1))  # noqa: S311 - no secret hangs on it
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.schema import Config
+from gateway.config.schema import Bundle, Config, TrustDomain
 from gateway.control import evidence
 from gateway.control.evidence import CannotJudge, TokenEvidence
 from gateway.model.principal import User
@@ -140,6 +140,17 @@ def test_a_real_certificate_is_really_judged(tmp_path: Path, several: tuple[Conf
         with pytest.raises(Refused) as refused:
             given.judge.judge(given.sent, now)
         assert refused.value.reason is reason
+
+
+def test_a_certificate_whose_bundle_lies_in_no_file_cannot_be_judged_here(tmp_path: Path) -> None:
+    cluster = Authority("cluster.local")
+    loaded = config(tmp_path, routes=ROUTES)
+    bundle = Bundle(url="https://127.0.0.1:1/b", profile="https_web")
+    far = loaded.replace(trust_domains={"far.example": TrustDomain(name="far.example", bundle=bundle)})
+    file = cluster.issue(uri="spiffe://far.example/a").write(tmp_path, "client").certificate
+    with pytest.raises(CannotJudge, match=r"the bundle of far\.example lies in no file"):
+        evidence.real_certificate(far, file, time.time())
+    assert evidence.assumed_certificate(far, "spiffe://far.example/a").presented is not None
 
 
 def test_an_expired_certificate_ends_in_the_handshake(

@@ -49,17 +49,22 @@ def prepared(folder: Path) -> Folder:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, rest: str, *arguments: str, issuer: str | None = None) -> Generator[Served]:
-    """Serve HEAD and the rest of a file out of a prepared folder, once it is ready and has the issuer's keys."""
+def serving(
+    folder: Path, rest: str, *arguments: str, issuer: str | None = None, head: str = HEAD, status: int = 200
+) -> Generator[Served]:
+    """Serve HEAD and the rest of a file out of a prepared folder, once it is ready and has the issuer's keys.
+
+    `status`: of /readyz, where it is not ready in the end.
+    """
     edge, admin = free_ports(2)
     config = folder / "routes.yaml"
-    config.write_text(HEAD.format(edge=edge, admin=admin) + rest)
+    config.write_text(head.format(edge=edge, admin=admin) + rest)
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(config), *arguments]
     with running(command, folder / "gateway.log", cwd=REPOSITORY) as process:
 
         def ready() -> bool:
             with contextlib.suppress(httpx2.TransportError), httpx2.Client(trust_env=False, timeout=1) as client:
-                if client.get(f"http://127.0.0.1:{admin}/readyz").status_code != 200:
+                if client.get(f"http://127.0.0.1:{admin}/readyz").status_code != status:
                     return False
                 fetched = f'gateway_jwks_refresh_total{{issuer="{issuer}",result="success"}}'
                 return issuer is None or fetched in client.get(f"http://127.0.0.1:{admin}/metrics").text

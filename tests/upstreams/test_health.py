@@ -9,7 +9,7 @@ from gateway.model.reason import Reason
 from gateway.testing.upstream import Call, Upstream, answer, head, silent
 from gateway.testing.wait import until
 from gateway.upstreams.health import Verdict
-from gateway.upstreams.identity import UpstreamTls
+from gateway.upstreams.identity import UnreadyTls, UpstreamTls
 from gateway.upstreams.settings import HealthSettings
 from tests.backends import GATEWAY_ID, cluster, forward, pki, running, send
 from tests.exchange import refusal
@@ -136,3 +136,19 @@ async def test_a_full_pool_is_no_illness() -> None:
         assert not made.failing
         gate.set()
         await task
+
+
+async def test_an_identity_that_is_missing_is_not_the_backends_fault(tmp_path: Path) -> None:
+    site = pki(tmp_path)
+    async with (
+        site.backend(Service()) as backend,
+        running(cluster(backend.url, tls=site.material(), health=QUICK)) as made,
+    ):
+        made.rotate(UnreadyTls(Reason.IDENTITY_UNAVAILABLE, "no SVID yet"))
+        made.start()
+        (checker,) = made._checkers.values()
+        for _ in range(3):
+            assert (await refusal(send(forward(made)))).reason is Reason.IDENTITY_UNAVAILABLE
+        assert checker.verdict.healthy is None
+        made.rotate(UpstreamTls(site.material(), ["127.0.0.1"]))
+        await until(lambda: checker.verdict.healthy, what="a check")

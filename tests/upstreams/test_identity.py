@@ -15,8 +15,8 @@ from gateway.model.refused import Refused
 from gateway.testing.ca import CLIENT_AUTH, Authority, Issued
 from gateway.testing.tls import server_context
 from gateway.testing.upstream import Upstream
-from gateway.upstreams.identity import TlsMaterial, UpstreamTls, verify_peer
-from tests.backends import BACKEND_ID, GATEWAY_ID, Pki, cluster, forward, pki, running, send
+from gateway.upstreams.identity import TlsMaterial, UnreadyTls, UpstreamTls, verify_peer
+from tests.backends import BACKEND_ID, GATEWAY_ID, Counts, Pki, cluster, forward, pki, running, send
 
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 
@@ -183,3 +183,38 @@ def test_the_fingerprint_follows_what_lies_in_the_files(tmp_path: Path) -> None:
     renewed = UpstreamTls(material, ["a"])
     assert first.fingerprint == same.fingerprint != renewed.fingerprint
     assert repr(first) == f"UpstreamTls({BACKEND_ID}, {first.fingerprint[:12]})"
+
+
+async def test_M24_what_lies_in_memory_does_as_files_do(tmp_path: Path) -> None:
+    made = pki(tmp_path)
+    files = made.material()
+    assert isinstance(files.certificate, Path)
+    assert isinstance(files.key, Path)
+    held = replace(
+        files,
+        authorities=made.authority.pem(),
+        certificate=files.certificate.read_bytes(),
+        key=files.key.read_bytes(),
+    )
+    backend = made.authority.issue(uri=BACKEND_ID)
+    assert await outcome(backend, held, [made.authority]) is None
+    assert UpstreamTls(held, ["a"]).fingerprint == UpstreamTls(replace(held), ["a"]).fingerprint
+    for stranger in (replace(held, authorities=b""), replace(held, authorities=Authority("cluster.local").pem())):
+        assert await outcome(backend, stranger, [made.authority]) is Reason.UPSTREAM_IDENTITY
+    other = made.authority.issue(uri=GATEWAY_ID).key_pem()
+    with pytest.raises(ssl.SSLError):
+        UpstreamTls(replace(held, key=other), ["a"])
+
+
+async def test_certificates_that_are_not_there_yet_refuse_and_send_nothing(tmp_path: Path) -> None:
+    made = pki(tmp_path)
+    counts = Counts()
+    async with made.backend() as backend, running(cluster(backend.url, tls=made.material(), counts=counts)) as to:
+        to.rotate(UnreadyTls(Reason.IDENTITY_UNAVAILABLE, "no SVID yet"))
+        with pytest.raises(Refused) as refused:
+            await send(forward(to))
+        assert (refused.value.reason, backend.connections) == (Reason.IDENTITY_UNAVAILABLE, 0)
+        assert counts.seen == {"identity_unavailable": 1}
+        to.rotate(UpstreamTls(made.material(), ["127.0.0.1"]))
+        await send(forward(to))
+    assert backend.calls[0].spiffe_id == GATEWAY_ID
