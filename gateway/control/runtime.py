@@ -176,7 +176,9 @@ class Runtime:
         parts = self.parts
         forward = parts.snapshot.forward
         own = forward.own if isinstance(forward, Forward) else {}
-        fresh = build_forward(parts.config, parts.upstreams.clusters, self.streams, own, parts.assertion, self.given().svid)
+        fresh = build_forward(
+            parts.config, parts.upstreams.clusters, self.streams, own, parts.assertion, self.given().svid
+        )
         self._parts = replace(parts, snapshot=replace(parts.snapshot, forward=fresh))
 
     def replace_stages(self, accept: AcceptStage) -> None:

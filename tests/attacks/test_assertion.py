@@ -21,6 +21,7 @@ from gateway.testing.keys import new_key, private_pem, write_private
 from gateway.testing.upstream import Call, Upstream
 from gateway.testing.wait import until
 from tests.assertions import read
+from tests.backends import Watch
 from tests.exchange import WORKLOAD, Recorder, context, head, permit, user
 
 FILE = """\
