@@ -206,6 +206,6 @@ def _fingerprint(material: TlsMaterial) -> str:
     digest = sha256(repr((material.server_identity, material.server_name)).encode())
     for held in (material.authorities, material.crl, material.certificate, material.key):
         absent = held is None or (material.fetched and held == material.crl and not material.crl.exists())
-        data = None if absent else held.read_bytes() if isinstance(held, Path) else held
-        digest.update(b"\0" if data is None else sha256(data).digest())
+        data = b"" if held is None or absent else held.read_bytes() if isinstance(held, Path) else held
+        digest.update(b"\0" if absent else sha256(data).digest())
     return digest.hexdigest()

@@ -60,7 +60,7 @@ def test_set_to_their_defaults_they_may_stand(folder: Path, extra: tuple[str, st
 
 
 def test_a_default_is_no_excuse_for_another_value(folder: Path) -> None:
-    errors, _ = judged(folder, changed(("upstreams:", "audit: {sinks: [stdout]}\nupstreams:")))
+    errors, _ = judged(folder, changed(("upstreams:", "audit: {sinks: [nowhere]}\nupstreams:")))
     assert errors == ["6:9 sinks is not built yet: remove it"]
 
 

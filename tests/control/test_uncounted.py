@@ -46,9 +46,9 @@ async def test_limits_are_neither_asked_nor_spent() -> None:
     snapshot = gateway.current()
     again = judged_before(snapshot, NOW)
     allowed = permit(context("/a"))
-    traced = trace(allowed.ctx.head)
+    told = trace(allowed.ctx.head)
     assert again.ratelimit is not snapshot.ratelimit
-    assert await again.ratelimit.by_address(allowed.ctx, allowed.route, traced) == []
-    assert await again.ratelimit.by_caller(allowed.ctx, allowed.route, allowed.principal, traced) == []
-    await again.ratelimit.failed_credential(allowed.ctx, allowed.route, traced)
+    assert await again.ratelimit.by_address(allowed.ctx, allowed.route, told) == []
+    assert await again.ratelimit.by_caller(allowed.ctx, allowed.route, allowed.principal, told) == []
+    await again.ratelimit.failed_credential(allowed.ctx, allowed.route, told)
     assert (again.route, again.authorize) == (snapshot.route, snapshot.authorize)

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gateway.config.schema import Config, Issuer, Requires, RevocationLists, Route, TrustDomain
+from gateway.config.schema import ClientAuthority, Config, Issuer, Requires, Route, TrustDomain
 from gateway.control.build.lists import list_file, list_rules, list_settings
 from gateway.control.build.proofs import build_proofs
 from gateway.control.build.workload import workload_settings
@@ -120,11 +120,8 @@ def credential_sources(
     `clock`: wall clock, seconds since the epoch. Raises FeedError for a file that cannot be used.
     """
     settings = TrustSettings(
-        tuple(_domain(config, domain) for domain in config.trust_domains.values()),
-        tuple(
-            _authority(config, authority.name, authority.bundle, authority.crl, authority.names)
-            for authority in config.client_authorities.values()
-        ),
+        tuple(_files(config, domain) for domain in config.trust_domains.values()),
+        tuple(_files(config, authority) for authority in config.client_authorities.values()),
     )
     if previous is not None and previous.trust.settings == settings:
         trust, certificates = previous.trust, previous.certificates
@@ -272,7 +269,17 @@ def _keys(
     return JwksFeed(settings, clock=clock, on_refresh=on_refresh, watch=watch)
 
 
-def _domain(config: Config, domain: TrustDomain) -> AuthorityFiles:
+def _files(config: Config, held: TrustDomain | ClientAuthority) -> AuthorityFiles:
+    names = held.names if isinstance(held, ClientAuthority) else ()
+    bundle = held.bundle if isinstance(held, ClientAuthority) else _bundle(config, held)
+    lists = held.crl
+    return AuthorityFiles(
+        held.name, bundle, list_file(config, lists), names, list_rules(lists), list_settings(config, lists)
+    )
+
+
+def _bundle(config: Config, domain: TrustDomain) -> Path | EndpointSettings | WorkloadSettings:
+    """Where the bundle of a trust domain comes from. Raises FeedError."""
     bundle, workload = domain.bundle, workload_settings(config)
     source: Path | EndpointSettings | WorkloadSettings | None = bundle.file
     if bundle.workload_api:
@@ -281,16 +288,4 @@ def _domain(config: Config, domain: TrustDomain) -> AuthorityFiles:
         source = EndpointSettings(bundle.url, bundle.ca, bundle.endpoint_spiffe_id, bundle.bootstrap, config.state_dir)
     if source is None:
         raise FeedError(f"trust domain {domain.name}: nothing says where its bundle is")
-    return _authority(config, domain.name, source, domain.crl)
-
-
-def _authority(
-    config: Config,
-    name: str,
-    bundle: Path | EndpointSettings | WorkloadSettings,
-    lists: RevocationLists | None,
-    names: tuple[str, ...] = (),
-) -> AuthorityFiles:
-    return AuthorityFiles(
-        name, bundle, list_file(config, lists), names, list_rules(lists), list_settings(config, lists)
-    )
+    return source

@@ -90,6 +90,7 @@ def _way(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: 
 def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: _Shared) -> Way:
     if route.upstream is None:
         raise ValueError("it has neither upstream nor respond nor redirect")
+    head = _heads(route, shared, ())
     answer = AnswerFields(_names(route.response_headers.remove), _pairs(route.response_headers.set))
     limits = {
         name: route.max_body if route.max_body is not None else listener.limits.body
@@ -99,8 +100,7 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
     def to(name: str) -> Proxy:
         cluster = clusters[name]
         kind = ResilientProxy if cluster.guarded else Proxy
-        head = _head(route, name, shared, ())
-        return kind(cluster, head, answer, timeout=route.timeout, max_body=limits, streams=shared.streams)
+        return kind(cluster, head(name), answer, timeout=route.timeout, max_body=limits, streams=shared.streams)
 
     way = _spread(route, clusters, to)
     if route.mirror is not None:
@@ -108,7 +108,7 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
             way,
             Proxy(
                 clusters[route.mirror.upstream],
-                _head(route, route.mirror.upstream, shared, ()),
+                head(route.mirror.upstream),
                 answer,
                 timeout=min(route.timeout or _COPY, _COPY),
                 max_body=limits,
@@ -119,22 +119,22 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
     websocket = route.websocket
     if websocket is None:
         return way
+    asking = _heads(route, shared, (_SUBPROTOCOL,))
 
     def through(name: str) -> TunnelProxy:
-        asking = _head(route, name, shared, (_SUBPROTOCOL,))
         marker = websocket.token_subprotocol
         return TunnelProxy(
-            clusters[name], asking, answer, max_body=limits, streams=shared.streams, token_subprotocol=marker
+            clusters[name], asking(name), answer, max_body=limits, streams=shared.streams, token_subprotocol=marker
         )
 
     return Upgrading(way, _spread(route, clusters, through))
 
 
-def _head(route: Route, upstream: str, shared: _Shared, removed: tuple[str, ...]) -> RequestHead:
-    """What writes the heads of one route to one upstream. `removed`: fields besides those that the file removes."""
+def _heads(route: Route, shared: _Shared, removed: tuple[str, ...]) -> Callable[[str], RequestHead]:
+    """What writes the heads of one route, by upstream. `removed`: fields besides those that the file removes."""
     constant, claims = _set_by(route.forward, route.request_headers)
     rewrite = route.rewrite
-    return RequestHead(
+    return lambda upstream: RequestHead(
         shared.passing(route, removed),
         via=shared.via,
         own_id=shared.own_id,
@@ -145,14 +145,6 @@ def _head(route: Route, upstream: str, shared: _Shared, removed: tuple[str, ...]
     )
 
 
-def _assertion(route: Route, upstream: str, shared: _Shared) -> Assertion | None:
-    """What tells the backend who calls; on a public route it could be nobody, so nothing is told."""
-    asked = route.forward.assertion
-    if shared.assertions is None or route.public or not asked.enabled:
-        return None
-    return Assertion(shared.assertions, upstream, asked.claims)
-
-
 def _spread(route: Route, clusters: Mapping[str, Cluster], to: Callable[[str], Way]) -> Way:
     """The way to one upstream, or to several by their weights."""
     upstreams = route.upstream or ()
@@ -160,6 +152,14 @@ def _spread(route: Route, clusters: Mapping[str, Cluster], to: Callable[[str], W
     return (
         parts[0][0] if len(parts) == 1 else Split(parts, _common_key([clusters[part.upstream] for part in upstreams]))
     )
+
+
+def _assertion(route: Route, upstream: str, shared: _Shared) -> Assertion | None:
+    """What tells the backend who calls; on a public route it could be nobody, so nothing is told."""
+    asked = route.forward.assertion
+    if shared.assertions is None or route.public or not asked.enabled:
+        return None
+    return Assertion(shared.assertions, upstream, asked.claims)
 
 
 def _common_key(clusters: Sequence[Cluster]) -> HashKey | None:

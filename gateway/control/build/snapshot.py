@@ -42,7 +42,6 @@ def build_snapshot(
     svid: Svid | None = None,
 ) -> Snapshot:
     """The snapshot of `config` over what outlives it. Raises OSError or ValueError for a file that cannot be used."""
-    receivers = build_receivers(config, sources.keys, revocations, audit, metrics)
     return Snapshot(
         digest=config.digest,
         accept=build_accept(config),
@@ -53,5 +52,12 @@ def build_snapshot(
         authorize=build_authorize(config, metrics),
         record=build_record(config, keys, audit, metrics),
         answer=build_answer(config),
-        forward=build_forward(config, clusters, streams, own_ways(config, receivers, assertion), assertion, svid),
+        forward=build_forward(
+            config,
+            clusters,
+            streams,
+            own_ways(config, build_receivers(config, sources.keys, revocations, audit, metrics), assertion),
+            assertion,
+            svid,
+        ),
     )

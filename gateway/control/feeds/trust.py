@@ -113,19 +113,15 @@ class TrustFeed:
         """Begin to look at the files, and to fetch."""
         if self._poller is None and self._watched:
             self._poller = asyncio.get_running_loop().create_task(self._run())
-        for endpoint in self._endpoints:
-            endpoint.start()
-        for feed in self._lists:
+        for feed in self._fetching():
             feed.start()
         if self._workload is not None:
             self._workload.on_bundles(self._renew)
             self._renew()
 
     async def tried(self) -> None:
-        """Return once each bundle endpoint, and each list that is fetched, was asked for once, and taken up."""
-        for endpoint in self._endpoints:
-            await endpoint.tried()
-        for feed in self._lists:
+        """Return once each list and bundle that is fetched was asked for once, and taken up."""
+        for feed in self._fetching():
             await feed.tried()
         if self._lists:
             self.reload()
@@ -134,14 +130,15 @@ class TrustFeed:
         """Stop looking at the files, and fetching."""
         if self._workload is not None:
             self._workload.off_bundles(self._renew)
-        for endpoint in self._endpoints:
-            await endpoint.close()
-        for feed in self._lists:
+        for feed in self._fetching():
             await feed.close()
         if self._poller is not None:
             self._poller.cancel()
             await asyncio.gather(self._poller, return_exceptions=True)
             self._poller = None
+
+    def _fetching(self) -> list[ListFeed | BundleEndpoint]:
+        return [*self._lists, *self._endpoints]
 
     def reload(self) -> None:
         """Take up the files that changed."""
@@ -178,14 +175,6 @@ class TrustFeed:
                 self._authorities[held] = found
                 differs = True
         return differs
-
-    def _list_feed(self, held: AuthorityFiles, settings: ListSettings) -> ListFeed:
-        def judge(data: bytes) -> Revocations:
-            lists = parse_lists(data)
-            check_lists(lists, self._authorities[held].anchors)
-            return Revocations(lists, held.rules)
-
-        return ListFeed(held.name, settings, judge, health=self._health, clock=self._clock)
 
     def _read_all(self, changed: list[AuthorityFiles]) -> list[Authority | ValueError]:
         return [_try_read(held, self._given.get(held)) for held in changed]
@@ -229,6 +218,14 @@ class TrustFeed:
             self._current = self._publish()
             self._watch.ring()
 
+    def _list_feed(self, held: AuthorityFiles, settings: ListSettings) -> ListFeed:
+        def judge(data: bytes) -> Revocations:
+            lists = parse_lists(data)
+            check_lists(lists, self._authorities[held].anchors)
+            return Revocations(lists, held.rules)
+
+        return ListFeed(held.name, settings, judge, health=self._health, clock=self._clock)
+
     def _tell(self, held: AuthorityFiles, trouble: str | None) -> None:
         if trouble is None:
             self._health.took(BUNDLE, held.name)
@@ -254,12 +251,11 @@ def _read(held: AuthorityFiles, given: "_Roots" = None) -> Authority:
     """`given`: its roots, where its bundle lies in no file. Raises ValueError with a line that names the file."""
     path = held.crl
     try:
-        absent = path is not None and held.fetched is not None and not path.exists()
-        lists = b"" if absent else path.read_bytes() if path is not None else None
+        lists = None
+        if path is not None:
+            lists = path.read_bytes() if held.fetched is None or path.exists() else b""
         if not isinstance(held.bundle, Path):
-            if given is None:
-                return unknown_authority(held.name)
-            return authority_of(held.name, given, lists, held.rules)
+            return unknown_authority(held.name) if given is None else authority_of(held.name, given, lists, held.rules)
         path = held.bundle
         return make_authority(held.name, path.read_bytes(), lists, held.rules)
     except OSError as error:

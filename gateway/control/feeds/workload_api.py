@@ -131,6 +131,8 @@ class WorkloadApi:
             except GrpcFailed as failed:
                 known = "the agent knows no identity for this process" if failed.status == _NO_IDENTITY else str(failed)
                 self._failed(f"{self.settings.path}: {known}")
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next try may do
+                self._failed(f"{self.settings.path}: a fault of the gateway's own: {type(error).__name__}")
             finally:
                 if connection is not None:
                     connection.close()

@@ -35,7 +35,9 @@ class Verdict:
 def judge_chain(leaf: Leaf, sent: Sequence[bytes], authority: Authority, now: float) -> Verdict:
     """Judge `leaf` with the certificates `sent` after it (DER, any order).
 
-    CERTIFICATE_UNTRUSTED; KEYS_UNAVAILABLE where the bundle, or lists that are fetched, are not at hand.
+    Revocation: every one but the anchor, or the leaf alone where the lists' rules say so.
+    Raises CertificateFault: CERTIFICATE_EXPIRED where a date has passed, CERTIFICATE_REVOKED,
+    CERTIFICATE_UNTRUSTED; KEYS_UNAVAILABLE where the bundle, or fetched lists, are not at hand.
     """
     if not authority.known:
         raise CertificateFault(Reason.KEYS_UNAVAILABLE, f"the bundle of {authority.name} is not available yet")

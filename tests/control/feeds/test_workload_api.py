@@ -144,3 +144,16 @@ async def test_over_a_reload_the_answers_of_the_same_agent_are_good_to_begin_wit
         assert after.svid is first.svid
         hinted = WorkloadSettings(served.address, "b")
         assert WorkloadApi(hinted, first, health=FileHealth(Metrics()), watch=FileWatch(), clock=time.time).svid is None
+
+
+async def test_a_fault_of_our_own_is_one_more_failure(served: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistaken(*_: object) -> None:
+        raise KeyError("mistake")
+
+    served.give(svids=fresh())
+    monkeypatch.setattr("gateway.control.feeds.workload_api.choose_svid", mistaken)
+    async with source(served, with_bundles=False) as held:
+        await until(lambda: held._failures > 1, what="another try")
+        assert held._health.troubles["identity", "identity"].endswith("a fault of the gateway's own: KeyError")
+        monkeypatch.undo()
+        await until(lambda: held.svid, what="an identity")
