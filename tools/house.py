@@ -26,6 +26,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "convert/envoy/": "tests/convert/envoy/test_bootstrap.py",
     "convert/istio/": "tests/convert/istio/test_authorization.py",
     "config/tree.py": "tests/config/test_unbuilt.py",
+    "control/build/snapshot.py": "tests/control/test_runtime.py",
     "stages/answer/documents.py": "tests/stages/answer/test_stage.py",
     "stages/forward/upload.py": "tests/stages/forward/test_proxy.py",
     "upstreams/cluster.py": "tests/stages/forward/test_proxy.py",

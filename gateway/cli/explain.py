@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         report = asyncio.run(_explain(args, config, now) if args.record is None else _recorded(args, config))
     except CannotJudge as error:
-        raise CannotTell(str(error)) from None
+        raise CannotTell(str(error), error.where) from None
     if args.json:
         print_json(explanation.document(report))
     else:

@@ -23,8 +23,8 @@ from gateway.config.schema import Config
 from gateway.config.schema.grants import Granted, Grants, RawGrants, signed_bytes
 from gateway.config.schema.units import duration
 from gateway.convert.writing import yaml_text
+from gateway.kernel.ed25519 import read_private_key, read_public_key
 from gateway.kernel.patterns.values import compile_values
-from gateway.kernel.signing_key import read_ed25519_key, read_public_key
 from gateway.kernel.strict import encode_base64url
 from gateway.model.json import JSON
 
@@ -78,7 +78,7 @@ def _grant(args: argparse.Namespace, config: Config, settings: Grants) -> int:
     _known_routes(config, args.route)
     now = float(int(time.time()))
     try:
-        key = read_ed25519_key(Path(args.key))
+        key = read_private_key(Path(args.key))
     except ValueError as error:
         raise CannotTell(str(error)) from None
     grant: dict[str, JSON] = {

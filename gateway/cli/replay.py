@@ -41,10 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Replay. Raises CannotTell, ConfigInvalid, ConfigUnreadable, OSError."""
     config = load_with_grants(Path(args.config))
+    found = _Replayed()
     try:
-        found = asyncio.run(_replay(config, audit_files(args.audit)))
+        # Nothing is returned: asyncio would write what a task returned into a text that nobody reads, for seconds.
+        asyncio.run(_replay(config, audit_files(args.audit), found))
     except CannotJudge as error:
-        raise CannotTell(str(error)) from None
+        raise CannotTell(str(error), error.where) from None
     if args.json:
         print_json(
             {
@@ -59,15 +61,13 @@ def run(args: argparse.Namespace) -> int:
     return 1 if found.flips else 0
 
 
-async def _replay(config: Config, files: list[Path]) -> _Replayed:
-    found = _Replayed()
+async def _replay(config: Config, files: list[Path], found: _Replayed) -> None:
     async for judged in judge_all(config, files):
         found.judged += 1
         if judged.answer is None:
             found.undecidable.append(judged)
         elif judged.answer.allowed is not judged.decision.allowed:
             found.flips.append(judged)
-    return found
 
 
 def _request(judged: Judged) -> Mapping[str, object]:

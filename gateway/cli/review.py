@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         review.learn(decisions(audit_files(args.audit)))
     except CannotJudge as error:
-        raise CannotTell(str(error)) from None
+        raise CannotTell(str(error), error.where) from None
     if args.patch is not None:
         _patch(Path(args.config), Path(args.patch), review)
     if args.json:

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         listener = choose_listener(config, url, args.listener)
         found = who(Offline(config), args.method, url, listener, time.time())
     except CannotJudge as error:
-        raise CannotTell(str(error)) from None
+        raise CannotTell(str(error), error.where) from None
     except Refused as refused:
         raise CannotTell(
             f"such a request is refused before any rule: {refused.reason.code}: {refused.detail}"

@@ -127,7 +127,7 @@ def _entry(head: str, held: Value, indent: str) -> Iterator[str]:
         yield f"{head}{comment}"
         for one in held.shown:
             lines = list(_mapping(one, f"{indent}    "))
-            yield f"{indent}  - {lines[0].lstrip()}" if lines else f"{indent}  - {{}}"
+            yield f"{indent}  - {lines[0].lstrip() if lines else _inline(one)}"
             yield from lines[1:]
     else:
         yield f"{head} {_inline(held)}{comment}"

@@ -6,9 +6,7 @@ Invariant: a file that does not hold says every reason with its place, and grant
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from typing import TYPE_CHECKING
 
 from gateway.config.checks.report import Report
 from gateway.config.checks.rules import judge_rule
@@ -18,9 +16,11 @@ from gateway.config.schema import Config
 from gateway.config.schema.grants import Granted, GrantFile, Grants, granted
 from gateway.config.schema.units import in_words
 from gateway.kernel.patterns.values import compile_values
-from gateway.kernel.signing_key import read_public_key
 from gateway.kernel.strict import NotStrict, decode_base64url
 from gateway.model.place import Place
+
+if TYPE_CHECKING:  # where nothing is granted, nothing of it is loaded
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 _FILE = "grants.yaml"
 
@@ -104,19 +104,22 @@ def still_granted(before: Sequence[Granted], settings: Grants | None) -> tuple[G
     )
 
 
-def _public(path: Path) -> Ed25519PublicKey | None:
+def _public(path: Path) -> "Ed25519PublicKey | None":
+    from gateway.kernel.ed25519 import read_public_key
+
     try:
         return read_public_key(path)
     except (OSError, ValueError):
         return None
 
 
-def _verifies(key: Ed25519PublicKey, signature: str, payload: bytes) -> bool:
+def _verifies(key: "Ed25519PublicKey", signature: str, payload: bytes) -> bool:
+    from gateway.kernel.ed25519 import verifies
+
     try:
-        key.verify(decode_base64url(signature.encode()), payload)
-    except (InvalidSignature, NotStrict, ValueError):
+        return verifies(key, decode_base64url(signature.encode()), payload)
+    except NotStrict:
         return False
-    return True
 
 
 def _judge_rules(file: GrantFile, report: Report) -> None:

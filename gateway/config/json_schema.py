@@ -48,6 +48,7 @@ _ONE_OR_SOME = {  # one stands for a list of one
     ("RateLimit", "rate"),
     ("Override", "rate"),
 }
+_VALUES_ONE_OR_SOME = {("OverrideMatch", "claims")}  # the same, of each value of a mapping
 _NUMBER_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _BOUND_OF = {"ge": "minimum", "le": "maximum"}  # behind a validator of ours pydantic leaves its own words
 
@@ -78,6 +79,8 @@ def _in_schema_words(part: object) -> None:
     if isinstance(part, dict):
         for word in _BOUND_OF.keys() & part.keys():
             part[_BOUND_OF[word]] = part.pop(word)
+        if part.get("type") == "array" and "minLength" in part:
+            part["minItems"] = part.pop("minLength")
     if isinstance(part, dict | list):
         for inner in part.values() if isinstance(part, dict) else part:
             _in_schema_words(inner)
@@ -102,6 +105,9 @@ def _describe(model: type[Node], shape: dict[str, Any]) -> None:
                 for bound in _NUMBER_BOUNDS:
                     one.pop(bound, None)
         held = _widened(held, one_or_some=(model.__name__, key) in _ONE_OR_SOME)
+        if (model.__name__, key) in _VALUES_ONE_OR_SOME:
+            some = held["additionalProperties"]
+            held["additionalProperties"] = {"anyOf": [some["items"], some]}
         if name in texts:
             held["description"] = texts[name]
         default = _default(field)

@@ -20,6 +20,7 @@ from gateway.kernel.x509.fault import CertificateFault
 from gateway.kernel.x509.leaf import read_leaf, spiffe_id
 from gateway.kernel.x509.trust import Trust, parse_certificates
 from gateway.model.json import JSON, Claims
+from gateway.model.place import Place
 from gateway.model.principal import User, Workload
 from gateway.stages.authenticate.assumed import AssumedCertificate, AssumedToken, FixedKeys
 from gateway.stages.authenticate.authenticators.introspection import is_jwt
@@ -35,6 +36,11 @@ _NO_KEYS = KeySet({}, ())
 
 class CannotJudge(Exception):  # noqa: N818 - it is an answer
     """The evidence cannot be had; the message says what to give."""
+
+    def __init__(self, message: str, where: Place | None = None) -> None:
+        """`where`: the file at fault, and the place in it if one is known (else line 0)."""
+        super().__init__(message)
+        self.where = where
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +145,9 @@ def real_certificate(config: Config, file: Path, now: float) -> CertificateEvide
     try:
         chain = parse_certificates(file.read_bytes())
     except OSError as error:
-        raise CannotJudge(f"cannot read {file}: {(error.strerror or str(error)).lower()}") from None
+        raise CannotJudge(f"cannot read {file}: {(error.strerror or str(error)).lower()}", _whole(file)) from None
     except ValueError as error:
-        raise CannotJudge(f"{file}: {error}") from None
+        raise CannotJudge(f"{file}: {error}", _whole(file)) from None
     sources = _sources(config, now)
     sent = tuple(certificate.public_bytes(Encoding.DER) for certificate in chain)
     unknown = _unknown_domain(sent[0], sources.trust.current)
@@ -158,6 +164,10 @@ def _unknown_domain(leaf: bytes, trust: Trust) -> str | None:
         return None
     authority = trust.domains.get(identity.trust_domain) if identity is not None else None
     return authority.name if authority is not None and not authority.known else None
+
+
+def _whole(file: Path) -> Place:
+    return Place(str(file), 0, 0)
 
 
 def _sources(config: Config, now: float) -> CredentialSources:
@@ -188,9 +198,9 @@ def _read_keys(file: Path) -> KeySet:
     try:
         return parse_key_set(file.read_bytes())
     except OSError as error:
-        raise CannotJudge(f"cannot read {file}: {(error.strerror or str(error)).lower()}") from None
+        raise CannotJudge(f"cannot read {file}: {(error.strerror or str(error)).lower()}", _whole(file)) from None
     except ValueError as error:
-        raise CannotJudge(f"{file}: {error}") from None
+        raise CannotJudge(f"{file}: {error}", _whole(file)) from None
 
 
 def _issuer_of(config: Config, said: JSON, named: str | None) -> Issuer:

@@ -7,6 +7,7 @@ Invariant: nothing serves whose signer is not, or no longer, named by the config
 
 import asyncio
 import logging
+import time
 
 from gateway.config.grants import grants_path, still_granted, with_grants
 from gateway.config.problem import ConfigInvalid, ConfigUnreadable
@@ -32,6 +33,7 @@ class GrantFile:
         self._good: tuple[Granted, ...] = ()
         self._watched: Watched | None = None
         self._bell: Bell | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self.trouble: str | None = None  # why older grants than the file's are at work
 
     def attach(self, config: Config) -> Config:
@@ -40,12 +42,15 @@ class GrantFile:
         Never raises.
         """
         try:
-            found = with_grants(config).granted
+            held = with_grants(config)
+            found = held.granted
         except (ConfigInvalid, ConfigUnreadable) as error:
             self._refused(error)
             found = still_granted(self._good, config.grants)
         else:
             self.trouble = None
+            for warning in held.warnings[len(config.warnings) :] if self._loud else ():
+                log.warning("grants: %s: %s", warning.where, warning)
         self._good = found
         return config.replace(granted=found)
 
@@ -56,6 +61,7 @@ class GrantFile:
         if now.granted == before.granted:
             return False
         self._runtime.grant(now)
+        self._wind()
         if self._loud:
             log.info("grants at work: %s", ", ".join(each.rule.name for each in now.granted) or "none")
         return True
@@ -69,6 +75,7 @@ class GrantFile:
         if bell is not None:
             bell.ring()  # who waits on it waits on the new one next
             bell.close()
+        self._wind()
 
     async def watch(self) -> None:
         """Take the file up when it changes. Runs until it is cancelled."""
@@ -82,6 +89,22 @@ class GrantFile:
         finally:
             if self._bell is not None:
                 self._bell.close()
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _wind(self) -> None:
+        """Wake up when the next grant ends: what it opened is judged again then."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = time.time()
+        ends = [each.ends for each in self._good if each.ends > now]
+        if ends:
+            self._timer = asyncio.get_running_loop().call_later(min(ends) - now, self._ended)
+
+    def _ended(self) -> None:
+        self._runtime.streams.rejudge("a grant has ended")
+        self._wind()
 
     def _turn(self) -> None:
         changed = self.take()

@@ -17,6 +17,7 @@ from gateway.control.evidence import CannotJudge
 from gateway.model.connection import IPAddress
 from gateway.model.json import JSON
 from gateway.model.noun import noun
+from gateway.model.place import Place
 
 _address = lru_cache(1 << 16)(ip_address)  # takes longer than the rest of a record together
 _loads = json.JSONDecoder().decode
@@ -89,7 +90,9 @@ def audit_files(paths: Iterable[Path]) -> list[Path]:
         if path.is_dir():
             segments = sorted(path.glob("*.jsonl"))
             if not segments:
-                raise CannotJudge(f"{path}: holds no audit log (files named STREAM-NNNNNN.jsonl)")
+                raise CannotJudge(
+                    f"{path}: holds no audit log (files named STREAM-NNNNNN.jsonl)", Place(str(path), 0, 0)
+                )
             found += segments
         else:
             found.append(path)
@@ -134,7 +137,7 @@ def _records(files: Iterable[Path], told: Collection[bytes]) -> Iterator[Decisio
                         yield record
                 except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                     if line.endswith(b"\n"):  # the last line of a log at work may be on its way
-                        raise CannotJudge(f"{file}:{number}:1: is no audit record") from None
+                        raise CannotJudge("it is no audit record", Place(str(file), number, 1)) from None
 
 
 def _decision(record: dict[str, Any]) -> Decision:

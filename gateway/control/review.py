@@ -151,13 +151,18 @@ class Review:
         return [name for name in self._optional if name in self._seen - breaking]
 
     def unused(self) -> list[Unused]:
-        """The rules that no record names, in file order, those of policies first."""
+        """The rules that no record names, in file order, those of policies first, then grants."""
         anywhere = {name for _, name in self._named}
         found = [
             Unused(rule.name, None, policy.action, _mode(policy, rule), rule.where)
             for policy in self._config.policies
             for rule in policy.rules
             if rule.name not in anywhere
+        ]
+        found += [
+            Unused(grant.rule.name, None, "allow", "enforce", grant.rule.where)
+            for grant in self._config.granted
+            if grant.rule.name not in anywhere
         ]
         for route in self._config.routes:
             for action, rules in (("deny", route.deny), ("allow", route.allow)):

@@ -195,6 +195,7 @@ class Runtime:
             record=build_record(config, parts.keys, parts.audit, self.metrics),  # what grants read is recorded
         )
         self._parts = replace(parts, config=config, snapshot=snapshot)
+        self.streams.rejudge("other grants are at work")
 
     async def close(self) -> None:
         """The clean end, after the last request."""

@@ -72,7 +72,7 @@ def test_what_cannot_be_replayed(tmp_path: Path, log: Path, capsys: pytest.Captu
     (tmp_path / "empty").mkdir()
     for audit in (tmp_path / "nowhere", tmp_path / "bad.jsonl", tmp_path / "empty"):
         code, found = document(capsys, "replay", "-c", same, str(audit))
-        assert (code, str(audit) in found["error"]["message"]) == (2, True)
+        assert (code, found["error"]["file"]) == (2, str(audit))
 
 
 def test_a_record_is_explained_by_its_id(log: Path, after: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,3 +98,13 @@ def test_what_cannot_be_explained(log: Path, args: list[str], says: str, capsys:
     code, found = document(capsys, "explain", "-c", str(log.parent / "routes.yaml"), *args)
     assert code == 2
     assert says in found["error"]["message"]
+
+
+def test_a_line_that_is_no_record_is_named_with_its_place(
+    tmp_path: Path, after: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("not a record\n")
+    code, found = document(capsys, "replay", "-c", str(after), str(bad))
+    assert code == 2
+    assert found["error"] == {"message": "it is no audit record", "file": str(bad), "line": 1, "column": 1}

@@ -40,6 +40,10 @@ def test_short_forms_and_variables_are_no_errors(schema: dict[str, Any]) -> None
     assert {"$ref": "#/$defs/Source"} in schema["$defs"]["Rule"]["properties"]["from"]["anyOf"]
     for held in (schema["properties"]["workers"], schema["$defs"]["Log"]["properties"]["format"]):
         assert any(one.get("pattern", "").startswith("^\\$") for one in held["anyOf"])
+    rate = schema["$defs"]["RateLimit"]["properties"]["rate"]["anyOf"]
+    assert [one["type"] for one in rate] == ["string", "array"]
+    claims = schema["$defs"]["OverrideMatch"]["properties"]["claims"]["additionalProperties"]["anyOf"]
+    assert [one["type"] for one in claims] == ["string", "array"]
     connect = schema["$defs"]["Timeouts"]["properties"]["connect"]["pattern"]
     assert all(re.search(connect, text) for text in ("5s", "${CONNECT}", "${CONNECT:-5}s"))
     assert not re.search(connect, "5 s")
@@ -49,5 +53,6 @@ def test_bounds_of_numbers_are_words_that_validators_know(schema: dict[str, Any]
     workers = schema["properties"]["workers"]["anyOf"][0]
     assert workers == {"type": "integer", "minimum": 1, "maximum": 256}
     assert schema["$defs"]["Operation"]["properties"]["ports"]["items"]["maximum"] == 65535
+    assert schema["$defs"]["Match"]["properties"]["paths"]["minItems"] == 1
     assert '"ge":' not in json.dumps(schema)
     assert '"le":' not in json.dumps(schema)

@@ -37,7 +37,7 @@ def test_a_posture_of_each_kind(folder: Path) -> None:
     ("posture", "error"),
     [
         ("{device: certificate.uri}", "7:12 'source' is missing"),
-        ("{source: {}, device: certificate.uri}", "7:21 a source is one of claim, file, http and store"),
+        ("{source: {}, device: certificate.uri}", "7:21 a source is one of claim, certificate, file, http and store"),
         ("{source: {claim: a, http: 'https://a/{device}'}}", "7:21 a source is one of"),
         ("{source: {http: 'https://a/{device}'}}", "7:12 'device' is missing"),
         ("{source: {http: 'http://a/{device}'}, device: claims.d}", "7:28 'http://a/device' is not protected"),
@@ -46,6 +46,8 @@ def test_a_posture_of_each_kind(folder: Path) -> None:
         ("{source: {http: 'https://{device}/{device}'}, device: claims.d}", "7:28 "),
         ("{source: {http: 'https://a/{device}/{x}'}, device: claims.d}", "7:28 "),
         ("{source: {http: 'https://169.254.169.254/{device}'}, device: claims.d}", "7:28 169.254.169.254 is a"),
+        ("{source: {certificate: a.b}}", "7:35 'a.b' is no object identifier: write one like 1.3.6.1.4.1.32473.1"),
+        ("{source: {certificate: 1.2.3, claim: a}}", "7:21 a source is one of"),
         ("{source: {claim: a, ca: x.pem}}", "7:32 ca is of an http source"),
         ("{source: {claim: a}, device: header.x}", "7:41 'header.x': write certificate.fingerprint"),
         ("{source: {claim: a}, require: ['device.a ==']}", "7:55 a value is wanted"),

@@ -15,7 +15,9 @@ from gateway.config.load import load
 from gateway.control.build.listeners import build_contexts, listener_limits
 from gateway.control.reload import Reloader
 from gateway.control.runtime import Runtime
-from gateway.pipeline import handle
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
+from gateway.pipeline import decide, handle
 from gateway.server.listener import Listener
 from gateway.testing.issuer import Issuer
 from gateway.testing.wait import until
@@ -150,7 +152,9 @@ async def test_a_bad_file_at_the_start_grants_nothing(tmp_path: Path, alice: Sig
         assert await scene.post() == (403, None)
 
 
-async def test_a_reload_keeps_grants_while_their_signer_may_grant(tmp_path: Path, alice: Signer) -> None:
+async def test_a_reload_keeps_grants_while_their_signer_may_grant(
+    tmp_path: Path, alice: Signer, caplog: pytest.LogCaptureFixture
+) -> None:
     Signer(tmp_path, "bob")
     write_grants(tmp_path, alice.grant(NOW, NOW + 600))
     async with at_work(tmp_path) as scene:
@@ -165,6 +169,7 @@ async def test_a_reload_keeps_grants_while_their_signer_may_grant(tmp_path: Path
         scene.write()
         assert (await scene.reloader()).ok
         assert (granted(scene), scene.reloader.grants.trouble) == ([], None)
+        assert "nobody is named who may grant: the file is not read" in caplog.text
 
 
 async def test_what_a_grant_reads_of_a_request_is_recorded(tmp_path: Path, alice: Signer) -> None:
@@ -174,3 +179,22 @@ async def test_what_a_grant_reads_of_a_request_is_recorded(tmp_path: Path, alice
         await until(lambda: granted(scene) == ["grant:g1"])
         assert await scene.post() == (403, None)
         assert scene.records("config")[-1]["inputs"]["api"]["headers"] == ["x-ticket"]
+
+
+@pytest.mark.parametrize("how", ["revoked", "ended"])
+async def test_what_a_grant_opened_ends_with_it(tmp_path: Path, alice: Signer, how: str) -> None:
+    begins = int(time.time())
+    write_grants(tmp_path, alice.grant(begins, begins + (600 if how == "revoked" else 3)))
+    async with at_work(tmp_path) as scene:
+        snapshot = scene.runtime.parts.snapshot
+        fields = [("host", "api.example.com"), ("authorization", f"Bearer {scene.token}")]
+        trace = snapshot.record.begin(Recorder(head("POST", "/api", fields)))
+        permit = await decide(snapshot.accept(trace), snapshot, trace)
+        assert permit.rule == "grant:g1"
+        ended: list[Refused] = []
+        scene.runtime.streams.enter(permit, ended.append)
+        if how == "revoked":
+            (tmp_path / "grants.yaml").unlink()
+        await until(lambda: bool(ended))
+        assert ended[0].reason is Reason.NO_RULE_ALLOWS
+        assert how == "revoked" or time.time() >= begins + 3

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import yaml
 
+from gateway.config.grants import with_grants
 from gateway.control.records import audit_files, decisions
 from gateway.control.review import Review
 from tests.control.audit_log import Ask, write_log
 from tests.control.policy_config import config
 from tests.control.test_replay import again
 from tests.facts import NOW
+from tests.granting import Signer, write_grants
 
 WEB, JOB = "spiffe://cluster.local/ns/default/sa/web", "spiffe://cluster.local/ns/default/sa/job"
 ROUTES = """
@@ -47,6 +49,21 @@ async def test_rules_that_no_record_names(tmp_path: Path) -> None:
         ("api", "idle", "allow", "enforce"),
     ]  # fmt: skip
     assert found.decisions == 2
+
+
+async def test_grants_that_nobody_needed(tmp_path: Path) -> None:
+    alice = Signer(tmp_path, "alice")
+    needed = {"from": {"request_principals": ["*/alice"]}, "to": {"methods": ["PUT"]}}
+    write_grants(
+        tmp_path,
+        alice.grant(NOW - 60, NOW + 60, name="needed", rule=needed),
+        alice.grant(NOW - 60, NOW + 60, name="idle", rule={"from": {"request_principals": ["*/alice"]}}),
+    )
+    loaded = with_grants(config(tmp_path, routes=ROUTES, more="grants: {signers: {alice: alice.pub}}\n"))
+    found = Review(loaded)
+    log = await write_log(loaded, Ask(user="alice"), Ask(user="alice", method="PUT"))
+    found.learn(decisions(audit_files([log])))
+    assert [each.rule for each in found.unused() if each.route is None] == ["grant:idle"]
 
 
 async def test_callers_that_use_far_less_than_they_may(tmp_path: Path) -> None:

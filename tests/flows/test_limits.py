@@ -2,16 +2,19 @@
 
 import asyncio
 import contextlib
+import json
 import re
 import ssl
 from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
+import pytest
 
+from gateway.testing.issuer import Issuer, tampered
 from gateway.testing.process import free_port
 from gateway.testing.wait import until, wait_for
-from tests.flows.gateway_process import Served, prepared, serving
+from tests.flows.gateway_process import HEAD, Served, prepared, serving
 from tests.redis_server import redis_server
 
 ROUTES = """
@@ -172,3 +175,51 @@ async def test_a_place_is_given_back_when_an_answer_ends_or_its_client_leaves(tm
             await until(lambda: inside() == 0, what="the last place")
         await asyncio.to_thread(running.close)
     backend.close()
+
+
+FAILURES = """
+issuers:
+  corp: {{issuer: "https://issuer.example", audiences: [api-service], jwks: keys.json}}
+rate_limits:
+  bad: {{rate: 3/hour, key: [client_ip]}}
+routes:
+  - name: all
+    match: {{paths: ["/*"]}}
+    respond: {{status: 200, body: ok}}
+    allow: [{{from: {{request_principals: ["*"]}}}}]
+audit: {{directory: audit}}
+"""
+
+
+def test_R7_an_ipv6_network_that_fails_is_shut_out_before_anything_is_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behind = "    trusted_proxies: [127.0.0.1/32]\n    on_failed_authentication: bad\nadmin:"
+    monkeypatch.setattr("tests.flows.gateway_process.HEAD", HEAD.replace("admin:", behind, 1))
+    certs, issuer = prepared(tmp_path).path, Issuer("https://issuer.example")
+    (tmp_path / "keys.json").write_text(json.dumps(issuer.jwks()))
+    good = issuer.token()
+    with serving(tmp_path, FAILURES.format()) as gateway, httpx2.Client(verify=trust(certs)) as client:
+
+        def sent(address: str, token: str | None) -> tuple[int, str]:
+            headers = {"x-forwarded-for": address} | ({"authorization": f"Bearer {token}"} if token else {})
+            answer = client.get(gateway.url, headers=headers)
+            return answer.status_code, answer.json()["reason"] if answer.status_code != 200 else ""
+
+        def verified() -> float:
+            text = httpx2.get(f"http://127.0.0.1:{gateway.admin}/metrics").text
+            rows = re.findall(r"^gateway_authentications_total\{.*\} (\S+)$", text, re.MULTILINE)
+            return sum(map(float, rows))
+
+        for number in range(3):
+            assert sent(f"2001:db8::{number}", tampered(good, sub="mallory")) == (401, "token_signature")
+        before = verified()
+        assert sent("2001:db8::dead:beef", tampered(good, sub="mallory")) == (429, "rate_limited")
+        assert sent("2001:db8::1", good) == (429, "rate_limited")
+        assert verified() == before
+        assert sent("2001:db8::1", None) == (401, "credentials_missing")
+        assert sent("2001:db8:0:1::1", good) == (200, "")
+        for _ in range(3):
+            assert sent("::ffff:192.0.2.7", tampered(good, sub="mallory"))[0] == 401
+        assert sent("192.0.2.7", good) == (429, "rate_limited")  # the same client, however its address is written
+        assert sent("192.0.2.8", good) == (200, "")

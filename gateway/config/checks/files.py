@@ -292,6 +292,6 @@ def _signing_key(file: FilePath) -> None:
 
 
 def _public_key(file: FilePath) -> None:
-    from gateway.kernel.signing_key import read_public_key
+    from gateway.kernel.ed25519 import read_public_key
 
     read_public_key(file)

@@ -13,10 +13,12 @@ from gateway.config.schema.scalars import Duration, FilePath, NonEmpty
 
 
 class PostureSource(Node):
-    """Where the facts are; exactly one of claim, file, http and store."""
+    """Where the facts are; exactly one of claim, certificate, file, http and store."""
 
     claim: NonEmpty | None = None
     """The claim of the token that holds them."""
+    certificate: NonEmpty | None = None
+    """The OID of an extension of the client certificate that holds them as a JSON object."""
     file: FilePath | None = None
     """A file of all devices (YAML or JSON): DEVICE: {fact: value}. Watched."""
     http: NonEmpty | None = None

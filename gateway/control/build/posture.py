@@ -21,6 +21,7 @@ from gateway.stages.posture import JudgePosture, Requirement, Source, Unavailabl
 from gateway.stages.posture.device import DeviceKey
 from gateway.stages.posture.sources.asked import AskedSource
 from gateway.stages.posture.sources.assumed import AssumedSource
+from gateway.stages.posture.sources.certificate import CertificateSource
 from gateway.stages.posture.sources.claim import ClaimSource
 from gateway.stages.posture.sources.file import FileSource
 from gateway.stages.posture.sources.http import Fetch, HttpSource
@@ -83,9 +84,11 @@ class PostureSources:
             if keep is None or keep.inventories.get(settings) is not inventory:
                 await inventory.close()
 
-    def of(self, posture: Posture) -> Source:
+    def of(self, posture: Posture) -> Source | CertificateSource:
         """The source that a posture names."""
         source = posture.source
+        if source.certificate is not None:
+            return CertificateSource(source.certificate)
         if source.claim is not None:
             return ClaimSource(source.claim)
         if source.file is not None:
@@ -102,7 +105,7 @@ def posture_sources(config: Config, previous: PostureSources | None, store: Redi
             path = posture.source.file
             before = previous.files.get(path) if previous is not None else files.get(path)
             files[path] = before or files.get(path) or DeviceFile(path)
-        elif posture.source.claim is None:
+        elif _is_asked(posture):
             settings = _settings(posture, store)
             known = previous.inventories.get(settings) if previous is not None else None
             inventories[settings] = known or _asked(settings)
@@ -123,7 +126,7 @@ def offline_posture(config: Config, assumed: Claims | None) -> JudgePosture:
     """
     requirements = {}
     for name, posture in config.posture.items():
-        if assumed is not None or (posture.source.claim is None and posture.source.file is None):
+        if assumed is not None or _is_asked(posture):
             requirement = _requirement(posture, AssumedSource(assumed))
             device = requirement.device
             if assumed is not None and device is not None:
@@ -134,6 +137,11 @@ def offline_posture(config: Config, assumed: Claims | None) -> JudgePosture:
             )
         requirements[name] = requirement
     return _stage(config, requirements)
+
+
+def _is_asked(posture: Posture) -> bool:
+    """True where facts are asked for over the network."""
+    return posture.source.http is not None or posture.source.store is not None
 
 
 def _or_assumed(device: DeviceKey, principal: Principal) -> str:
@@ -150,11 +158,14 @@ def _stage(config: Config, requirements: Mapping[str, Requirement]) -> JudgePost
     )
 
 
-def _requirement(posture: Posture, source: Source) -> Requirement:
+def _requirement(posture: Posture, source: Source | CertificateSource) -> Requirement:
+    device = posture.device
+    if device is None and posture.source.certificate is not None:
+        device = "certificate.fingerprint"
     return Requirement(
         posture.name,
         source,
-        None if posture.device is None else compile_device(posture.device),
+        None if device is None else compile_device(device),
         tuple(compile_require(text) for text in posture.require),
         posture.max_age,
         posture.remediation,

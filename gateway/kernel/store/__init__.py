@@ -10,7 +10,7 @@ from gateway.kernel.store.connection import Reply
 from gateway.kernel.store.failure import StoreUnavailable
 from gateway.kernel.store.memory import Buckets, MemoryStore
 from gateway.kernel.store.redis import RedisStore
-from gateway.kernel.store.script import Call, CallWithId, Script
+from gateway.kernel.store.script import Call, CallWithId, Script, WholeCall
 
 __all__ = [
     "Buckets",
@@ -23,5 +23,6 @@ __all__ = [
     "Reply",
     "Script",
     "StoreUnavailable",
+    "WholeCall",
     "open_store",
 ]

@@ -36,6 +36,10 @@ class Buckets(Generic[State]):
             return None
         return entry[1]
 
+    def drop(self, name: bytes) -> None:
+        """Forget the bucket."""
+        self._entries.pop(name, None)
+
     def put(self, name: bytes, state: State, now: float) -> None:
         """Keep the bucket for another life. A new one drops up to two that are over: a table shrinks as it is used."""
         entries = self._entries

@@ -27,7 +27,6 @@ from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.connection import Connection
 from gateway.upstreams.endpoint import Endpoint
 
-_GOING_AWAY = 1001
 _PATIENCE = 0.3  # seconds that a frame has to end before a tunnel is broken off in the middle of it
 _PROTOCOL = b"sec-websocket-protocol"
 
@@ -259,8 +258,6 @@ def _farewell(failure: Exception | None) -> Farewell | None:
     """What the client is told of an end that is ours; None for one that is not."""
     if isinstance(failure, AuthorityEnded):
         return failure.cause.websocket_code, failure.cause.wire
-    if isinstance(failure, Refused) and failure.reason is Reason.DRAINING:
-        return _GOING_AWAY, failure.reason.code
-    if isinstance(failure, Refused) and failure.reason is Reason.UPSTREAM_TIMEOUT:
-        return _GOING_AWAY, "idle"
+    if isinstance(failure, Refused) and failure.reason in (Reason.DRAINING, Reason.UPSTREAM_TIMEOUT):
+        return failure.reason.websocket_code, "idle" if failure.reason is Reason.UPSTREAM_TIMEOUT else "draining"
     return None

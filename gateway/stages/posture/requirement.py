@@ -15,6 +15,7 @@ from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.posture.device import DeviceKey
 from gateway.stages.posture.source import Known, Source
+from gateway.stages.posture.sources.certificate import CertificateSource
 
 Condition: TypeAlias = Program[Claims]
 
@@ -46,7 +47,7 @@ class Requirement:
     """One posture of the file, as a route asks for it."""
 
     name: str
-    source: Source
+    source: Source | CertificateSource
     device: DeviceKey | None  # None: the claim that holds the facts is the device's own word
     require: tuple[Condition, ...]
     max_age: float  # seconds

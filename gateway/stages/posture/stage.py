@@ -15,6 +15,7 @@ from gateway.model.route import Route
 from gateway.model.shadow import Shadow
 from gateway.stages.posture.requirement import Requirement
 from gateway.stages.posture.source import Known, Unavailable
+from gateway.stages.posture.sources.certificate import CertificateSource
 
 
 class JudgePosture:
@@ -34,8 +35,12 @@ class JudgePosture:
         try:
             if device is None:
                 raise requirement.refusal(Reason.POSTURE_FAILED, f"{requirement.name}: the caller names no device")
+            source = requirement.source
             try:
-                found = await requirement.source(device, principal, ctx.time)
+                if isinstance(source, CertificateSource):
+                    found = source.of(ctx, principal)
+                else:
+                    found = await source(device, principal, ctx.time)
             except Unavailable as failure:
                 raise requirement.refusal(Reason.POSTURE_UNAVAILABLE, f"{requirement.name}: {failure}") from None
             requirement.judge(found, ctx.time)

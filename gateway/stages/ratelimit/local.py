@@ -22,6 +22,10 @@ class Table(Protocol):
         """Keep the bucket."""
         ...
 
+    def drop(self, name: bytes) -> None:
+        """Forget the bucket."""
+        ...
+
 
 class LocalBuckets:
     """Keeps buckets in `store`; `processes` tells how many share each limit, at every request anew."""
@@ -95,6 +99,16 @@ class LocalCheck:
             else:
                 readings.append(unspent(algorithms[index], state, now, room, cost))
         return readings
+
+    def owed(self, index: int, name: bytes, now: float) -> int:
+        """What was spent of a bucket here and still counts; 0 for one that holds nothing, or places."""
+        algorithm = self._algorithms[index]
+        state = None if isinstance(algorithm, Concurrency) else self._tables[index].get(name, now)
+        return 0 if state is None else algorithm.burst - algorithm.look(state, now)[1]
+
+    def settled(self, index: int, name: bytes) -> None:
+        """What was owed is told to the store: begin anew."""
+        self._tables[index].drop(name)
 
 
 def prices(charges: Sequence[Charge], algorithms: Sequence[Algorithm]) -> tuple[int, ...]:

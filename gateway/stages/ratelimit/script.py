@@ -52,13 +52,36 @@ return reply
 """
 
 
+# What a process spent by itself while the store was away: added, and never to more than there is room for.
+_OWED = """
+local algorithms = {%(algorithms)s}
+%(clock)s
+local since, count, before, room = 0, 0, 0
+local kept = redis.call('GET', KEYS[1])
+if kept then since, count, before = struct.unpack('<ddd', kept) end
+since, count, before, room = algorithms[ARGV[1]](since, count, before, now,
+  tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
+count = count + math.max(0, math.min(room, tonumber(ARGV[8])))
+redis.call('SET', KEYS[1], struct.pack('<ddd', since, count, before), 'PX', ARGV[6])
+return 1
+"""
+
+
 def compose(clock: str = CLOCK) -> Script:
     """The script; `clock` is a Lua statement that defines `now`, in seconds since the epoch."""
-    parts = "\n".join(
+    return Script(_FRAME % {"algorithms": _algorithms(), "clock": clock})
+
+
+def settling() -> Script:
+    """The script that one bucket's debt is told with: the arguments of its limit, then the debt."""
+    return Script(_OWED % {"algorithms": _algorithms(), "clock": CLOCK})
+
+
+def _algorithms() -> str:
+    return "\n".join(
         f"['{a.name}'] = function(since, count, before, now, quota, window, burst){a.lua}end,"
         for a in (*ALGORITHMS, Concurrency)
     )
-    return Script(_FRAME % {"algorithms": parts, "clock": clock})
 
 
 def arguments(limit: Limit, cost: int) -> list[bytes]:

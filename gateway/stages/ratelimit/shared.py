@@ -1,13 +1,16 @@
 """Buckets in Redis, shared by all workers and replicas: one script call a gate.
 
 While the store cannot answer, each limit does as it says: `deny` refuses before anything is spent, `allow` is not
-judged, `local` ones are judged together by this process, each for its share.
+judged, `local` ones are judged together by this process, each for its share. What that spends of a bucket is told to
+Redis when the bucket is asked for again there.
 """
 
+import asyncio
 from collections.abc import Sequence
+from functools import partial
 from struct import error as StructError  # noqa: N812 - an exception, in its own case
 
-from gateway.kernel.store import Call, CallWithId, RedisStore, StoreUnavailable
+from gateway.kernel.store import Call, CallWithId, RedisStore, Reply, StoreUnavailable, WholeCall
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.ratelimit.algorithm import price, spent
@@ -15,9 +18,10 @@ from gateway.stages.ratelimit.algorithms import Concurrency
 from gateway.stages.ratelimit.buckets import Charge, Reading
 from gateway.stages.ratelimit.limit import OnStoreFailure
 from gateway.stages.ratelimit.local import LocalBuckets, unspent
-from gateway.stages.ratelimit.script import Answer, arguments, compose
+from gateway.stages.ratelimit.script import Answer, arguments, compose, settling
 
 _SCRIPT = compose()
+_SETTLING = settling()
 _RETRY_AFTER = 1  # seconds: a store that is back is noticed within two
 
 
@@ -31,20 +35,44 @@ class SharedBuckets:
         self.slots = fallback.slots
         self._store = store
         self._fallback = fallback
+        self._debts = Debts()
 
     def check(self, charges: Sequence[Charge]) -> "SharedCheck":
         """Prepare for these charges."""
-        return SharedCheck(charges, self._store, self._fallback)
+        return SharedCheck(charges, self._store, self._fallback, self._debts)
+
+
+class Debts:
+    """Until when something may be owed to the store: until then each bucket is looked up before it is asked for."""
+
+    __slots__ = ("told", "until")
+
+    def __init__(self) -> None:
+        self.until = 0.0  # seconds since the epoch
+        self.told: set[bytes] = set()  # buckets whose debt is on its way to the store
 
 
 class SharedCheck:
     """Judges a fixed set of charges by one script call."""
 
-    __slots__ = ("_answer", "_call", "_charges", "_costs", "_denies", "_fallback", "_locals", "_store")
+    __slots__ = (
+        "_answer",
+        "_call",
+        "_charges",
+        "_costs",
+        "_debts",
+        "_denies",
+        "_fallback",
+        "_locals",
+        "_longest",
+        "_settlements",
+        "_store",
+    )
 
-    def __init__(self, charges: Sequence[Charge], store: RedisStore, fallback: LocalBuckets) -> None:
+    def __init__(self, charges: Sequence[Charge], store: RedisStore, fallback: LocalBuckets, debts: Debts) -> None:
         self._charges = charges
         self._store = store
+        self._debts = debts
         told = [argument for c in charges for argument in arguments(c.limit, c.cost)]
         make = CallWithId if any(isinstance(c.limit.algorithm, Concurrency) for c in charges) else Call
         self._call = make(
@@ -57,6 +85,13 @@ class SharedCheck:
         self._denies = next(denies, None)
         self._locals = [index for index, mode in enumerate(modes) if mode is OnStoreFailure.LOCAL]
         self._fallback = fallback.check([charges[index] for index in self._locals])
+        self._longest = max((c.limit.life for c in charges), default=0.0)
+        self._settlements = [
+            WholeCall(
+                _SETTLING, prefix=store.prefix, keys=1, length=c.keyed.length, arguments=arguments(c.limit, c.cost)
+            )
+            for c in charges
+        ]
 
     def judge(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None] | None:
         """While the store is down, at once."""
@@ -65,12 +100,29 @@ class SharedCheck:
     async def ask(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None]:
         """Waits for Redis, for as long as the store's timeout at most. Raises Refused(STORE_UNAVAILABLE)."""
         try:
+            if now < self._debts.until:
+                self._settle(names, now)
             reply = await self._store.run(self._call, names)
             if isinstance(reply, bytes):
                 return self._readings(reply)
         except (StoreUnavailable, StructError):
             pass
         return self._without_store(names, now)
+
+    def _settle(self, names: Sequence[bytes], now: float) -> None:
+        """Tell what was spent of these buckets here: ahead of the call that asks for them, on the same connection."""
+        for place, index in enumerate(self._locals):
+            name = names[index]
+            owed = self._fallback.owed(place, name, now) if name not in self._debts.told else 0
+            if owed > 0:
+                future = self._store.run(self._settlements[index], (name, b"%d" % owed))
+                self._debts.told.add(name)
+                future.add_done_callback(partial(self._settled, place, name))
+
+    def _settled(self, place: int, name: bytes, future: "asyncio.Future[Reply]") -> None:
+        self._debts.told.discard(name)
+        if not future.cancelled() and future.exception() is None:
+            self._fallback.settled(place, name)
 
     def _readings(self, reply: bytes) -> Sequence[Reading]:
         now, found = self._answer.read(reply)
@@ -96,6 +148,7 @@ class SharedCheck:
                 Reason.STORE_UNAVAILABLE, f"limit {self._denies.limit.name}: {self._store}", retry_after=_RETRY_AFTER
             )
         readings: list[Reading | None] = [None] * len(self._charges)
+        self._debts.until = max(self._debts.until, now + self._longest)
         judged = self._fallback.judge([names[index] for index in self._locals], now)
         for index, one in zip(self._locals, judged, strict=True):
             readings[index] = one

@@ -77,7 +77,7 @@ class Slots:
         store = self._store
         if store is not None and store.up:
             with suppress(StoreUnavailable):  # the lease ends by itself too
-                store.run(self._call(_GIVE_BACK, names), (*names, identity)).add_done_callback(_ended)
+                store.run(self._call(_GIVE_BACK, names), (*names, identity)).add_done_callback(ended)
 
     def _release(self, names: tuple[bytes, ...], identity: bytes) -> None:
         for name in names:
@@ -133,7 +133,11 @@ class HeldBuckets:
     def put(self, name: bytes, state: State, now: float) -> None:
         """Nothing: the gate takes the place."""
 
+    def drop(self, name: bytes) -> None:
+        """Nothing: what is held is told to the store by its lease."""
 
-def _ended(future: "asyncio.Future[Reply]") -> None:
+
+def ended(future: "asyncio.Future[Reply]") -> None:
+    """Nobody waits for what came of it."""
     if not future.cancelled():
-        future.exception()  # it was asked for: nobody is told
+        future.exception()  # looked at, so that no log complains

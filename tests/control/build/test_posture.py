@@ -1,8 +1,11 @@
 """Postures of the file into the stage: real inventories on real sockets."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import ObjectIdentifier
 
 from gateway.config.schema import Config
 from gateway.control.build.authorize import build_inputs
@@ -18,7 +21,7 @@ from gateway.testing.ca import Authority
 from gateway.testing.tls import server_context
 from gateway.testing.upstream import Upstream, answer
 from tests.control.policy_config import config
-from tests.facts import context, principal, user
+from tests.facts import connection, context, principal, user, workload
 from tests.redis_server import redis_server
 
 ROUTES = """
@@ -165,6 +168,23 @@ async def test_facts_from_a_real_store(tmp_path: Path, key: str) -> None:
         await store.close()
     assert await ask(stage, "f") is Reason.POSTURE_UNAVAILABLE
     assert isinstance(await ask(stage, "a"), Posture)  # it was told within max_age
+
+
+async def test_facts_of_the_certificate_that_proved_the_caller(tmp_path: Path) -> None:
+    loaded = with_posture(tmp_path, "{certificate: 1.3.6.1.4.1.32473.1}")
+    loaded = loaded.replace(posture={"managed": loaded.posture["managed"].replace(device=None)})
+    facts = x509.UnrecognizedExtension(ObjectIdentifier("1.3.6.1.4.1.32473.1"), FRESH.encode())
+    issued = Authority("cluster.local").issue(uri="spiffe://cluster.local/a", extensions=[(facts, False)])
+    held = connection()
+    assert held.tls is not None
+    ctx = context(over=replace(held, tls=replace(held.tls, chain=issued.ders)))
+    for stage in (serve(loaded)[0], offline_posture(loaded, None)):
+        found = await stage(ctx, ASKS, principal(workload()))
+        assert found is not None
+        assert (found.device, found.facts["encrypted"]) == (workload().fingerprint, True)
+        with pytest.raises(Refused) as refused:  # a token beside somebody else's certificate proves no device
+            await stage(ctx, ASKS, principal(None, user(device_id="a")))
+        assert refused.value.reason is Reason.POSTURE_FAILED
 
 
 async def test_memory_holds_no_device(tmp_path: Path) -> None:

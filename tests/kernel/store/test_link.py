@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 import redis
@@ -66,27 +65,6 @@ async def test_R12_the_password_is_the_servers_and_a_wrong_one_is_no_store(guard
         assert "wrong@" not in f"{store!r} {store.trouble}"
 
 
-async def test_R8_when_the_master_is_killed_its_successor_is_found_and_nothing_hangs(tmp_path: Path) -> None:
-    states: list[bool] = []
-    with guarded(tmp_path, password="pw") as guards:
-        async with started(guards.url(":pw@"), timeout=0.05, on_state=states.append) as store:
-            assert await store.run(WRITE, (b"aa",)) == 1
-            await until(lambda: _copied(guards), what="the write to be with the replica")
-            guards.master.process.popen.kill()
-            loop, slowest = asyncio.get_running_loop(), 0.0
-            await until(lambda: not store.up, what="the dead master to be missed")
-            while not store.up:
-                began = loop.time()
-                with pytest.raises(StoreUnavailable):
-                    await store.run(WRITE, (b"aa",))
-                slowest = max(slowest, loop.time() - began)
-                await asyncio.sleep(0.01)
-                assert loop.time() - began < 15
-            assert slowest < 0.2  # the timeout is 50 ms; the rest is this machine's
-            assert await store.run(WRITE, (b"aa",)) == 2  # what was spent came along
-    assert states == [False, True, False, True]
-
-
 async def test_R8_a_master_that_is_cut_off_and_does_not_know_it_is_left(guards: Guarded) -> None:
     """A failover by hand: the old master still takes writes when the sentinels already name another."""
     async with started(guards.url(":pw@")) as store:
@@ -95,11 +73,6 @@ async def test_R8_a_master_that_is_cut_off_and_does_not_know_it_is_left(guards: 
         await asyncio.to_thread(_failover, guards)
         await until(lambda: store.up and store.node not in (None, old), what="the new master to be taken")
         assert await store.run(WRITE, (b"bb",)) >= 1  # type: ignore[operator]
-
-
-def _copied(guards: Guarded) -> bool:
-    with guards.replica.client() as client:
-        return bool(client.get("gateway:{aa}") == "1")
 
 
 def _failover(guards: Guarded) -> None:

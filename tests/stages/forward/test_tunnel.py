@@ -98,7 +98,7 @@ async def test_a_routes_timeout_is_none_of_a_tunnel_and_idleness_is(tmp_path: Pa
             await socket.recv()
         with pytest.raises(ConnectionClosed):
             await within(5, socket.recv(), at_least=0.8)
-        assert (socket.close_code, socket.close_reason) == (1001, "idle")
+        assert (socket.close_code, socket.close_reason) == (1011, "idle")
         assert (await it.outcome())["reason"] == "upstream_timeout"
 
 
@@ -195,8 +195,8 @@ async def test_sigterm_leaves_it_open_to_near_the_end_and_then_says_goodbye(tmp_
         assert await socket.recv() == "still here"
         with pytest.raises(ConnectionClosed):
             await within(5, socket.recv(), at_least=0.5)
-        assert (socket.close_code, socket.close_reason) == (1001, "draining")
-        await until(lambda: it.backend.closed == [(1001, "draining")])
+        assert (socket.close_code, socket.close_reason) == (1013, "draining")
+        await until(lambda: it.backend.closed == [(1013, "draining")])
         assert await it.done == 0
         assert (await it.outcome())["reason"] == "draining"
 
