@@ -88,7 +88,7 @@ class Reason(Enum):
     INTROSPECTION_UNAVAILABLE = "introspection_unavailable", 503, "the issuer's introspection is not available"
     IDENTITY_UNAVAILABLE = "identity_unavailable", 503, "the gateway's identity is not available"
     POSTURE_UNAVAILABLE = "posture_unavailable", 503, "the device inventory is not available"
-    STORE_UNAVAILABLE = "store_unavailable", 503, "the limit store is not available"
+    STORE_UNAVAILABLE = "store_unavailable", 503, "the store is not available"
     AUDIT_UNAVAILABLE = "audit_unavailable", 503, "the decision could not be recorded"
     DRAINING = "draining", 503, "the gateway is shutting down"
     UPSTREAM_TIMEOUT = "upstream_timeout", 504, "the backend took too long"

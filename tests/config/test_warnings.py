@@ -25,6 +25,18 @@ def rule(text: str) -> list[tuple[str, str]]:
 
 CASES = [
     pytest.param([], "", [], id="the-smallest-file"),
+    # addresses of the gateway's own
+    pytest.param([("audiences:", "shared_signals: {audience: a}, audiences:")], "", [], id="events-over-tls"),
+    pytest.param(
+        [
+            ("0.0.0.0:8443", "127.0.0.1:8443"),
+            (", tls: {certificate: certs/edge.pem, key: certs/edge.key}", ""),
+            ("audiences:", "shared_signals: {audience: a}, audiences:"),
+        ],
+        "",
+        ["5:62 no listener has tls, so there is no address that it could be sent to"],
+        id="events-without-tls",
+    ),
     # routes against routes
     pytest.param(
         [],

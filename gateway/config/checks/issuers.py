@@ -28,10 +28,20 @@ def check(config: Config, report: Report) -> None:
         _urls(report, path, issuer)
         if issuer.introspection is not None:
             _introspection(config, report, (*path, "introspection"), issuer.introspection)
+        _receiving(config, report, path, issuer)
         if len(set(issuer.audiences)) > 1 and "*" in issuer.audiences:
             report.error(
                 (*path, "audiences"), '"*" says any audience: the others mean nothing', "write one or the other"
             )
+
+
+def _receiving(config: Config, report: Report, path: Path, issuer: Issuer) -> None:
+    """Where it tells of logouts and events, which is on listeners with TLS alone."""
+    if any(listener.tls is not None for listener in config.listeners.values()):
+        return
+    for key in ("backchannel_logout", "shared_signals"):
+        if getattr(issuer, key) is not None:
+            report.warn_at_key((*path, key), "no listener has tls, so there is no address that it could be sent to")
 
 
 def _introspection(config: Config, report: Report, path: Path, asked: Introspection) -> None:
