@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
-import pytest
 
 from gateway.testing.issuer import Issuer, tampered
 from gateway.testing.process import free_port
@@ -191,15 +190,13 @@ audit: {{directory: audit}}
 """
 
 
-def test_R7_an_ipv6_network_that_fails_is_shut_out_before_anything_is_verified(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_R7_an_ipv6_network_that_fails_is_shut_out_before_anything_is_verified(tmp_path: Path) -> None:
     behind = "    trusted_proxies: [127.0.0.1/32]\n    on_failed_authentication: bad\nadmin:"
-    monkeypatch.setattr("tests.flows.gateway_process.HEAD", HEAD.replace("admin:", behind, 1))
     certs, issuer = prepared(tmp_path).path, Issuer("https://issuer.example")
     (tmp_path / "keys.json").write_text(json.dumps(issuer.jwks()))
     good = issuer.token()
-    with serving(tmp_path, FAILURES.format()) as gateway, httpx2.Client(verify=trust(certs)) as client:
+    head = HEAD.replace("admin:", behind, 1)
+    with serving(tmp_path, FAILURES.format(), head=head) as gateway, httpx2.Client(verify=trust(certs)) as client:
 
         def sent(address: str, token: str | None) -> tuple[int, str]:
             headers = {"x-forwarded-for": address} | ({"authorization": f"Bearer {token}"} if token else {})
