@@ -20,10 +20,10 @@ here = Path(sys.argv[1])
 
 def child(name):
     def start(lifeline):
-        with (here / "began").open("a") as file:
-            file.write(f"{name} {os.getpid()}\\n")
         for number in (signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, lambda number, frame: note(name, number))
+        with (here / "began").open("a") as file:
+            file.write(f"{name} {os.getpid()}\\n")
         while not os.get_inheritable(lifeline):
             order = (here / name).read_text()
             if order:

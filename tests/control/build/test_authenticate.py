@@ -10,6 +10,7 @@ from gateway.config.load import load
 from gateway.config.schema import Config
 from gateway.control.build.authenticate import build_authenticate, credential_sources
 from gateway.control.feeds.feed import FeedError
+from gateway.control.feeds.jwks import JwksFeed
 from gateway.kernel.cells import Metrics
 from gateway.model.reason import Reason
 from gateway.model.route import Route
@@ -103,7 +104,8 @@ async def test_a_reload_closes_what_changed_and_nothing_else(tmp_path: Path) -> 
         old = credential_sources(first, None, clock=time.time)
         old.start()
         feed = old.keys["corp"]
-        await until(lambda: feed.current, what="keys")
+        assert isinstance(feed, JwksFeed)
+        await until(lambda: feed.current and feed._flight is None, what="keys")
         second = config(tmp_path, issuer=held.url, keys="")
         new = credential_sources(second, old, clock=time.time)
         new.start()
