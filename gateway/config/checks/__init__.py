@@ -19,6 +19,7 @@ from gateway.config.checks import (
     routes,
     rules,
     safety,
+    shadowed,
     telemetry,
     trust,
     upstreams,
@@ -41,7 +42,11 @@ _CHECKS: tuple[Callable[[Config, Report], None], ...] = (
     trust.check,
     assertion.check,
 )
-_MEANING: tuple[Callable[[Config, Report], None], ...] = (coverage.check, safety.check)  # with what classes add
+_MEANING: tuple[Callable[[Config, Report], None], ...] = (
+    coverage.check,
+    safety.check,
+    shadowed.check,
+)  # with what classes add
 
 
 def judge(config: Config, report: Report, now: float) -> None:
