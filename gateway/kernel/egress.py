@@ -4,7 +4,6 @@ Rule: judged after resolution, at each connect, on the address that is then conn
 Invariant: link-local, cloud metadata, unspecified, multicast and reserved addresses are refused whatever a file says.
 """
 
-import asyncio
 import socket
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
@@ -74,7 +73,9 @@ async def resolve(host: str, port: int, egress: Egress) -> list[IPAddress]:
     Raises EgressRefused when any of them is refused, for a name that mixes good and bad is an attack or a mistake;
     OSError when the name does not resolve.
     """
-    loop = asyncio.get_running_loop()
+    from asyncio import get_running_loop  # a loop is there: `check`, which reads addresses alone, need not load one
+
+    loop = get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(ip_address(str(info[4][0]).partition("%")[0]) for info in found))
     for address in addresses:
