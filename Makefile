@@ -28,6 +28,7 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt constraint
 	@echo "installing the gateway and what it needs (a minute on a fresh machine)"
 	@$(PINNED) -r constraints.txt -r constraints-build.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q gateway
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed constraints-dev.txt
