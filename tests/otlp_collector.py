@@ -106,9 +106,10 @@ def _attributes(held: Any) -> dict[str, Any]:
 
 
 def taken(folder: Path, signal: str = "traces") -> list[dict[str, Any]]:
-    """What arrived so far."""
+    """What arrived so far; of a line that is being written, nothing."""
     path = folder / f"{signal}.jsonl"
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+    whole = path.read_text("utf-8").rpartition("\n")[0] if path.exists() else ""
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 @contextlib.contextmanager
