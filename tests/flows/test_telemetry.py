@@ -98,7 +98,8 @@ async def test_a_trace_goes_through_and_a_collector_that_dies_stops_nothing(tmp_
                     assert (await client.get("/api/x", headers=sampled("4" * 32))).status_code == 200
                 await until(lambda: _up(gateway) == 0, what="the metric to fall")
                 with collector_process(tmp_path, port):
-                    await spans_of(tmp_path, "4" * 32, 3 * (len(STAGES) + 1))
+                    whole = 3 * (len(STAGES) + 1)
+                    assert len(await spans_of(tmp_path, "4" * 32, whole)) == whole
                     await until(lambda: _up(gateway) == 1, what="the metric to rise")
                 said = [line for line in gateway.process.output.splitlines() if "traces" in line]
                 assert len(said) == 2, said
