@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 
+from gateway.model.trace import Stage
 from gateway.testing.process import free_port
 from gateway.testing.upstream import Upstream
 from gateway.testing.wait import until
@@ -27,17 +28,7 @@ audit: {{directory: audit}}
 telemetry: {{otlp: "http://127.0.0.1:{port}", sample: 0%, denials: true}}
 """
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-STAGES = [
-    "accept",
-    "route",
-    "ratelimit.address",
-    "authenticate",
-    "posture",
-    "ratelimit.caller",
-    "authorize",
-    "record",
-    "forward",
-]
+STAGES = [stage.value for stage in Stage]
 
 
 def sampled(trace: str = TRACE, mark: str = "01") -> dict[str, str]:

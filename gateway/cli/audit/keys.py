@@ -2,10 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.cli.audit.line import Verify
 from gateway.cli.output import CannotTell
 from gateway.model.place import Place
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 
 def add_key(parser: argparse.ArgumentParser) -> None:
@@ -27,44 +31,32 @@ def keys_of(args: argparse.Namespace) -> list[Verify]:
 
 def _read_key(path: Path) -> Verify:
     """An Ed25519 public key. Raises CannotTell."""
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    from gateway.kernel.ed25519 import read_public_key
 
     try:
-        return _verifier(load_pem_public_key(path.read_bytes()), path)
+        return _verifier(read_public_key(path))
     except OSError as error:
         raise CannotTell(f"{path}: {error.strerror}", Place(str(path), 0, 0)) from None
-    except ValueError:
-        raise CannotTell(f"{path}: holds no public key (PEM)", Place(str(path), 0, 0)) from None
+    except ValueError as error:
+        raise CannotTell(str(error), Place(str(path), 0, 0)) from None
 
 
 def _configured_key(config: Path) -> list[Verify]:
     """The public half of the config's `audit.signing_key`; none where there is no usable config."""
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
     from gateway.config.load import load
     from gateway.config.problem import ConfigInvalid, ConfigUnreadable
+    from gateway.kernel.ed25519 import read_private_key
 
     try:
         path = load(config).audit.signing_key
         if path is None:
             return []
-        return [_verifier(load_pem_private_key(path.read_bytes(), None).public_key(), path)]
+        return [_verifier(read_private_key(path).public_key())]
     except (ConfigInvalid, ConfigUnreadable, OSError, ValueError, TypeError):
         return []  # the report says that signatures were not checked
 
 
-def _verifier(key: object, path: Path) -> Verify:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+def _verifier(key: "Ed25519PublicKey") -> Verify:
+    from gateway.kernel.ed25519 import verifies
 
-    if not isinstance(key, Ed25519PublicKey):
-        raise CannotTell(f"{path}: is no Ed25519 key")
-
-    def verify(signature: bytes, message: bytes) -> bool:
-        try:
-            key.verify(signature, message)
-        except InvalidSignature:
-            return False
-        return True
-
-    return verify
+    return lambda signature, message: verifies(key, signature, message)

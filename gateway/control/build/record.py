@@ -53,20 +53,14 @@ def read_audit_keys(audit: Audit) -> AuditKeys:
     """
     if audit.signing_key is None:
         return AuditKeys(None, None, _process_key())
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from gateway.kernel.ed25519 import read_private_key
 
     try:
-        key = load_pem_private_key(audit.signing_key.read_bytes(), None)
-    except (ValueError, TypeError):
-        key = None
+        key = read_private_key(audit.signing_key)
+    except ValueError as error:
+        raise AuditError(str(error)) from None
     except OSError as error:
         raise AuditError(f"{audit.signing_key}: the audit signing key cannot be read: {error.strerror}") from None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise AuditError(
-            f"{audit.signing_key}: holds no Ed25519 private key without a password: make one with "
-            "`openssl genpkey -algorithm ed25519`"
-        )
     return AuditKeys(
         sha256(key.public_key().public_bytes_raw()).hexdigest(),
         key.sign,
