@@ -13,11 +13,17 @@ from gateway.model.place import Place
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One error or warning."""
+    """One error or warning, in one line: a value of the file that it quotes may hold line ends."""
 
     where: Place
     message: str
     hint: str = ""  # what to write instead
+
+    def __post_init__(self) -> None:
+        for name in ("message", "hint"):
+            text = getattr(self, name)
+            if "\n" in text or "\r" in text:
+                object.__setattr__(self, name, text.replace("\r", "\\r").replace("\n", "\\n"))
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message

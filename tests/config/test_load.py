@@ -200,6 +200,15 @@ _PIECES = st.one_of(
 )
 
 
+def test_an_error_is_one_line_also_where_the_value_that_it_quotes_is_not(folder: Path) -> None:
+    path = folder / "any.yaml"
+    path.write_text(SMALL.replace('"/api/v1/inventory/*"', '"no path\\n\\r/*"'), encoding="utf-8")
+    (error,) = _errors(path)
+    assert "no path\\n\\r/*" in error.message
+    assert "\n" not in str(error)
+    assert "\r" not in str(error)
+
+
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=st.lists(_PIECES, max_size=14), at=st.integers(0, len(SMALL)), drop=st.integers(0, 60))
 def test_no_text_ends_in_a_traceback(folder: Path, pieces: list[str], at: int, drop: int) -> None:
