@@ -499,6 +499,16 @@ CASES = [
         id="failures-at-once",
     ),
     pytest.param(
+        top("rate_limits: {a: {rate: 5/minute, fair: true}}"),
+        ["6:35 each principal has a bucket of its own: there is nothing to share"],
+        id="share-of-a-bucket-of-ones-own",
+    ),
+    pytest.param(
+        top("rate_limits: {a: {rate: 5/minute, fair: true, key: [client_ip]}}"),
+        ["6:35 this limit runs before authentication: no principal is known there"],
+        id="share-before-anybody-is-known",
+    ),
+    pytest.param(
         route("rate_limits: [per-client]"), ["12:19 'per-client' is none of rate_limits"], id="dangling-limit"
     ),
     pytest.param(

@@ -20,6 +20,8 @@ def check(config: Config, report: Report) -> None:
         for index, part in enumerate(limit.key):
             if part in limit.key[:index]:
                 report.error((*path, "key", index), f"{part!r} stands twice in the key")
+        if limit.fair and not report.lost(limit.where, "key"):
+            _fair(report, (*path, "fair"), limit)
         for index, override in enumerate(limit.overrides):
             _override(report, (*path, "overrides", index), limit, override)
     for name, listener in config.listeners.items():
@@ -43,6 +45,13 @@ def _numbers(report: Report, path: Path, limit: RateLimit) -> None:
     if limit.burst is not None:
         _burst(report, (*path, "burst"), limit, limit.rate)
     _periods(report, (*path, "rate"), limit.rate)
+
+
+def _fair(report: Report, path: Path, limit: RateLimit) -> None:
+    if limit.by_address:
+        report.error_at_key(path, "this limit runs before authentication: no principal is known there")
+    elif "principal" in limit.key:
+        report.error_at_key(path, "each principal has a bucket of its own: there is nothing to share")
 
 
 def _override(report: Report, path: Path, limit: RateLimit, override: Override) -> None:

@@ -69,6 +69,8 @@ class RateLimit(Named):
     burst: Annotated[Integer, Field(ge=1)] | None = None
     """Of a token bucket: how many requests may come at once; default: the rate's count."""
     key: tuple[KeyPart, ...] = ("principal",)
+    fair: bool = False
+    """No principal takes more than its share of a bucket while others ask for it."""
     mode: Literal["enforce", "shadow"] = "enforce"
     """shadow: counts in its own bucket, is told in metrics and audit, and never refuses."""
     on_store_failure: Literal["local", "allow", "deny"] = "local"

@@ -127,7 +127,12 @@ class _Maker:
             return make_gate(
                 self._keeper,
                 [
-                    Charge(limit, self._keyed(name, limit, route, upstream), cost)
+                    Charge(
+                        limit,
+                        self._keyed(name, limit, route, upstream),
+                        cost,
+                        self._asking(name, limit, route, upstream) if limit.fair else None,
+                    )
                     for (each, name, cost), number in zip(named, which, strict=True)
                     for limit in each.of(number)
                 ],
@@ -145,7 +150,18 @@ class _Maker:
             route=route,
             upstream=upstream,
             secret=self._keeper.secret,
-            told=limit.shadow is None,
+            told=limit.shadow is None and not limit.fair,  # a share tells how many others ask
+            slot=self._slots.get(name),
+        )
+
+    def _asking(self, name: str, limit: Limit, route: str, upstream: str | None) -> Keyed:
+        """The set of those that ask for what a fair limit shares."""
+        return Keyed(
+            limit.identity + b"asking",
+            self._config.rate_limits[name].key,
+            route=route,
+            upstream=upstream,
+            secret=self._keeper.secret,
             slot=self._slots.get(name),
         )
 
