@@ -111,6 +111,7 @@ def _limit(name: str, bucket: Sequence[str], limit: RateLimit, algorithm: Algori
         Decisions(cell(name, "admitted"), cell(name, refused), cell(name, "error")),
         shadow,
         tuple(bucket),
+        lease=limit.lease or 0,
     )
 
 

@@ -13,7 +13,7 @@ from gateway.config.schema import Route as RouteConfig
 from gateway.control.build.limits import Named, build_limit
 from gateway.kernel.cells import Metrics
 from gateway.kernel.store import MemoryStore, RedisAddress, RedisStore, open_store
-from gateway.stages.ratelimit import Gates, Keyed, Limit, LocalBuckets, RateLimit, SharedBuckets, Slots
+from gateway.stages.ratelimit import Gates, Keyed, Leases, LeasingBuckets, Limit, LocalBuckets, RateLimit, Slots
 from gateway.stages.ratelimit.algorithm import State
 from gateway.stages.ratelimit.buckets import BucketKeeper, Charge
 from gateway.stages.ratelimit.gate import ChosenGate, Entrance, Gate, make_gate
@@ -28,6 +28,7 @@ class LimitStore:
         self.workers = workers
         self._memory: MemoryStore[State] = MemoryStore()
         self._redis: RedisStore | None = None
+        self._leases: Leases | None = None
         self._up = metrics.rate_limit_store_up
         if address is None:
             self._slots = Slots()
@@ -36,7 +37,8 @@ class LimitStore:
         redis = self._redis = open_store(address, lambda up: self._up.set(float(up)))
         self._slots = Slots(redis)
         fallback = LocalBuckets(self._memory, lambda: redis.processes or workers, self._slots)
-        self.keeper = SharedBuckets(redis, fallback, _secret(address))
+        self._leases = Leases(redis)
+        self.keeper = LeasingBuckets(redis, fallback, _secret(address), self._leases)
 
     @classmethod
     def of(cls, config: Config, metrics: Metrics) -> "LimitStore":
@@ -68,6 +70,8 @@ class LimitStore:
     async def close(self) -> None:
         """Give back what the store lent."""
         await self._slots.close()
+        if self._leases is not None:
+            await self._leases.close()
         if self._redis is not None:
             await self._redis.close()
 

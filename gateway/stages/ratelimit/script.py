@@ -53,22 +53,52 @@ for i = 1, limits do
   since, count, before, room = algorithms[ARGV[at + 1]](since, count, before, now, quota, window, burst)
   if set > 0 and among == 1 then room = burst end
   if room < math.max(1, need) and ARGV[at + 7] == '1' then admitted = false end
-  states[i] = {since, count, before, room >= need}
+  states[i] = {since, count, before, room >= need, room}
   reply = reply .. struct.pack('<ddddd', room, since, count, before, among)
 end
 if admitted then
   for i = 1, limits do
     local key, at = KEYS[i], i * 8 - 7
-    local cost, state = tonumber(ARGV[at + 5]), states[i]
+    local cost, state, more = tonumber(ARGV[at + 5]), states[i], 0%(lend)s
     if cost > 0 and state[4] and ARGV[at + 1] == 'concurrency' then
       redis.call('ZADD', key, now + ARGV[at + 6] / 1000, ARGV[limits * 8 + 2])
       redis.call('EXPIRE', key, ARGV[at + 6] / 1000)
     elseif cost > 0 and state[4] then
-      redis.call('SET', key, struct.pack('<ddd', state[1], state[2] + cost, state[3]), 'PX', ARGV[at + 6])
+      redis.call('SET', key, struct.pack('<ddd', state[1], state[2] + cost + more, state[3]), 'PX', ARGV[at + 6])
     end
   end
 end
 return reply
+"""
+
+
+# A slice, as large as it is asked for while there is much, and ever smaller as the bucket empties: what others are
+# refused for the sake of slices is less than what those hold.
+_LEND = """
+    if state[4] then
+      more = math.max(0, math.min(tonumber(ARGV[limits * 8 + 1 + i]), math.floor((state[5] - cost) / 8)))
+    end
+    reply = reply .. struct.pack('<d', more)"""
+
+# What is left of a slice, to the window of which it was taken; of a window that is over nothing is left.
+_BACK = """
+local algorithms = {%(algorithms)s}
+%(clock)s
+local kept = redis.call('GET', KEYS[1])
+if not kept then return 0 end
+local since, count, before, room = struct.unpack('<ddd', kept)
+local window, taken, left = tonumber(ARGV[3]), tonumber(ARGV[9]), tonumber(ARGV[10])
+since, count, before, room = algorithms[ARGV[1]](since, count, before, now,
+  tonumber(ARGV[2]), window, tonumber(ARGV[4]))
+if since == taken or ARGV[1] == 'token_bucket' then
+  count = math.max(0, count - left)
+elseif since == taken + window then
+  before = math.max(0, before - left)
+else
+  return 0
+end
+redis.call('SET', KEYS[1], struct.pack('<ddd', since, count, before), 'PX', ARGV[6])
+return 1
 """
 
 
@@ -89,7 +119,22 @@ return 1
 
 def compose(clock: str = CLOCK) -> Script:
     """The script; `clock` is a Lua statement that defines `now`, in seconds since the epoch."""
-    return Script(_FRAME % {"algorithms": _algorithms(), "clock": clock, "lately": LATELY, "most": MOST})
+    return _composed(clock, "")
+
+
+def lending(clock: str = CLOCK) -> Script:
+    """The same, and lends a slice of each limit: how much of each is asked for stands at the end of its arguments."""
+    return _composed(clock, _LEND)
+
+
+def returning(clock: str = CLOCK) -> Script:
+    """The script that gives back what is left of a slice: the arguments of its limit, its window's start, how much."""
+    return Script(_BACK % {"algorithms": _algorithms(), "clock": clock})
+
+
+def _composed(clock: str, lend: str) -> Script:
+    parts = {"algorithms": _algorithms(), "clock": clock, "lately": LATELY, "most": MOST, "lend": lend}
+    return Script(_FRAME % parts)
 
 
 def settling() -> Script:
@@ -124,11 +169,12 @@ def about(charge: Charge, asking: int = 0) -> list[bytes]:
 class Answer:
     """The script's reply for a fixed number of limits, unpacked."""
 
-    __slots__ = ("_format", "_limits")
+    __slots__ = ("_format", "_limits", "size")
 
     def __init__(self, limits: int) -> None:
         self._limits = limits
         self._format = struct.Struct(f"<{1 + 5 * limits}d")
+        self.size = self._format.size
 
     def read(self, reply: bytes) -> tuple[float, Sequence[tuple[int, State, int]]]:
         """Redis' time, and for each limit its room before this request, its state, and among how many it is shared.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from struct import error as StructError  # noqa: N812 - an exception, in its own case
 
-from gateway.kernel.store import Call, CallWithId, RedisStore, Reply, StoreUnavailable, WholeCall
+from gateway.kernel.store import Call, CallWithMore, RedisStore, Reply, StoreUnavailable, WholeCall
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.ratelimit.algorithm import fair_share, price, spent
@@ -75,7 +75,7 @@ class SharedCheck:
         self._charges = charges
         self._store = store
         self._debts = debts
-        make = CallWithId if any(isinstance(c.limit.algorithm, Concurrency) for c in charges) else Call
+        make = CallWithMore if any(isinstance(c.limit.algorithm, Concurrency) for c in charges) else Call
         self._call = make(
             _SCRIPT,
             prefix=store.prefix,
