@@ -176,6 +176,11 @@ class Answer:
         self._format = struct.Struct(f"<{1 + 5 * limits}d")
         self.size = self._format.size
 
+    def read_one(self, reply: bytes) -> tuple[float, int, State]:
+        """Redis' time, room and state where there is one limit. Raises struct.error."""
+        now, room, since, count, before, _ = self._format.unpack(reply)
+        return now, max(0, int(room)), (since, count, before)
+
     def read(self, reply: bytes) -> tuple[float, Sequence[tuple[int, State, int]]]:
         """Redis' time, and for each limit its room before this request, its state, and among how many it is shared.
 

@@ -131,6 +131,12 @@ class SharedCheck:
             self._fallback.settled(place, name)
 
     def _readings(self, reply: bytes) -> Sequence[Reading]:
+        if len(self._costs) == 1:  # nearly always; it is not fair, for then there are two
+            now, room, state = self._answer.read_one(reply)
+            algorithm, cost = self._charges[0].limit.algorithm, self._costs[0]
+            if 0 < cost <= room:
+                return ((room, room - cost, 0.0, algorithm.reset(spent(state, cost), now)),)
+            return (unspent(algorithm, state, now, room, cost),)
         now, found = self._answer.read(reply)
         charges, costs = self._charges, self._costs
         admitted, needs = True, costs

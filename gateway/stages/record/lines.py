@@ -22,10 +22,11 @@ def allowed_members(trace: Trace, permit: Permit, route: str, inputs: str, confi
 
     A request id, a trace id, a known method and a host hold nothing that JSON would escape: accept has judged them.
     """
-    ctx, workload = permit.ctx, permit.principal.workload
+    ctx, workload, user = permit.ctx, permit.principal.workload, permit.principal.user
     return (
         f',"request_id":"{trace.request_id}","trace_id":"{ctx.trace.trace_id}"'
-        f"{_allowed(ctx.connection.listener, route, permit.rule)}{_user(permit.principal.user)}"
+        f"{_allowed(ctx.connection.listener, route, permit.rule)}"
+        f"{'null' if user is None else _named(user.issuer, user.subject)}"
         f',"workload":{"null" if workload is None else quote(workload.id)},"device":null'
         f',"client_ip":"{address_text(ctx.client_ip)}","method":"{ctx.method}","host":"{ctx.host}"'
         f',"path":{quote(ctx.path[:LONGEST_PATH])},"inputs":{inputs},"config":{config}'
