@@ -5,7 +5,7 @@ Gates of one set of limits are shared by all routes on which the set means the s
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gateway.config.schema import Config
 from gateway.config.schema import Listener as ListenerConfig
@@ -30,11 +30,12 @@ class LimitStore:
         self._redis: RedisStore | None = None
         self._leases: Leases | None = None
         self._up = metrics.rate_limit_store_up
+        self._tell: Callable[[bool], None] | None = None
         if address is None:
             self._slots = Slots()
             self.keeper: BucketKeeper = LocalBuckets(self._memory, lambda: workers, self._slots)
             return
-        redis = self._redis = open_store(address, lambda up: self._up.set(float(up)))
+        redis = self._redis = open_store(address, self._state)
         self._slots = Slots(redis)
         fallback = LocalBuckets(self._memory, lambda: redis.processes or workers, self._slots)
         self._leases = Leases(redis)
@@ -59,13 +60,20 @@ class LimitStore:
         """Why the store, or a part of it, is down, for /readyz?verbose; None while all of it is up."""
         return (self._redis.trouble or None) if self._redis is not None else None
 
-    async def start(self) -> None:
-        """Connect, or warn once; never raises."""
+    async def start(self, tell: Callable[[bool], None] = lambda _: None) -> None:
+        """Connect, or warn once; never raises. `tell` is told how it stands now, and whenever that changes."""
         if self._redis is None:
             self._up.set(1)
-        else:
-            await self._redis.start()
-            self._slots.start()
+            return
+        await self._redis.start()
+        self._slots.start()
+        self._tell = tell
+        tell(not self._redis.trouble)
+
+    def _state(self, up: bool) -> None:
+        self._up.set(float(up))
+        if self._tell is not None:
+            self._tell(up)
 
     async def close(self) -> None:
         """Give back what the store lent."""
