@@ -82,8 +82,16 @@ class Record:
             self._refusal(trace, refused)
             return
         index = trace.route.index if trace.route is not None else -1
-        shadows, permit = trace.shadows, trace.permit
-        if permit is None or shadows or permit.audited or trace.posture is not None:
+        permit, shadows = trace.permit, trace.limit_shadows
+        if (
+            permit is None
+            or shadows
+            or permit.shadows
+            or permit.principal.shadows
+            or permit.audited
+            or trace.posture is not None
+        ):
+            shadows = trace.shadows
             members = self._members(trace, index, _ALLOW, None)
         else:
             inputs = "null" if index < 0 else self._inputs[index].text(permit.ctx, permit.principal, None)
