@@ -68,6 +68,8 @@ _WHY = {
     "Listener.on_failed_authentication": "Envoy's limits count before it knows the outcome",
     "PathRules.semicolon": "Envoy keeps a semicolon in a path",
     "ListenerLimits.body": "Envoy bounds a body only by buffering it whole",
+    "ListenerLimits.min_data_rate": "Envoy measures no data rate: its timeouts are of a stream that stands still",
+    "ListenerLimits.data_rate_window": "Envoy measures no data rate: its timeouts are of a stream that stands still",
     "Route.max_body": "Envoy bounds a body only by buffering it whole",
     "Issuer.algorithms": "Envoy takes each key's own algorithm: keep only keys of these in the key set",
     "Issuer.token_type": "Envoy does not look at a token's typ",
