@@ -18,6 +18,7 @@ from gateway.stages.forward.resilient import ResilientProxy
 from gateway.stages.forward.rewrite import Rewrite
 from gateway.stages.forward.stage import Forward
 from gateway.stages.forward.streams import Streams
+from gateway.stages.forward.trailers import RequestTrailers
 from gateway.testing.ca import Authority
 from gateway.testing.tls import server_context
 from gateway.testing.upstream import Script, Upstream
@@ -143,10 +144,12 @@ def forward(
     timeout: float | None = None,
     max_body: int = MAX_BODY,
     streams: Streams | None = None,
+    trailers: Iterable[bytes] = (),
 ) -> Forward:
     """A forward stage whose only route goes there."""
+    behind = RequestTrailers(trailers)
     head = RequestHead(
-        fields or RequestFields(()),
+        fields or RequestFields((), trailers=behind),
         via="gateway",
         own_id=GATEWAY_ID,
         rewrite=rewrite,
@@ -156,7 +159,9 @@ def forward(
     kind = ResilientProxy if to.guarded else Proxy
     watch = Watch() if streams is None else streams
     limits = {"edge": max_body}
-    return Forward([kind(to, head, answer or AnswerFields(), timeout=timeout, max_body=limits, streams=watch)])
+    answers = answer or AnswerFields()
+    way = kind(to, head, answers, timeout=timeout, max_body=limits, streams=watch, trailers=behind)
+    return Forward([way])
 
 
 @asynccontextmanager

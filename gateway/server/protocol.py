@@ -184,6 +184,8 @@ class HttpProtocol(Outgoing):
             return b""
         if reader.done:
             self._reader = None
+            if exchange is not None and type(reader) is ChunkedBody:
+                exchange.trailers = reader.trailers
         if exchange is None:
             self._discarded += used
             if reader.done:

@@ -670,6 +670,15 @@ CASES = [
         ],
         id="H15-kept-field",
     ),
+    pytest.param(
+        route("forward: {headers: {x-user: claims.sub}, trailers: [authorization, x-checksum, X-User, 'a b']}"),
+        [
+            "12:57 authorization can be no trailer field (RFC 9110 section 6.5.1)",
+            "12:84 X-User is set by a route of this file (what the gateway says no client may say)",
+            "12:92 'a b' is no name of a header",
+        ],
+        id="H14-trailer",
+    ),
     # rules
     pytest.param(
         rule("{from: {}}"), ["13:16 from: {} asks nothing (remove it, or write what it should ask)"], id="empty-from"
