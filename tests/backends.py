@@ -32,6 +32,7 @@ from gateway.upstreams.settings import (
     HealthSettings,
     OutlierSettings,
     RetrySettings,
+    SlowStartSettings,
     TimeoutSettings,
     UpstreamSettings,
 )
@@ -107,6 +108,7 @@ def cluster(
     outlier: OutlierSettings | None = None,
     breaker: BreakerSettings | None = None,
     dns_refresh: float | None = None,
+    slow_start: SlowStartSettings | None = None,
     name: str = "inventory",
 ) -> Cluster:
     """An upstream to these endpoints, `https://HOST:PORT` or http."""
@@ -127,6 +129,7 @@ def cluster(
         outlier,
         breaker,
         dns_refresh,
+        slow_start,
     )
     counted = counts if counts is not None else Counts()
     made = UpstreamTls(tls, [e.host for e in endpoints if e.tls]) if tls is not None else None

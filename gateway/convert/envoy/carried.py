@@ -31,7 +31,8 @@ _CARRIED: dict[str, frozenset[str]] = {
         "LimitUse": "limit",
         "Upstream": "endpoints tls balance connections timeouts retries health_check outlier_detection "
         "circuit_breaker dns",
-        "Balance": "policy key",
+        "Balance": "policy key slow_start",
+        "SlowStart": "window aggression min_weight_percent",
         "Retries": "attempts on budget per_try",
         "HealthCheck": "path interval timeout healthy unhealthy",
         "OutlierDetection": "consecutive_errors ejection max_ejected",

@@ -12,7 +12,13 @@ from gateway.testing.ca import Authority
 from gateway.testing.tls import server_context
 from gateway.testing.upstream import Upstream
 from gateway.testing.wait import until
-from gateway.upstreams.settings import BreakerSettings, HealthSettings, OutlierSettings, RetrySettings
+from gateway.upstreams.settings import (
+    BreakerSettings,
+    HealthSettings,
+    OutlierSettings,
+    RetrySettings,
+    SlowStartSettings,
+)
 from tests.backends import BACKEND_ID, GATEWAY_ID, forward, send
 
 
@@ -133,6 +139,15 @@ def test_every_setting_arrives(site: Site) -> None:
     assert made.health == HealthSettings("/healthz", 0.02, 0.5, 1, 2)
     assert made.outlier == OutlierSettings(2, 5.0, 100)
     assert made.breaker == BreakerSettings(7, 8)
+
+
+def test_slow_start_arrives_and_only_what_a_new_file_adds_begins_anew(site: Site) -> None:
+    slow = ", balance: {policy: least_request, slow_start: {window: 30s, aggression: 1.5, min_weight_percent: 5%}}"
+    first = build_upstreams(site.config("https://127.0.0.1:1", slow), None, Metrics())
+    assert first.clusters["inventory"].settings.slow_start == SlowStartSettings(30.0, 1.5, 0.05)
+    second = build_upstreams(site.config("https://127.0.0.1:1', 'https://127.0.0.1:2", slow), first, Metrics())
+    told = repr(second.clusters["inventory"].status())
+    assert (told.count("'share': 1.0"), told.count("'share': 0.05")) == (1, 1)
 
 
 def test_without_settings_there_is_nothing_to_do(site: Site) -> None:
