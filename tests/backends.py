@@ -13,6 +13,7 @@ from gateway.model.refused import Refused
 from gateway.stages.forward.claims import FieldValue
 from gateway.stages.forward.fields import AnswerFields, RequestFields
 from gateway.stages.forward.head import RequestHead
+from gateway.stages.forward.hedged import HedgingProxy
 from gateway.stages.forward.proxy import Proxy
 from gateway.stages.forward.resilient import ResilientProxy
 from gateway.stages.forward.rewrite import Rewrite
@@ -159,7 +160,9 @@ def forward(
         constant=list(constant),
         claims=list(claims),
     )
-    kind = ResilientProxy if to.guarded else Proxy
+    retries = to.settings.retries
+    hedged = retries is not None and retries.hedge_after is not None
+    kind = HedgingProxy if hedged else ResilientProxy if to.guarded else Proxy
     watch = Watch() if streams is None else streams
     limits = {"edge": max_body}
     answers = answer or AnswerFields()

@@ -45,11 +45,13 @@ class Cluster:
         tls: UpstreamTls | None,
         counters: ResultCounters,
         *,
+        repeats: Mapping[str, Counter] | None = None,
         known: Collection[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`tls` is None when every endpoint is plain http. Raises ValueError for a `hash_key` that is none.
 
+        `repeats`: counters of what is sent again, by kind (`retry`, `hedge`).
         `known`: URLs of endpoints that took requests before this cluster was made; None: as all of its own did.
         """
         self.settings = settings
@@ -61,6 +63,7 @@ class Cluster:
         self.failing: set[Endpoint] = set()  # their health check
         self._outliers: Outliers[Endpoint] | None = Outliers(settings.outlier) if settings.outlier else None
         self._counters = counters
+        self._repeats = repeats or {}
         self._key = hash_key(settings.hash_key) if settings.hash_key is not None else None
         self._checkers: dict[Endpoint, HealthChecker] = {}
         self._watches: list[AddressWatch] = []
@@ -101,6 +104,12 @@ class Cluster:
             if outliers.report(endpoint, now, len(self.endpoints), ok=ok):
                 log.warning("upstream %s: %s is ejected", self.name, endpoint.name)
                 self._rearrange()
+
+    def repeated(self, kind: str) -> None:
+        """A request is sent once more: a `retry`, or a `hedge` beside the try that is at work."""
+        counter = self._repeats.get(kind)
+        if counter is not None:
+            counter.inc()
 
     def ejected(self, url: str) -> bool:
         """Whether the endpoint with this URL, or one of its addresses, is ejected."""

@@ -52,6 +52,7 @@ class RetrySettings:
     statuses: frozenset[int] = frozenset()
     budget: int = 20  # percent of the requests at work that may be retries
     per_try: float | None = None  # seconds to the head of the answer
+    hedge_after: float | None = None  # seconds without the head of an answer, until a second try begins beside it
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,8 @@ class Retries(Node):
     """Of the requests at work that may be retries; three may always."""
     per_try: Annotated[Duration, Field(gt=0)] | None = None
     """To the head of the answer; default: as long as `timeouts` lets it."""
+    hedge_after: Annotated[Duration, Field(gt=0)] | None = None
+    """Without the head of an answer: a second try beside the first, whichever answers first; default: none."""
 
 
 class HealthCheck(Node):

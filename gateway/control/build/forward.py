@@ -16,6 +16,7 @@ from gateway.stages.forward.assertion import Assertion, Assertions, KeySource
 from gateway.stages.forward.claims import FieldValue, compile_value, literal_or_claim
 from gateway.stages.forward.fields import AnswerFields, RequestFields, judge_set
 from gateway.stages.forward.head import RequestHead
+from gateway.stages.forward.hedged import HedgingProxy
 from gateway.stages.forward.local import redirect, respond
 from gateway.stages.forward.mirror import Mirror
 from gateway.stages.forward.proxy import Proxy
@@ -107,7 +108,7 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
 
     def to(name: str) -> Proxy:
         cluster = clusters[name]
-        kind = ResilientProxy if cluster.guarded else Proxy
+        kind = _kind(cluster)
         return kind(
             cluster,
             head(name),
@@ -144,6 +145,13 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
         )
 
     return Upgrading(way, _spread(route, clusters, through))
+
+
+def _kind(cluster: Cluster) -> type[Proxy]:
+    retries = cluster.settings.retries
+    if retries is not None and retries.hedge_after is not None:
+        return HedgingProxy
+    return ResilientProxy if cluster.guarded else Proxy
 
 
 def _heads(route: Route, shared: _Shared, removed: tuple[str, ...]) -> Callable[[str], RequestHead]:

@@ -44,6 +44,7 @@ from gateway.upstreams.settings import (
     UpstreamSettings,
 )
 
+_REPEATS = ("retry", "hedge")
 _STATES = ("active", "idle", "connecting")
 
 
@@ -122,7 +123,11 @@ def build_upstreams(config: Config, previous: Upstreams | None, metrics: Metrics
         before = previous.clusters.get(name) if previous is not None else None
         if before is None or before.settings != settings or (before.tls is None) != (tls is None):
             known = None if before is None else {endpoint.url for endpoint in before.settings.endpoints}
-            clusters[name] = Cluster(settings, tls, partial(_counters, metrics, name), known=known)
+            counters = partial(_counters, metrics, name)
+            repeats = (
+                {kind: metrics.upstream_retries.labels(name, kind) for kind in _REPEATS} if upstream.retries else None
+            )
+            clusters[name] = Cluster(settings, tls, counters, repeats=repeats, known=known)
             continue
         clusters[name] = before
         if tls is not None and before.tls is not None and tls.fingerprint != before.tls.fingerprint:
@@ -172,6 +177,7 @@ def _retries(retries: Retries) -> RetrySettings:
         frozenset(int(condition) for condition in retries.on if condition.isdigit()),
         retries.budget.value,
         retries.per_try,
+        retries.hedge_after,
     )
 
 

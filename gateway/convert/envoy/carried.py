@@ -89,6 +89,7 @@ _WHY = {
     "Upstream.protocol": "clusters are given HTTP/1.1",
     "Timeouts.response": "Envoy bounds the whole answer: write the route's `timeout`",
     "Forward.assertion": "Envoy signs no assertions",
+    "Retries.hedge_after": "Envoy hedges when a try has timed out, not before",
     "Forward.trailers": "Envoy lets all trailers pass, or none: none do in the export",
     "Forward.keep": "these fields are kept on every route of the export",
 }
