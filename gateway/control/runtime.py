@@ -101,6 +101,7 @@ class Runtime:
                 watch=self.watch,
                 health=self.health,
                 workload=workload,
+                metrics=self.metrics,
             )
             given = _given(sources, workload)
             store = before.store if before is not None and before.store.serves(config) else None
@@ -269,4 +270,6 @@ def _given(sources: CredentialSources, workload: WorkloadApi | None) -> Given:
 
 def _facts(parts: Parts) -> list[object]:
     """What verdicts hang on besides the config, and what is replaced when it changes."""
-    return [parts.snapshot, parts.sources.trust.current, *(file.devices for file in parts.posture.files.values())]
+    sources = parts.sources
+    devices = (file.devices for file in parts.posture.files.values())
+    return [parts.snapshot, sources.trust.current, sources.statuses.revoked, *devices]

@@ -51,11 +51,14 @@ def check(config: Config, report: Report, now: float) -> None:
     for name, domain in config.trust_domains.items():
         _authority(report, ("trust_domains", name), name, domain.bundle.file, domain.crl)
         _fetched(report, ("trust_domains", name, "crl"), domain.crl)
+        _bundle(report, ("trust_domains", name, "ocsp", "ca"), domain.ocsp.ca if domain.ocsp is not None else None)
         _bundle(report, ("trust_domains", name, "bundle", "ca"), domain.bundle.ca)
         _bundle(report, ("trust_domains", name, "bundle", "bootstrap"), domain.bundle.bootstrap)
     for name, authority in config.client_authorities.items():
         _authority(report, ("client_authorities", name), name, authority.bundle, authority.crl)
         _fetched(report, ("client_authorities", name, "crl"), authority.crl)
+        asked = authority.ocsp
+        _bundle(report, ("client_authorities", name, "ocsp", "ca"), asked.ca if asked is not None else None)
     for name in config.trust_domains:
         _named(report, ("trust_domains", name), name)
     for name, client in config.client_authorities.items():

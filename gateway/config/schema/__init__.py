@@ -31,7 +31,15 @@ from gateway.config.schema.routes import (
 from gateway.config.schema.rules import Condition, Operation, Policy, Rule, Source
 from gateway.config.schema.scalars import UNLIMITED
 from gateway.config.schema.telemetry import Telemetry
-from gateway.config.schema.trust import Assertion, Bundle, ClientAuthority, Identity, RevocationLists, TrustDomain
+from gateway.config.schema.trust import (
+    Assertion,
+    Bundle,
+    ClientAuthority,
+    Identity,
+    Ocsp,
+    RevocationLists,
+    TrustDomain,
+)
 from gateway.config.schema.units import Address, Percent, Rate
 from gateway.config.schema.upstreams import (
     Balance,
@@ -86,6 +94,7 @@ __all__ = [
     "Named",
     "Network",
     "Node",
+    "Ocsp",
     "Operation",
     "OutlierDetection",
     "Override",
