@@ -21,6 +21,7 @@ from gateway.control.build.receivers import revocation_feed
 from gateway.control.build.record import AuditKeys, build_record, log_settings, open_audit_log, read_audit_keys
 from gateway.control.build.snapshot import build_snapshot
 from gateway.control.build.telemetry import Telemetry
+from gateway.control.build.token_exchange import TokenExchanges, token_exchanges
 from gateway.control.build.upstreams import Given, Upstreams, build_upstreams
 from gateway.control.build.workload import workload_source
 from gateway.control.feeds.assertion import AssertionKeys
@@ -61,6 +62,7 @@ class Parts:
     telemetry: Telemetry | None
     assertion: AssertionKeys | None  # None where backends are told nothing
     workload: WorkloadApi | None  # None where the gateway's identity lies in files, or it has none
+    exchanges: TokenExchanges
 
 
 class Runtime:
@@ -118,6 +120,8 @@ class Runtime:
             )
             telemetry = self._telemetry(config)
             assertion = self._assertion(config)
+            held = before.exchanges if before is not None else None
+            exchanges = token_exchanges(config, held, self.metrics, self._clock)
             snapshot = build_snapshot(
                 config,
                 self.metrics,
@@ -132,10 +136,11 @@ class Runtime:
                 telemetry,
                 assertion,
                 given.svid,
+                exchanges,
             )
         except (FeedError, AuditError, OSError, ssl.SSLError, ValueError) as error:
             raise Unusable(f"{config.path}: {error}") from error
-        feeds = revocations, telemetry, assertion, workload
+        feeds = revocations, telemetry, assertion, workload, exchanges
         return Parts(config, snapshot, store, sources, posture, upstreams, audit, keys, *feeds)
 
     async def adopt(self, parts: Parts) -> None:
@@ -178,9 +183,9 @@ class Runtime:
         parts = self.parts
         forward = parts.snapshot.forward
         own = forward.own if isinstance(forward, Forward) else {}
-        fresh = build_forward(
-            parts.config, parts.upstreams.clusters, self.streams, own, parts.assertion, self.given().svid
-        )
+        clusters, svid = parts.upstreams.clusters, self.given().svid
+        exchangers = parts.exchanges.exchangers
+        fresh = build_forward(parts.config, clusters, self.streams, own, parts.assertion, svid, exchangers)
         self._parts = replace(parts, snapshot=replace(parts.snapshot, forward=fresh))
 
     def replace_stages(self, accept: AcceptStage) -> None:
@@ -211,6 +216,7 @@ class Runtime:
             await self._parts.revocations.close()
         await self.watch.close()
         await self._parts.posture.close()
+        await self._parts.exchanges.close()
         if self._parts.assertion is not None:
             await self._parts.assertion.close()
         if self._parts.workload is not None:
@@ -224,6 +230,7 @@ class Runtime:
         before.upstreams.close(keep=now.upstreams)
         await before.sources.close(keep=now.sources)
         await before.posture.close(keep=now.posture)
+        await before.exchanges.close(keep=now.exchanges)
         if before.revocations is not None and before.revocations is not now.revocations:
             await before.revocations.close()
         if before.assertion is not None and before.assertion is not now.assertion:

@@ -7,6 +7,7 @@ What is not built yet is no part of it (`gateway.config.unbuilt`).
 from gateway.config.document import NOWHERE
 from gateway.config.schema.audit import Audit, Segment, Sink
 from gateway.config.schema.base import Named, Node
+from gateway.config.schema.clients import OAuthClient
 from gateway.config.schema.config import Config, Log
 from gateway.config.schema.issuers import Binding, Introspection, Issuer, Jwks
 from gateway.config.schema.limits import LimitUse, Override, RateLimit
@@ -51,6 +52,7 @@ from gateway.config.schema.upstreams import (
     OutlierDetection,
     Retries,
     Timeouts,
+    TokenExchange,
     Upstream,
     UpstreamTls,
 )
@@ -94,6 +96,7 @@ __all__ = [
     "Named",
     "Network",
     "Node",
+    "OAuthClient",
     "Ocsp",
     "Operation",
     "OutlierDetection",
@@ -118,6 +121,7 @@ __all__ = [
     "Source",
     "Telemetry",
     "Timeouts",
+    "TokenExchange",
     "TrustDomain",
     "Upstream",
     "UpstreamTls",

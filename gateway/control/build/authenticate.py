@@ -11,10 +11,11 @@ from pathlib import Path
 from gateway.config.schema import ClientAuthority, Config, Issuer, Requires, Route, TrustDomain
 from gateway.control.build.lists import list_file, list_rules, list_settings, status_rules
 from gateway.control.build.proofs import build_proofs
+from gateway.control.build.token_exchange import client_settings
 from gateway.control.build.workload import workload_settings
 from gateway.control.feeds.bundle_endpoint import EndpointSettings
 from gateway.control.feeds.feed import FeedError
-from gateway.control.feeds.introspection import IntrospectionClient, IntrospectionSettings
+from gateway.control.feeds.introspection import IntrospectionClient
 from gateway.control.feeds.jwks import JwksFeed, JwksSettings, OnRefresh
 from gateway.control.feeds.jwks_file import FileKeys
 from gateway.control.feeds.ocsp import StatusFeed
@@ -186,17 +187,7 @@ def _introspection(config: Config, previous: CredentialSources | None) -> dict[s
         asked = issuer.introspection
         if asked is None:
             continue
-        settings = IntrospectionSettings(
-            issuer.issuer,
-            asked.url,
-            issuer.ca,
-            asked.client_id,
-            asked.method,
-            asked.client_secret.get_secret_value() if asked.client_secret is not None else None,
-            asked.client_key,
-            asked.client_key_id,
-            asked.client_certificate,
-        )
+        settings = client_settings(issuer, asked)
         before = previous.introspection.get(name) if previous is not None else None
         clients[name] = before if before is not None and before.settings == settings else IntrospectionClient(settings)
     return clients

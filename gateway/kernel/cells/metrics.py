@@ -116,6 +116,10 @@ class Metrics:
             "upstream_healthy", "0 while an endpoint fails its health check.", "upstream", "endpoint", merge=Merge.MIN
         )
 
+        self.token_exchanges = counter(
+            "token_exchanges_total", "Tokens that were to be exchanged for a backend.", "upstream", "result"
+        )  # result: success, refused, failure
+
     def families(self) -> Iterator[AnyFamily]:
         """Every family, in the contract's order."""
         yield from self._families.values()
