@@ -158,6 +158,7 @@ class Runtime:
         if parts.workload is not None:
             parts.workload.start()
         parts.sources.start()
+        parts.exchanges.start()
         if parts.revocations is not None:
             parts.revocations.start()
             await parts.revocations.tried()

@@ -72,6 +72,10 @@ class CredentialSources:
         """Begin to refresh, on the running loop. Feeds that run already run on."""
         for feed in self.feeds():
             feed.start()
+        for client in self.introspection.values():
+            client.start()
+        if isinstance(self.certificates, AskedCertificates):
+            self.statuses.start()
 
     async def settle(self, seconds: float) -> None:
         """Wait, `seconds` at most, until each issuer was asked once for its keys: who asks next need not see a 503."""

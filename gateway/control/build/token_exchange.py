@@ -20,6 +20,11 @@ class TokenExchanges:
     exchangers: Mapping[str, Exchanger]
     clients: Mapping[str, ExchangeClient]
 
+    def start(self) -> None:
+        """Be ready to ask."""
+        for client in self.clients.values():
+            client.start()
+
     async def close(self, keep: "TokenExchanges | None" = None) -> None:
         """Close every client that is not also one of `keep`'s."""
         for name, client in self.clients.items():

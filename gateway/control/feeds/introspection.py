@@ -20,6 +20,10 @@ class IntrospectionClient:
         self.settings = settings
         self._client = OAuthClient(settings, "introspection_endpoint")
 
+    def start(self) -> None:
+        """Be ready to ask."""
+        self._client.start()
+
     async def ask(self, token: str) -> dict[str, JSON]:
         """The answer about `token`. Raises Unanswered."""
         try:

@@ -76,6 +76,10 @@ class StatusFeed:
     def __repr__(self) -> str:
         return f"StatusFeed({len(self._held)} certificates, {len(self.troubles)} troubles)"
 
+    def start(self) -> None:
+        """Load what asks ahead of the first request, which would wait for it, and every other one with it."""
+        import gateway.control.feeds.transport  # noqa: F401
+
     def check(self, question: StatusQuestion, now: float) -> None:
         """Raises Refused: CERTIFICATE_REVOKED, or KEYS_UNAVAILABLE where nothing that counts is known."""
         held = self._held.get(question.key)

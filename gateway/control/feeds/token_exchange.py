@@ -60,6 +60,10 @@ class ExchangeClient:
         if settings.scopes:
             self._form["scope"] = " ".join(settings.scopes)
 
+    def start(self) -> None:
+        """Be ready to ask."""
+        self._client.start()
+
     async def exchange(self, token: str) -> NewToken:
         """Raises Refused: TOKEN_REVOKED, EXCHANGE_REFUSED, EXCHANGE_UNAVAILABLE."""
         try:
