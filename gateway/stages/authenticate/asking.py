@@ -4,7 +4,7 @@ Rule: a request waits only where nothing that counts is known of its certificate
 Invariant: asking decides nothing; a responder that is down is told where the certificate is judged (503).
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from gateway.model.principal import Principal
 from gateway.model.request import RequestContext
@@ -32,11 +32,16 @@ class AskingAuthenticate(Authenticate):
         super().__init__(tokens, certificates, routes, proofs, counters, revoked)
         self._asked = certificates
 
-    async def __call__(self, ctx: RequestContext, route: Route) -> Principal:
-        """Raises Refused as Authenticate does. Waits for a responder."""
+    def __call__(self, ctx: RequestContext, route: Route) -> Principal | Awaitable[Principal]:
+        """Raises Refused as Authenticate does. At once where nothing has to be asked."""
         tls = ctx.connection.tls
         if tls is not None and tls.chain and not self._routes[route.index].ignored:
             asking = self._asked.asking(tls.chain, ctx.time)
             if asking is not None:
-                await asking
-        return await super().__call__(ctx, route)
+                return self._once_told(asking, ctx, route)
+        return super().__call__(ctx, route)
+
+    async def _once_told(self, asking: Awaitable[None], ctx: RequestContext, route: Route) -> Principal:
+        await asking
+        proved = super().__call__(ctx, route)
+        return proved if isinstance(proved, Principal) else await proved

@@ -20,6 +20,7 @@ from gateway.stages.authenticate.bindings.replays import MemoryReplays
 from gateway.stages.authenticate.counters import Counters
 from gateway.testing.ca import Authority
 from gateway.testing.issuer import Issuer
+from tests.due import due
 from tests.stages.authenticate.asking import PLAIN, ROUTE, Held, ask, request, trusted
 
 ROOT = Authority("cluster.local")
@@ -62,7 +63,7 @@ def stage(statuses: Statuses, *, ignored: bool = False) -> AskingAuthenticate:
 async def test_it_waits_for_what_has_to_be_asked_and_only_then_judges() -> None:
     statuses = Statuses()
     statuses.waiting, statuses.reason = asyncio.get_running_loop().create_future(), Reason.KEYS_UNAVAILABLE
-    judged = asyncio.ensure_future(stage(statuses)(request(chain=LEAF.ders, now=at()), ROUTE))
+    judged = asyncio.ensure_future(due(stage(statuses)(request(chain=LEAF.ders, now=at()), ROUTE)))
     await asyncio.sleep(0)
     assert not judged.done()
     statuses.reason = None
