@@ -41,8 +41,8 @@ class Said:
     status: ocsp.OCSPCertStatus = GOOD
     about: x509.Certificate | None = None  # in the place of the one that was asked about
     certid: HashAlgorithm = field(default_factory=SHA1)
-    this_update: datetime | None = None
-    next_update: datetime | None = None
+    this_update: timedelta = timedelta(minutes=-1)  # from the moment of the answer
+    next_update: timedelta = timedelta(hours=1)
     forever: bool = False  # no nextUpdate
     nonce: bytes | bool = True  # True: that of the request; False: none
     signer: Issued | None = None  # a delegate; None: the authority itself
@@ -53,8 +53,8 @@ class Said:
 
 def respond(authority: Authority, certificate: x509.Certificate, nonce: bytes | None, said: Said) -> bytes:
     """An answer of `authority` about `certificate`, in DER."""
-    begin = said.this_update or now() - timedelta(minutes=1)
-    end = None if said.forever else said.next_update or now() + timedelta(hours=1)
+    begin = now() + said.this_update
+    end = None if said.forever else now() + said.next_update
     revoked = begin if said.status is REVOKED else None
     named = said.signer.cert if said.signer is not None else authority.certificate
     key = said.signer.key if said.signer is not None else authority.key

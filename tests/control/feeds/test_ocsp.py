@@ -24,7 +24,7 @@ from gateway.testing.clock import Clock
 from gateway.testing.process import free_port, running
 from gateway.testing.tls import server_context
 from gateway.testing.wait import until
-from tests.responder import REVOKED, UNKNOWN, Responder, Said, delegate, now, respond, responder
+from tests.responder import REVOKED, UNKNOWN, Responder, Said, delegate, respond, responder
 
 ROOT = Authority("cluster.local")
 WEB = Authority("web")  # of the responder's web server
@@ -153,7 +153,7 @@ async def test_M17_an_outage_is_503_or_lets_in_where_the_file_says_so(said: str,
 
 async def test_M17_an_outage_is_bridged_by_the_last_answer_until_that_ends() -> None:
     async with place() as held:
-        held.responder.said = Said(next_update=now() + timedelta(seconds=1000))
+        held.responder.said = Said(next_update=timedelta(seconds=1000))
         short, long = held.question(refresh=100, max_stale=300), held.question(refresh=100)
         assert (await held.judged(short), await held.judged(long)) == (None, None)
         held.responder.status = 500
@@ -164,7 +164,7 @@ async def test_M17_an_outage_is_bridged_by_the_last_answer_until_that_ends() -> 
         assert (await held.judged(short), await held.judged(long)) == (Reason.KEYS_UNAVAILABLE, None)
         held.clock.advance(760)  # past nextUpdate and the skew
         assert await held.judged(long) is Reason.KEYS_UNAVAILABLE
-        held.responder.status, held.responder.said = 200, Said(next_update=now() + 3 * HOUR)
+        held.responder.status, held.responder.said = 200, Said(next_update=3 * HOUR)
         held.clock.advance(6)
         assert (await held.judged(short), await held.judged(long)) == (None, None)
         assert not held.feed.troubles
@@ -212,8 +212,8 @@ async def test_a_responder_that_does_not_answer_is_left_alone_for_a_moment_by_al
 async def test_M17_an_old_answer_never_takes_the_place_of_a_newer_one() -> None:
     async with place() as held:
         leaf = held.responder.issue(uri=A)
-        asked, old = held.question(leaf, refresh=60), now() - HOUR
-        held.responder.answer = respond(ROOT, leaf.cert, None, Said(this_update=old, next_update=now() + HOUR))
+        asked = held.question(leaf, refresh=60)
+        held.responder.answer = respond(ROOT, leaf.cert, None, Said(this_update=-HOUR))
         replayed = held.responder.answer
         assert await held.judged(asked) is None
         held.responder.answer, held.responder.said = None, Said(status=REVOKED)
