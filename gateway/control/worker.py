@@ -177,6 +177,11 @@ class Worker:
             found.append(Condition("telemetry", ok=not parts.telemetry.outbox.failing, needed=False))
         for name, feed in parts.sources.keys.items():
             found.append(Condition(f"issuer {name}", feed.current is not None and not feed.failing, needed=False))
+        for name, why in parts.sources.statuses.troubles.items():
+            found.append(Condition(f"ocsp {name}", ok=False, needed=False, detail=why))
+        for name, exchanger in parts.exchanges.exchangers.items():
+            trouble = exchanger.trouble
+            found.append(Condition(f"token exchange {name}", trouble is None, needed=False, detail=trouble or ""))
         if parts.revocations is not None:
             trouble = parts.revocations.trouble
             found.append(Condition("revoked tokens", trouble is None, needed=False, detail=trouble or ""))
