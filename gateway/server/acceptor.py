@@ -116,6 +116,9 @@ class Acceptor:
             reason, detail = "overloaded", "gave way to newer handshakes"
         except (ssl.SSLError, OSError) as error:
             reason, detail = reason_of(error)
+        else:
+            if protocol.expired:
+                reason, detail = "certificate_expired", "the session was resumed after its certificate had expired"
         finally:
             listener.arriving.discard(protocol)
         if contexts is None:

@@ -44,6 +44,7 @@ class HttpProtocol(Outgoing):
         "_reader",
         "_rest",
         "client",
+        "expired",
         "server",
     )
 
@@ -63,6 +64,7 @@ class HttpProtocol(Outgoing):
         self._deaf = False  # nothing that comes is parsed any more
         self._discarded = 0
         self._read_paused = False
+        self.expired = False  # the client's certificate has, since the session that it resumes began
 
     # asyncio.Protocol
 
@@ -71,6 +73,11 @@ class HttpProtocol(Outgoing):
         session = transport.get_extra_info("ssl_object")
         self._connection = read_connection(self.listener.name, self.client, self.server, session)
         self.listener.opened(self)
+        tls = self._connection.tls
+        if tls is not None and tls.resumed and tls.chain and self.listener.expired(tls.chain):
+            self.expired = self._deaf = True  # a full handshake would end here too
+            transport.abort()
+            return
         seconds = _LAST_CHANCE if self.listener.draining else self.listener.limits.header_timeout
         self._deadline.arm(seconds, self._late)
 

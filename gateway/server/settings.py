@@ -41,6 +41,7 @@ class TlsSettings:
     client_certificate: ClientCertificate = "none"
     roots: tuple[bytes, ...] = field(default=(), repr=False)  # DER, of all trust domains and client authorities
     min_version: Literal["1.2", "1.3"] = "1.3"
+    resumption: bool = True  # whether who comes back may go on with its session
 
 
 @dataclass(frozen=True, slots=True)
