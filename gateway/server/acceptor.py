@@ -21,6 +21,7 @@ from gateway.app import plain_address
 from gateway.kernel.patterns.blocks import InBlocks
 from gateway.server.handshake import reason_of
 from gateway.server.listener import Listener
+from gateway.server.memory import room_for_a_buffer
 from gateway.server.protocol import HttpProtocol
 from gateway.server.proxied import BadProxyHeader, read_source
 from gateway.server.tls import ServerSide, arriving
@@ -104,9 +105,15 @@ class Acceptor:
         reason = detail = ""
         sessions: list[ServerSide] = []
         arriving.set(sessions)  # in this task's own context
+
+        def arrive() -> HttpProtocol:
+            if contexts is not None:
+                room_for_a_buffer()  # the loop makes one next
+            return protocol
+
         try:
             await self._loop.connect_accepted_socket(
-                lambda: protocol,
+                arrive,
                 accepted,
                 ssl=contexts.base if contexts is not None else None,
                 ssl_handshake_timeout=listener.limits.header_timeout if contexts is not None else None,

@@ -48,6 +48,10 @@ class ServerSide(ssl.SSLObject):
             sessions.append(made)
         return made
 
+    def getpeercert(self, binary_form: bool = False) -> Any:
+        """The certificate as DER. Never as a mapping: uvloop would keep one a connection, and nobody may believe it."""
+        return super().getpeercert(binary_form=True) if binary_form else {}
+
 
 class Contexts:
     """The contexts of one listener. `base` is the one that a connection begins with."""
