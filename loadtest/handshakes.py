@@ -1,7 +1,7 @@
 """`python -m loadtest.handshakes`: CPU time of one mTLS handshake, in full and resumed, here and in nginx.
 
 Both work with the same OpenSSL, certificates (ECDSA, P-256) and settings, take turns in one run, and are asked alike:
-connect, shake hands, one small request that they answer themselves, close. `--bare` asks nothing.
+connect, shake hands, close; with `--ask` one small request before that, which they answer themselves.
 The kernel's accounting of the server's process (/proc/PID/schedstat), medians over the rounds with least and most.
 """
 
@@ -188,7 +188,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtest.handshakes", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=400, help="handshakes a window, default 400")
-    parser.add_argument("--bare", action="store_true", help="no request: the handshake alone")
+    parser.add_argument("--ask", action="store_true", help="one request on each connection")
     given = parser.parse_args(arguments)
     if shutil.which("nginx") is None:
         parser.error("nginx is wanted: apt-get install nginx")
@@ -200,12 +200,12 @@ def main(arguments: list[str]) -> int:
     ):
         for row in rows:
             for kind in (FULL, RESUMED):
-                window(row, kind, Path(directory), 40, bare=given.bare)
+                window(row, kind, Path(directory), min(40, given.count), bare=not given.ask)
                 row.costs[kind].clear()  # warmed up
         for _ in range(given.rounds):
             for kind in (FULL, RESUMED):
                 for row in rows:
-                    window(row, kind, Path(directory), given.count, bare=given.bare)
+                    window(row, kind, Path(directory), given.count, bare=not given.ask)
         return 0 if report(rows) else 1
 
 
