@@ -62,6 +62,7 @@ class Gateway:
     handshakes: list[tuple[str, str, str]] = field(default_factory=list)  # listener, reason, detail
     strangers: list[tuple[str | None, bytes]] = field(default_factory=list)  # SNI and certificate of those refused
     open: int = 0
+    resumptions: int = 0
     accept_listeners: dict[str, ListenerSettings] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     listeners: dict[str, Listener] = field(default_factory=dict)
@@ -72,6 +73,9 @@ class Gateway:
 
     def connections(self, listener: str, change: int) -> None:
         self.open += change
+
+    def resumed(self, listener: str) -> None:
+        self.resumptions += 1
 
     def handshake(
         self, listener: str, peer: str, reason: str, detail: str, sni: str | None = None, claimed: bytes = b""

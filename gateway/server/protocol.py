@@ -74,10 +74,12 @@ class HttpProtocol(Outgoing):
         self._connection = read_connection(self.listener.name, self.client, self.server, session)
         self.listener.opened(self)
         tls = self._connection.tls
-        if tls is not None and tls.resumed and tls.chain and self.listener.expired(tls.chain):
-            self.expired = self._deaf = True  # a full handshake would end here too
-            transport.abort()
-            return
+        if tls is not None and tls.resumed:
+            if tls.chain and self.listener.expired(tls.chain):
+                self.expired = self._deaf = True  # a full handshake would end here too
+                transport.abort()
+                return
+            self.listener.observer.resumed(self.listener.name)
         seconds = _LAST_CHANCE if self.listener.draining else self.listener.limits.header_timeout
         self._deadline.arm(seconds, self._late)
 

@@ -59,6 +59,10 @@ class Observer(Protocol):
         """A connection opened (+1) or closed (-1)."""
         ...
 
+    def resumed(self, listener: str) -> None:
+        """A handshake that ends well goes on with an earlier session."""
+        ...
+
     def handshake(
         self, listener: str, peer: str, reason: str, detail: str, sni: str | None = None, claimed: bytes = b""
     ) -> None:

@@ -122,6 +122,7 @@ async def test_M14_a_resumed_session_brings_the_chain_that_was_sent(edge: Certif
         facts = [seen.tls for seen in gateway.seen if seen.tls]
         assert [fact.resumed for fact in facts] == [False, True, True]
         assert [fact.chain for fact in facts] == [issued.ders] * 3
+        assert gateway.resumptions == 2
 
 
 @VERSIONS
@@ -152,7 +153,7 @@ async def test_what_expired_since_is_turned_away_before_a_request_is_heard(
         assert await visitor.turned_away()
         await until(lambda: gateway.reasons)
         assert gateway.reasons == ["certificate_expired"]
-        assert len(gateway.seen) == 2
+        assert (len(gateway.seen), gateway.resumptions) == (2, 1)
 
 
 @dataclass
