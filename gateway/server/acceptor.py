@@ -32,6 +32,7 @@ _BATCH = 64  # connections taken in one turn of the loop
 _HANDSHAKES = 512  # at work at one time; beyond, the oldest gives way: real clients take milliseconds
 _FULL = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _FULL_PAUSE = 0.1  # seconds
+_MANY = 64  # open connections, from which on the memory of each counts more than the time that it takes
 _TLS_CLOSE = 2.0  # seconds that a client has to answer our close_notify
 
 Address = tuple[str, int]
@@ -107,7 +108,7 @@ class Acceptor:
         arriving.set(sessions)  # in this task's own context
 
         def arrive() -> HttpProtocol:
-            if contexts is not None:
+            if contexts is not None and len(listener.connections) >= _MANY:
                 room_for_a_buffer()  # the loop makes one next
             return protocol
 

@@ -86,7 +86,7 @@ class Contexts:
 
     def shaken(self, session: ssl.SSLObject) -> None:
         """The handshake is done. A session that is overheard on would call back for every record that it carries."""
-        if self._quiet is not None:
+        if self._quiet is not None and session.context is not self._quiet:
             session.context = self._quiet  # what was agreed stands; CPython takes the callback from the context
         if self.resumes and time.monotonic() >= self._fresh_until:
             self.forget()
@@ -100,6 +100,8 @@ class Contexts:
         forget_sessions(self.base)
 
     def _choose(self, session: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        if self._quiet is not None and session.session_reused:
+            session.context = self._quiet  # no certificate comes that could be overheard
         if name is None or not isinstance(session, ServerSide):
             return
         session.sni = name = name.lower()
