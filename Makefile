@@ -53,8 +53,10 @@ lint: dev
 chaos: dev
 	@$(BIN)/python -m loadtest.chaos
 
+# One table, five rounds: six minutes. SCENARIO=names (python -m loadtest --list) or all (an hour) for more.
+SCENARIO ?= table
 bench: dev
-	@$(BIN)/python -m loadtest
+	@$(BIN)/python -m loadtest --scenario $(SCENARIO)
 
 bench-quick: dev
 	@$(BIN)/python -m loadtest --quick

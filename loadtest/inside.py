@@ -30,7 +30,7 @@ from gateway.server.turns import Turns
 from gateway.upstreams.connection import Connection
 from loadtest.job import BODY, CALLERS, CONNECTIONS, ROUTES, WORK, Place, Scenario, Variant, path_of
 from loadtest.peers.gateway import Gateway
-from loadtest.world import LIFETIME, certificates_of
+from loadtest.world import LIFETIME, certificates_of, issuer_of
 
 ANSWER = (  # as the benchmark's nginx writes it
     b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Mon, 02 Feb 2026 02:02:02 GMT\r\n"
@@ -133,7 +133,8 @@ async def measure(
     loop = asyncio.get_running_loop()
     certificates = directory / "certificates"
     certificates.mkdir()
-    issuer = certificates_of(certificates)
+    certificates_of(certificates)
+    issuer = issuer_of(certificates, "RS256")
     tokens = [issuer.token(f"caller-{number}", lifetime=LIFETIME) for number in range(CALLERS)]
     Gateway().command(Variant(Scenario.FULL), Place(8443, directory, certificates, 1))
     runtime = Runtime()
