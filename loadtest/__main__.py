@@ -7,7 +7,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from loadtest import load, report
+from loadtest import chart, load, report
 from loadtest.bench import Measured, Plan, bench
 from loadtest.cases import CASES, chosen
 from loadtest.job import RESULTS, WORK
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
         found = report.figures(measured.rows)
         output.write_text(json.dumps(report.document(measured, found, plan), indent=1, ensure_ascii=False) + "\n")
         print(f"\n{case.name}\n\n{report.tables(found).get(case.name, 'nothing was measured')}", flush=True)
-    _say(f"figures: {output}")
+    _say(f"figures: {output}, chart: {chart.write(output)}")
     troubles = [row.trouble for row in measured.rows if row.trouble is not None]
     return 0 if found and all(trouble.startswith(EXCUSED) for trouble in troubles) else 1
 

@@ -186,7 +186,10 @@ def _lua(asked: Asked) -> str:
 
 
 def parse_wrk(text: str, *, refused: bool = False) -> Load:
-    """wrk's report; `refused`: an answer of 300 and above is what is wanted. Raises ValueError for another text."""
+    """wrk's report; `refused`: an answer of 300 and above is what is wanted, and whoever refuses may close.
+
+    Raises ValueError for another text.
+    """
     total = re.search(r"(\d+) requests in ", text)
     median = re.search(r"50%\s+([\d.]+)(us|ms|s|m)", text)
     tail = re.search(r"99%\s+([\d.]+)(us|ms|s|m)", text)
@@ -195,7 +198,8 @@ def parse_wrk(text: str, *, refused: bool = False) -> Load:
     unwanted = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     wrong = int(unwanted[1]) if unwanted else 0
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
-    failed = (int(total[1]) - wrong if refused else wrong) + (sum(map(int, errors.groups())) if errors else 0)
+    connect, read, write, timeout = map(int, errors.groups()) if errors else (0, 0, 0, 0)
+    failed = (int(total[1]) - wrong if refused else wrong + read) + connect + write + timeout
     return Load(int(total[1]), _milliseconds(median), _milliseconds(tail), failed)
 
 

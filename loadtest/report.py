@@ -180,7 +180,8 @@ def _row(one: Figures, compared: Figures | None) -> dict[str, object]:
     }
     if one.held:
         spread = [round(min(one.held), 1), round(max(one.held), 1)]
-        return named | {"kb_a_connection": round(one.value, 1), "kb_spread": spread} | against
+        rounds = [round(held, 1) for held in one.held]
+        return named | {"kb_a_connection": round(one.value, 1), "kb_spread": spread, "kb_rounds": rounds} | against
     return named | {
         "cpu_us": round(one.value, 1),
         "cpu_us_spread": [round(min(one.cpu), 1), round(max(one.cpu), 1)],
