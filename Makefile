@@ -7,7 +7,7 @@ JOBS ?= 3
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PINNED := $(PIP) --require-hashes --only-binary :all:
 
-.PHONY: help install dev demo test lint chaos bench bench-quick bench-peers constraints clean
+.PHONY: help install dev demo test lint chaos bench bench-quick bench-check bench-peers constraints clean
 
 help:
 	@echo "make install   the gateway in $(VENV)      make demo    see it at work on this machine"
@@ -60,6 +60,10 @@ bench: dev
 
 bench-quick: dev
 	@$(BIN)/python -m loadtest --quick
+
+# Did it get dearer than in the last run that was kept? Exits 1 and says which scenario moved, and by how much.
+bench-check: dev
+	@$(BIN)/python -m loadtest.compare
 
 bench-peers:
 	@$(PYTHON) -m loadtest.peers
