@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Self
 
 from gateway.testing.process import Process, free_port, running
 from gateway.testing.wait import wait_for
@@ -50,6 +51,7 @@ class Window:
     cpu: float  # seconds
     load: Load
     around: float = 0.0  # CPU seconds of load, backend and store
+    store: float = 0.0  # CPU seconds of the store alone
 
 
 @dataclass
@@ -216,26 +218,40 @@ def _measure(row: Row, at: _Bench) -> str:
 def _window(row: Row, at: _Bench) -> Window:
     """Load it; what the backend counts is measured in the middle of it, what it does not see from end to end."""
     assert row.process is not None
-    pid, own = row.process.popen.pid, os.getpid()
-    counted, (_, counts) = row.work.status == 200, at.around.backend_of(row.work)
+    pid, (_, counts) = row.process.popen.pid, at.around.backend_of(row.work)
+    counted = row.work.status == 200
     seconds = at.plan.seconds if counted else at.plan.seconds + WARM_UP
     order = at.around.order(row.port, row.variant, row.work, seconds + (WARM_UP + SLACK) * counted, row.rate)
-    cpu, everything, began = cpu_seconds(pid), cpu_seconds(own), monotonic()
+    began = _Clocks.now(pid, at.around)
     with Asking(order, at.other_core, at.around.directory) as asking:
         requests = 0
         if counted:
             sleep(WARM_UP)
-            requests = handled(counts)
-            cpu, everything, began = cpu_seconds(pid), cpu_seconds(own), monotonic()
+            requests, began = handled(counts), _Clocks.now(pid, at.around)
             sleep(seconds)
-            cpu, everything, took = cpu_seconds(pid) - cpu, cpu_seconds(own) - everything, monotonic() - began
+            ended = _Clocks.now(pid, at.around)
             requests = handled(counts) - requests - 1
             row.loaded = memory(pid)
         done = asking.finish()
     if not counted:
-        cpu, everything, took = cpu_seconds(pid) - cpu, cpu_seconds(own) - everything, monotonic() - began
-        requests, row.loaded = done.requests, memory(pid)
-    return Window(requests, took, cpu, done, everything - cpu)
+        ended, requests, row.loaded = _Clocks.now(pid, at.around), done.requests, memory(pid)
+    store, own = ended.store - began.store, ended.own - began.own
+    return Window(requests, ended.wall - began.wall, own, done, ended.all - began.all - own, store)
+
+
+@dataclass(frozen=True)
+class _Clocks:
+    """What has been used up to now, in seconds."""
+
+    wall: float
+    own: float  # CPU of the gateway
+    all: float  # CPU of everything that the run started
+    store: float
+
+    @classmethod
+    def now(cls, pid: int, around: World) -> Self:
+        store = cpu_seconds(around.redis_pid) if around.redis_pid is not None else 0.0
+        return cls(monotonic(), cpu_seconds(pid), cpu_seconds(os.getpid()), store)
 
 
 def _hold(row: Row, at: _Bench) -> None:

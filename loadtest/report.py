@@ -37,6 +37,7 @@ class Figures:
     p50: float = 0.0  # milliseconds
     p99: float = 0.0
     around: float = 0.0  # CPU microseconds of load, backend and store a request
+    store: float = 0.0  # CPU microseconds of the store a request
     moved: int = 0  # of a request's two bodies
     resident: float = 0.0  # MB, after load
     private: float = 0.0
@@ -91,6 +92,7 @@ def _figures(row: Row) -> Figures:
         p50=statistics.median(one.p50 for one in loads),
         p99=statistics.median(one.p99 for one in loads),
         around=statistics.median(one.around / one.requests * 1e6 for one in windows),
+        store=statistics.median(one.store / one.requests * 1e6 for one in windows),
         moved=row.work.sent + row.work.answer,
         **common,
     )
@@ -192,6 +194,7 @@ def _row(one: Figures, compared: Figures | None) -> dict[str, object]:
         "p50_ms": round(one.p50, 2),
         "p99_ms": round(one.p99, 2),
         "around_cpu_us": round(one.around, 1),
+        "store_cpu_us": round(one.store, 2),
         "resident_mb": round(one.resident, 1),
         "private_mb": round(one.private, 1),
         "idle_private_mb": round(one.idle_private, 1),

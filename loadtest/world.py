@@ -47,6 +47,7 @@ class World:
     reader: int  # the port of a backend that reads what it is sent before it answers
     reader_counts: int
     redis: Path | None
+    redis_pid: int | None
     issuers: Mapping[str, Issuer]  # by algorithm
     _tokens: dict[str, list[str]] = field(default_factory=dict)
 
@@ -142,8 +143,8 @@ def world(directory: Path, core: int | None) -> Generator[World]:
         ]
         for process, (at, counted, _) in zip(started, backends, strict=True):
             process.wait_for(partial(_both, at, counted), what="the backend")
-        redis = stack.enter_context(_redis(directory, core))
-        yield World(directory, certificates, port, counts, plain, reader, reader_counts, redis, issuers)
+        redis, redis_pid = stack.enter_context(_redis(directory, core))
+        yield World(directory, certificates, port, counts, plain, reader, reader_counts, redis, redis_pid, issuers)
 
 
 def _both(port: int, counts: int) -> bool:
@@ -169,17 +170,17 @@ def issuer_of(certificates: Path, algorithm: str) -> Issuer:
 
 
 @contextmanager
-def _redis(directory: Path, core: int | None) -> Generator[Path | None]:
-    """A Redis server on a Unix socket; None where no server is installed."""
+def _redis(directory: Path, core: int | None) -> Generator[tuple[Path | None, int | None]]:
+    """A Redis server on a Unix socket, and its process; None where no server is installed."""
     server = redis_binary()
     if server is None:
-        yield None
+        yield None, None
         return
     socket = directory / "redis.sock"
     command = [server, "--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no"]
     with running(pinned(core, [*command, "--dir", str(directory)]), directory / "redis.log") as process:
         process.wait_for(socket.exists, what="the Redis server")
-        yield socket
+        yield socket, process.popen.pid
 
 
 def redis_binary() -> str | None:

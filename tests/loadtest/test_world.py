@@ -10,7 +10,7 @@ FULL, FORWARD = Variant(Scenario.FULL), Variant(Scenario.FORWARD)
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("world")
     certificates_of(folder)
-    return World(folder, folder, 1, 2, 3, 4, 5, None, {"RS256": issuer_of(folder, "ES256")})
+    return World(folder, folder, 1, 2, 3, 4, 5, None, None, {"RS256": issuer_of(folder, "ES256")})
 
 
 def test_the_usual_mix_has_every_route_and_every_caller(world: World) -> None:
