@@ -7,11 +7,12 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from loadtest import chart, load, report
+from loadtest import chart, load, report, tables
 from loadtest.bench import Measured, Plan, bench
 from loadtest.cases import CASES, chosen
 from loadtest.job import RESULTS, WORK
 from loadtest.peers import PEERS
+from loadtest.results import parsed
 
 FULL = Plan(rounds=5, seconds=4, longest=900)
 QUICK = Plan(rounds=1, seconds=1, longest=90)
@@ -56,8 +57,9 @@ def main(arguments: list[str]) -> int:
             _say(f"interrupted: nothing is reported of {case.name}")
             return 130
         found = report.figures(measured.rows)
-        output.write_text(json.dumps(report.document(measured, found, plan), indent=1, ensure_ascii=False) + "\n")
-        print(f"\n{case.name}\n\n{report.tables(found).get(case.name, 'nothing was measured')}", flush=True)
+        document = report.document(measured, found, plan)
+        output.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        print(f"\n{case.name}\n\n{tables.table(parsed(output.stem, document), case.name)}", flush=True)
     _say(f"figures: {output}, chart: {chart.write(output)}")
     troubles = [row.trouble for row in measured.rows if row.trouble is not None]
     return 0 if found and all(trouble.startswith(EXCUSED) for trouble in troubles) else 1

@@ -1,4 +1,4 @@
-"""Medians over the rounds, their spread, and ratios to the peer that is compared with; as a table and as JSON."""
+"""Medians over the rounds, their spread, and ratios to the peer that is compared with; as a JSON document."""
 
 import os
 import platform
@@ -11,14 +11,12 @@ from typing import Any
 
 from loadtest import load
 from loadtest.bench import Measured, Plan, Row
-from loadtest.job import BODY, CALLERS, CONNECTIONS, ROUTES, How, Scenario
+from loadtest.job import BODY, CALLERS, CONNECTIONS, ROUTES, Scenario
 from loadtest.peers import PEERS
 from loadtest.peers.envoy import CACHED
 
 MEGABYTE = 1e6
 MIB = 1 << 20
-_COLUMNS = ("gateway", "does", "CPU µs/request (least - most)", "to {}", "requests/s", "p50 ms", "p99 ms", "private MB")
-_IDLE = ("gateway", "does", "kB/connection (least - most)", "to {}")
 
 
 @dataclass(frozen=True)
@@ -108,38 +106,7 @@ def reference(found: Sequence[Figures], one: Figures) -> Figures | None:
     return None if one.case == "table" or any(other.peer == "Envoy" for other in case) else case[0]
 
 
-def tables(found: Sequence[Figures]) -> dict[str, str]:
-    """Markdown, of each case: a row a variant, the cheapest first within what is compared."""
-    return {case: _table([one for one in found if one.case == case]) for case in dict.fromkeys(f.case for f in found)}
-
-
-def _table(found: Sequence[Figures]) -> str:
-    idle = found[0].how == How.IDLE
-    compared = [reference(found, one) for one in found]
-    name = next((one.peer for one in compared if one is not None), "Envoy")
-    columns = [column.format(name) for column in (_IDLE if idle else _COLUMNS)]
-    large = any(one.moved > 2 * BODY for one in found)
-    columns += ["MiB/s"] if large else []
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    for group in dict.fromkeys(one.group for one in found):
-        ranked = sorted((one for one in found if one.group == group), key=lambda one: one.value)
-        cells = (_cells(one, reference(found, one), idle=idle, large=large) for one in ranked)
-        lines += [f"| {' | '.join(row)} |" for row in cells]
-    return "\n".join(lines)
-
-
-def _cells(one: Figures, compared: Figures | None, *, idle: bool, large: bool) -> list[str]:
-    digits = 1 if one.value < 100 and (idle or one.value < 10) else 0
-    spread = f"{min(one.measured):,.{digits}f} - {max(one.measured):,.{digits}f}"
-    peer = f"**{one.peer}**" if one.peer == "gateway" else one.peer
-    cells = [peer, one.does + (f" ({one.note})" if one.note else ""), f"{one.value:,.{digits}f} ({spread})"]
-    cells.append(f"{one.value / compared.value:.2f}" if compared is not None else "-")
-    if not idle:
-        cells += [f"{one.rate:,.0f}", f"{one.p50:.1f}", f"{one.p99:.1f}", f"{one.private:.0f}"]
-    return cells + ([f"{one.rate * one.moved / MIB:,.0f}"] if large else [])
-
-
-def document(measured: Measured, found: Sequence[Figures], plan: Plan) -> dict[str, object]:
+def document(measured: Measured, found: Sequence[Figures], plan: Plan) -> dict[str, Any]:
     """Everything, for machines and for later comparison."""
     used = {one.peer for one in found}
     return {

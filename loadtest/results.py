@@ -65,9 +65,13 @@ class Run:
 
 def read(file: Path) -> Run:
     """A run from its file. Raises OSError, ValueError, KeyError."""
-    members = json.loads(file.read_text())
+    return parsed(file.stem, json.loads(file.read_text()))
+
+
+def parsed(name: str, members: dict[str, Any]) -> Run:
+    """A run from its document. Raises KeyError."""
     rows = tuple(_recorded(row) for row in members["rows"])
-    return Run(file.stem, rows, members.get("calibration_ms", {}), members)
+    return Run(name, rows, members.get("calibration_ms", {}), members)
 
 
 def _recorded(row: dict[str, Any]) -> Recorded:
