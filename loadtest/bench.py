@@ -5,6 +5,7 @@ Interleaving spreads whatever else the machine does over all of them alike.
 
 import os
 import statistics
+import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -20,16 +21,17 @@ from loadtest.backend import handled
 from loadtest.calibrate import calibration
 from loadtest.cases import Case, Entry
 from loadtest.job import BODY, USUAL_WORK, How, Place, Scenario, Variant, Work
-from loadtest.load import Asking, Holding, Load
+from loadtest.load import Asking, Load
 from loadtest.measure import Memory, cores, cpu_seconds, memory, pinned
 from loadtest.peer import Peer
 from loadtest.peers import PEERS
 from loadtest.peers.gateway import FEATURES, REDIS
-from loadtest.world import World, world
+from loadtest.world import World, ask, world
 
 WARM_UP = 1.0  # seconds of load before each measured window: handshakes and empty caches are not in it
 SLACK = 0.5  # seconds of load after it
 _Same = tuple[str, Variant, int]  # peer, what it does, and the backend: rows that one process can serve
+NOT_YET = (0, 502, 503)  # answers of a peer that has only just begun: none, or that it has no backend yet
 START = 20.0  # seconds that a peer has to begin serving
 
 
@@ -168,9 +170,9 @@ def _trouble(row: Row, process: Process, around: World) -> str | None:
     order = around.order(row.port, row.variant, row.work, 0)
     with suppress(TimeoutError):
         wait_for(
-            lambda: not process.alive() or around.trouble(order, row.work) is None,
+            lambda: not process.alive() or ask(order, order.mix[0])[0] not in NOT_YET,
             seconds=START,
-            what="a right answer",
+            what="an answer",
         )
     if not process.alive():
         return f"ended at once: {process.output.strip()[-500:]}"
@@ -202,10 +204,14 @@ def _saturated(row: Row, at: _Bench) -> float:
 
 def _measure(row: Row, at: _Bench) -> str:
     """One round of a row; a word about it."""
-    if row.work.how is How.IDLE:
-        _hold(row, at)
-        return row.trouble or f"{row.held[-1] / 1000:.1f} kB a connection"
-    window = _window(row, at)
+    try:
+        if row.work.how is How.IDLE:
+            _hold(row, at)
+            return row.trouble or f"{row.held[-1] / 1000:.1f} kB a connection"
+        window = _window(row, at)
+    except (ValueError, OSError, subprocess.TimeoutExpired) as error:  # the load, or the backend that counts
+        row.trouble = str(error)
+        return row.trouble
     if window.load.failed or window.requests < 1:
         row.trouble = f"{window.load.failed} of {window.load.requests} requests failed under load"
     elif row.work.how is How.RESUMED and not window.load.resumed:
@@ -255,7 +261,10 @@ class _Clocks:
 
 
 def _hold(row: Row, at: _Bench) -> None:
-    """A fresh process, some connections that come and go, then those that stay: memory by their number."""
+    """A fresh process, some connections that come and go, then those that stay: memory by their number.
+
+    Raises as Asking does.
+    """
     with ExitStack() as stack:
         _start(row, at, stack, {})
         if row.trouble is not None or row.process is None:
@@ -265,11 +274,7 @@ def _hold(row: Row, at: _Bench) -> None:
             asking.finish()
         before = memory(row.process.popen.pid)
         order = at.around.order(row.port, row.variant, row.work, 0)
-        try:
-            holding = stack.enter_context(Holding(order, at.other_core, at.around.directory))
-        except ValueError as error:
-            row.trouble = str(error)
-            return
+        holding = stack.enter_context(Asking(order, at.other_core, at.around.directory))
         sleep(WARM_UP)  # what is freed a moment later is freed
         row.loaded = memory(row.process.popen.pid)
         row.held.append((row.loaded.private - before.private) / row.work.connections)

@@ -20,7 +20,7 @@ import httptools
 
 from gateway.testing.wait import until
 from loadtest.job import How
-from loadtest.load import Load, Order
+from loadtest.load import BEGUN, Load, Order
 
 try:
     import uvloop as loops
@@ -165,6 +165,7 @@ async def carry_out(order: Order) -> Load:
     for _ in range(order.connections):
         made = await loop.create_connection(lambda: Client(tally, asker), "127.0.0.1", order.port, ssl=context)
         clients.append(made[1])
+    print(BEGUN, flush=True)
     if paced is None:
         tally.begin()
         await asyncio.sleep(order.seconds)

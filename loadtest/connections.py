@@ -16,7 +16,7 @@ from itertools import cycle
 from pathlib import Path
 
 from loadtest.job import How
-from loadtest.load import Load, Order
+from loadtest.load import BEGUN, Load, Order
 
 THREADS = 4  # OpenSSL lets go of the interpreter while it computes
 TIMEOUT = 10.0  # seconds for each step of a connection
@@ -80,6 +80,7 @@ def churn(order: Order) -> Load:
     tallies = [Tally() for _ in range(min(THREADS, order.connections))]
     until = time.perf_counter() + order.seconds
     threads = [threading.Thread(target=renew, args=(order, tally, until)) for tally in tallies]
+    print(BEGUN, flush=True)
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -98,7 +99,7 @@ def hold(order: Order) -> Load:
         tally.failed += ask_once(connection, next(requests)) != order.status
         tally.latencies.append(time.perf_counter() - began)
         held.append(connection)
-    print("held", flush=True)
+    print(BEGUN, flush=True)
     sys.stdin.read()
     for connection in held:
         connection.close()

@@ -29,6 +29,7 @@ request = function()
   return requests[at]
 end
 """
+BEGUN = "begun"  # what ours say when their first connections are open
 LARGE = 1 << 20  # bytes of a body that wrk fails to send over TLS
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
@@ -110,37 +111,13 @@ class Asking:
     """A tool at work; `with` it, and it never outlives the block."""
 
     def __init__(self, order: Order, core: int | None, directory: Path) -> None:
-        """Carry out an order."""
+        """Carry out an order; returns once it has begun. Raises ValueError when ours could not."""
         large = order.mix[0].sent > LARGE
         self._wrk = order.how is How.KEPT and not order.certificate and not large and tool() == "wrk"
         self._order = order
         command = _wrk(order, directory) if self._wrk else _own(order, directory)
         self._popen = subprocess.Popen(
-            pinned(core, command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._popen.kill()
-        self._popen.communicate()
-
-    def finish(self) -> Load:
-        """Wait for its end. Raises subprocess.TimeoutExpired, ValueError when it failed."""
-        output, errors = self._popen.communicate(timeout=self._order.seconds + 30)
-        if self._popen.returncode:
-            raise ValueError(f"the load failed: {errors.strip()[-300:] or output.strip()[-300:]}")
-        return parse_wrk(output, refused=self._order.status >= 300) if self._wrk else Load(**json.loads(output))
-
-
-class Holding:
-    """Idle connections that are held while the block lasts."""
-
-    def __init__(self, order: Order, core: int | None, directory: Path) -> None:
-        """Open them. Raises ValueError when not all were answered as they should be."""
-        self._popen = subprocess.Popen(
-            pinned(core, _own(order, directory)),
+            pinned(core, command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -148,9 +125,8 @@ class Holding:
             cwd=ROOT,
         )
         assert self._popen.stdout is not None
-        if self._popen.stdout.readline() != "held\n":
-            errors = self._popen.communicate()[1]
-            raise ValueError(f"{order.connections} connections could not be held: {errors[-300:]}")
+        if not self._wrk and self._popen.stdout.readline().strip() != BEGUN:
+            self.finish()
 
     def __enter__(self) -> Self:
         return self
@@ -160,8 +136,11 @@ class Holding:
         self._popen.communicate()
 
     def finish(self) -> Load:
-        """Close them."""
-        return Load(**json.loads(self._popen.communicate(timeout=60)[0]))
+        """Wait for its end; idle connections end now. Raises subprocess.TimeoutExpired, ValueError when it failed."""
+        output, errors = self._popen.communicate(timeout=self._order.seconds + 30)
+        if self._popen.returncode:
+            raise ValueError(f"the load failed: {errors.strip()[-300:] or output.strip()[-300:]}")
+        return parse_wrk(output, refused=self._order.status >= 300) if self._wrk else Load(**json.loads(output))
 
 
 def _wrk(order: Order, directory: Path) -> list[str]:

@@ -97,13 +97,19 @@ def _figures(row: Row) -> Figures:
 
 
 def reference(found: Sequence[Figures], one: Figures) -> Figures | None:
-    """What a row is compared with: Envoy, in the full job with its JWT cache on; where there is none, the first row."""
+    """What a row is compared with: Envoy, in the full job with its JWT cache on; without Envoy the first of its group.
+
+    Where a case has only one peer, its first row: the others are the gateway with one thing changed.
+    """
     wanted = CACHED if one.scenario == Scenario.FULL else ""
     for other in found:
         if other.group == one.group and (other.peer, other.variant) == ("Envoy", wanted):
             return other
     case = [other for other in found if other.case == one.case]
-    return None if one.case == "table" or any(other.peer == "Envoy" for other in case) else case[0]
+    if one.case == "table" or any(other.peer == "Envoy" for other in case):
+        return None
+    alone = all(other.peer == one.peer for other in case)
+    return case[0] if alone else next(other for other in case if other.group == one.group)
 
 
 def document(measured: Measured, found: Sequence[Figures], plan: Plan) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from gateway.testing.ca import Authority
 from gateway.testing.tls import server_context
 from gateway.testing.upstream import Upstream, answer
 from loadtest.job import How
-from loadtest.load import Asked, Load, Order
+from loadtest.load import BEGUN, Asked, Load, Order
 
 MIX = [Asked("/a", "token-a"), Asked("/b", "")]
 
@@ -17,7 +17,9 @@ MIX = [Asked("/a", "token-a"), Asked("/b", "")]
 async def carried_out(order: Order, folder: Path) -> Load:
     order.write(folder / "order.json")
     done = await anyio.run_process([sys.executable, "-m", "loadtest.client", str(folder / "order.json")])
-    return Load(**json.loads(done.stdout))
+    begun, said = done.stdout.decode().splitlines()
+    assert begun == BEGUN
+    return Load(**json.loads(said))
 
 
 @pytest.mark.parametrize(("status", "wanted"), [(200, 200), (403, 200), (403, 403)])

@@ -10,7 +10,7 @@ from gateway.testing.ca import Authority
 from gateway.testing.tls import server_context
 from loadtest import connections
 from loadtest.job import How
-from loadtest.load import Asked, Holding, Order
+from loadtest.load import Asked, Asking, Order
 
 MIX = [Asked("/a", "")]
 
@@ -68,7 +68,7 @@ def test_another_status_is_a_failure() -> None:
 def test_idle_connections_are_held_until_the_block_ends(tmp_path: Path) -> None:
     with (
         server(200, tickets=False) as (port, resumed),
-        Holding(Order(port, MIX, 0, How.IDLE, connections=3), None, tmp_path) as holding,
+        Asking(Order(port, MIX, 0, How.IDLE, connections=3), None, tmp_path) as holding,
     ):
         assert len(resumed) == 3
         assert holding.finish().failed == 0
@@ -77,5 +77,5 @@ def test_idle_connections_are_held_until_the_block_ends(tmp_path: Path) -> None:
 def test_connections_that_cannot_be_held_are_an_error(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    with pytest.raises(ValueError, match="could not be held"):
-        Holding(Order(port, MIX, 0, How.IDLE, connections=1), None, tmp_path)
+    with pytest.raises(ValueError, match="Connection refused"):
+        Asking(Order(port, MIX, 0, How.IDLE, connections=1), None, tmp_path)
