@@ -6,8 +6,9 @@ import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from loadtest import chart, load, report, tables
+from loadtest import chart, instructions, load, report, tables
 from loadtest.bench import Measured, Plan, bench
 from loadtest.cases import CASES, chosen
 from loadtest.job import RESULTS, WORK
@@ -29,6 +30,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, help=f"of each window, default {FULL.seconds:g}")
     parser.add_argument("--only", default="", help="names of peers, with commas between them")
     parser.add_argument("--output", type=Path, help="where the JSON goes (default: a new file in loadtest/results/)")
+    parser.add_argument("--instructions", action="store_true", help="count those of a request too (valgrind; minutes)")
     given = parser.parse_args(arguments)
     if given.list:
         print("\n".join(f"{case.name:18} {len(case.entries):2} rows  {case.about}" for case in CASES))
@@ -39,6 +41,8 @@ def main(arguments: list[str]) -> int:
     unknown = only - {peer.name.lower() for peer in PEERS}
     if unknown:
         parser.error(f"no peer is called {', '.join(sorted(unknown))}: {', '.join(peer.name for peer in PEERS)}")
+    if given.instructions and (needed := instructions.missing()) is not None:
+        parser.error(f"--instructions: {needed}")
     try:
         cases = chosen(given.scenario or ("quick" if given.quick else "table"), only)
     except ValueError as error:
@@ -48,7 +52,7 @@ def main(arguments: list[str]) -> int:
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}{'-quick' if given.quick else ''}.json"
     output = given.output or RESULTS / name
     output.parent.mkdir(parents=True, exist_ok=True)
-    measured, found = Measured(), []
+    measured, found, document = Measured(), [], dict[str, Any]()
     for case in cases:
         try:
             with tempfile.TemporaryDirectory(dir=WORK, prefix="run-") as directory:
@@ -58,11 +62,18 @@ def main(arguments: list[str]) -> int:
             return 130
         found = report.figures(measured.rows)
         document = report.document(measured, found, plan)
-        output.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        _write(output, document)
         print(f"\n{case.name}\n\n{tables.table(parsed(output.stem, document), case.name)}", flush=True)
+    if given.instructions:
+        document["instructions"] = {driver: round(instructions.a_request(driver)) for driver in instructions.DRIVERS}
+        _write(output, document)
     _say(f"figures: {output}, chart: {chart.write(output)}")
     troubles = [row.trouble for row in measured.rows if row.trouble is not None]
     return 0 if found and all(trouble.startswith(EXCUSED) for trouble in troubles) else 1
+
+
+def _write(output: Path, document: dict[str, Any]) -> None:
+    output.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
 def _say(line: str) -> None:

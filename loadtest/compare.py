@@ -2,8 +2,8 @@
 
 A machine is never as fast as it was yesterday, so figures are compared as ratios within their own run: to Envoy at the
 same work where the row has such a peer, else to the calibration loop, round by round. A row moved when the medians of
-these ratios differ by more than the noise of both runs. Prints every row, and exits 1 when one got dearer, 2 when there
-is nothing to compare.
+these ratios differ by more than the noise of both runs. Where both counted instructions (`--instructions`), those are
+compared as they are. Prints every row, and exits 1 when one got dearer, 2 when there is nothing to compare.
 """
 
 import argparse
@@ -21,6 +21,7 @@ FLOOR = 0.05  # of a ratio: less is never called a move
 SIGMAS = 3.0
 FEW = 3  # rounds that a spread is told from; of fewer nothing is known but that it is large
 UNKNOWN = 0.25  # the noise of such a row
+COUNTED = 0.02  # of instructions, which do not depend on the machine's speed
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Move:
     def __str__(self) -> str:
         what = {1: "DEARER", -1: "cheaper", 0: "as before"}[self.moved]
         named = f"{self.row.case}: {self.row.does}"
-        figures = f"{self.before:.3f} -> {self.after:.3f} by {self.against}"
+        figures = f"{self.before:,.3f} -> {self.after:,.3f} by {self.against}"
         return f"{what:9} {self.change:+6.1%} (noise {self.noise:.1%})  {named}  {figures}"
 
 
@@ -60,7 +61,23 @@ def compare(before: Run, after: Run) -> list[Move]:
         against, then, now = _ratios(before, after, old, row)
         noise = SIGMAS * sqrt(_error(then) ** 2 + _error(now) ** 2)
         moves.append(Move(row, against, statistics.median(then), statistics.median(now), max(noise, FLOOR)))
-    return moves
+    return moves + _counted(before, after)
+
+
+def _counted(before: Run, after: Run) -> list[Move]:
+    """Instructions of a request without sockets, where both runs counted them."""
+    then, now = (run.members.get("instructions", {}) for run in (before, after))
+    return [
+        Move(
+            Recorded("instructions", "gateway", "full job", "", driver, now[driver], (now[driver],), {}),
+            "valgrind",
+            then[driver],
+            now[driver],
+            COUNTED,
+        )
+        for driver in now
+        if driver in then
+    ]
 
 
 def _ratios(before: Run, after: Run, old: Recorded, new: Recorded) -> tuple[str, list[float], list[float]]:

@@ -39,6 +39,7 @@ ANSWER = (  # as the benchmark's nginx writes it
 
 
 DRIVERS = ("lane", "asgi")
+WARM = "warm"
 
 
 class Pipe(asyncio.Transport):
@@ -127,9 +128,12 @@ def backends(loop: asyncio.AbstractEventLoop, runtime: Runtime, connections: int
 
 
 async def measure(
-    directory: Path, *, rounds: int, size: int, connections: int, drivers: Sequence[str]
+    directory: Path, *, rounds: int, size: int, connections: int, drivers: Sequence[str], wait: bool = False
 ) -> dict[str, list[float]]:
-    """CPU microseconds a request, of each batch, for each driver; their batches take turns."""
+    """CPU microseconds a request, of each batch, for each driver; their batches take turns.
+
+    `wait`: once all is warm, for a line on stdin.
+    """
     loop = asyncio.get_running_loop()
     certificates = directory / "certificates"
     certificates.mkdir()
@@ -154,6 +158,9 @@ async def measure(
     for each in clients.values():
         await each.batch(size)
     calm_collector()
+    if wait:
+        print(WARM, flush=True)
+        sys.stdin.readline()
     figures: dict[str, list[float]] = {name: [] for name in drivers}
     for _ in range(rounds):
         for name in drivers:
@@ -173,12 +180,18 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--size", type=int, default=500, help="requests of a batch")
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
     parser.add_argument("--driver", choices=DRIVERS, help="only this one")
+    parser.add_argument("--wait", action="store_true", help="say when all is warm, and go on at a line on stdin")
     given = parser.parse_args(arguments)
     WORK.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WORK, prefix="inside-") as directory:
         drivers = DRIVERS if given.driver is None else (given.driver,)
         run = measure(
-            Path(directory), rounds=given.rounds, size=given.size, connections=given.connections, drivers=drivers
+            Path(directory),
+            rounds=given.rounds,
+            size=given.size,
+            connections=given.connections,
+            drivers=drivers,
+            wait=given.wait,
         )
         measured = uvloop.run(run)
     for name, figures in measured.items():

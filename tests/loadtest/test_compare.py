@@ -59,6 +59,14 @@ def test_a_single_round_tells_little() -> None:
     assert all(move.noise >= UNKNOWN for move in compare(read(BEFORE), replace(read(BEFORE), rows=short)))
 
 
+def test_instructions_that_both_runs_counted_are_compared_as_they_are() -> None:
+    before, after = read(BEFORE), read(BEFORE)
+    before.members["instructions"] = {"lane": 400_000, "asgi": 500_000}
+    after.members["instructions"] = {"lane": 412_000, "asgi": 505_000, "other": 1}
+    counted = {move.row.label: move.moved for move in compare(before, after) if move.against == "valgrind"}
+    assert counted == {"lane": 1, "asgi": 0}
+
+
 def test_rows_of_one_run_alone_are_left_out() -> None:
     before = read(BEFORE)
     assert len(compare(replace(before, rows=before.rows[1:]), before)) == 3
