@@ -11,6 +11,7 @@ from typing import Any
 from loadtest import chart, instructions, load, report, tables
 from loadtest.bench import Measured, Plan, bench
 from loadtest.cases import CASES, chosen
+from loadtest.inside import DRIVERS
 from loadtest.job import RESULTS, WORK
 from loadtest.peers import PEERS
 from loadtest.results import parsed
@@ -65,7 +66,7 @@ def main(arguments: list[str]) -> int:
         _write(output, document)
         print(f"\n{case.name}\n\n{tables.table(parsed(output.stem, document), case.name)}", flush=True)
     if given.instructions:
-        document["instructions"] = {driver: round(instructions.a_request(driver)) for driver in instructions.DRIVERS}
+        document["instructions"] = {driver: round(instructions.a_request(driver)) for driver in DRIVERS}
         _write(output, document)
     _say(f"figures: {output}, chart: {chart.write(output)}")
     troubles = [row.trouble for row in measured.rows if row.trouble is not None]
