@@ -93,6 +93,7 @@ BLOCKS: dict[str, Callable[[Run], str]] = {
     "chart": picture,
     "table": table,
     "targets": targets.table,
+    "gap": targets.gap,
     "scenarios": scenarios,
     "features": features,
     "capacity": planned,

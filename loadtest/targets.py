@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from loadtest.peers.envoy import CACHED
 from loadtest.peers.gateway import ASGI
 from loadtest.results import Recorded, Run
+from loadtest.tables import MISSING
+
+INTERPRETER = 0.7  # of a request's CPU (perf, docs/performance.md)
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,21 @@ TARGETS = (
     Target("10 MiB down, MiB/s to nginx", 0.6, lambda run: _throughput(run, "mib_per_second"), at_least=True),
     Target("10 MiB down, bytes by CPU to nginx", 0.6, lambda run: _throughput(run, "cpu_us"), at_least=True),
 )
+
+
+def gap(run: Run) -> str:
+    """How far the full job is from its target, and what of it is the interpreter's, by the share that perf found."""
+    ours, envoy = run.find("table", "gateway", scenario="full job"), run.find("table", "Envoy", variant=CACHED)
+    if ours is None or envoy is None:
+        return MISSING
+    wanted, fixed = TARGETS[0].bound * envoy.value, (1 - INTERPRETER) * ours.value
+    envoys = f"{TARGETS[0].bound:g} of Envoy with its JWT cache"
+    said = f"{envoys} is {wanted:.0f} µs in this run; the lane takes {ours.value:.0f}."
+    if ours.value <= wanted:
+        return said
+    python = f"where it takes {ours.value - fixed:.0f}"
+    left = f"leaves {wanted - fixed:.0f} µs for Python {python}" if wanted > fixed else "is more than that alone"
+    return f"{said} What is not the interpreter takes {fixed:.0f} µs of that, which {left}."
 
 
 def table(run: Run) -> str:
