@@ -104,7 +104,7 @@ def document(rows: Sequence[Row], found: Sequence[Figures], plan: Plan) -> dict[
     peers = {row.peer.name: row.peer.version() for row in rows if row.peer.missing() is None}
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "kernel": platform.release()},
+        "machine": {"processor": processor(), "cores": os.cpu_count(), "kernel": platform.release()},
         "job": {"routes": ROUTES, "callers": CALLERS, "connections": CONNECTIONS, "body": BODY, "load": load.tool()},
         "plan": {"rounds": plan.rounds, "seconds": plan.seconds},
         "peers": peers,
@@ -137,7 +137,7 @@ def _row(one: Figures, found: Sequence[Figures]) -> dict[str, object]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
             return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
