@@ -1,4 +1,4 @@
-"""`gateway serve`: runs the gateway. SIGHUP reads the file again, SIGTERM drains.
+"""`gateway serve`: runs the gateway. SIGHUP reads the file again, SIGTERM drains, SIGUSR2 replaces the workers.
 
 What fails at the start is one line that says what to do, and exit code 2.
 """
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gateway.admin import AdminSettings, Local
     from gateway.config.schema import Address, Config
+    from gateway.control.supervisor import Post
     from gateway.control.worker import Side, Worker, WorkerSettings
 
 
@@ -136,12 +137,21 @@ def _several(config: "Config", settings: "WorkerSettings") -> int:
     logs.configure(config.log.level, config.log.format)
     directory = Path(tempfile.mkdtemp(prefix="gateway-"))  # mode 0700
 
-    def worker(number: int) -> Callable[[int], int]:
-        def start(lifeline: int) -> int:
-            own = replace(settings, number=number, lifeline=lifeline)
+    def worker(number: int) -> "Callable[[Post], int]":
+        def start(post: "Post") -> int:
+            path = directory / f"w{number}-{post.seat}.sock"
+
+            def serving() -> None:
+                if admin is not None:
+                    path.replace(_socket(directory, number))  # from now on this one is asked
+                post.serving()
+
+            stream = number + config.workers * post.seat
+            own = replace(settings, number=number, stream=stream, lifeline=post.lifeline)
+            own = replace(own, on_serving=serving, on_leaving=post.leaving)
             if admin is not None:
                 admin[0].close()
-                own = replace(own, make_side=lambda made: _worker_side(made, directory / f"w{number}.sock"))
+                own = replace(own, make_side=lambda made: _worker_side(made, path))
             try:
                 return serve(at_work, sockets.take(number), own)
             except (Unusable, OSError) as error:
@@ -150,10 +160,10 @@ def _several(config: "Config", settings: "WorkerSettings") -> int:
 
         return start
 
-    def answer(lifeline: int) -> int:
+    def answer(post: "Post") -> int:
         assert admin is not None  # noqa: S101 - for the type checker
         sockets.take(-1)
-        return _answer_for(config.workers, directory, admin, lifeline)
+        return _answer_for(config.workers, directory, admin, post.lifeline)
 
     def hang_up() -> None:
         """A worker that is started later begins with the newest good file."""
@@ -169,7 +179,7 @@ def _several(config: "Config", settings: "WorkerSettings") -> int:
 
     children = [Child(f"worker {number}", worker(number)) for number in range(config.workers)]
     if admin is not None:
-        children.append(Child("the admin process", answer))
+        children.append(Child("the admin process", answer, serves=False))
 
     def close() -> None:
         sockets.close()
@@ -180,6 +190,11 @@ def _several(config: "Config", settings: "WorkerSettings") -> int:
         return Supervisor(children, close, hang_up).run()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _socket(directory: Path, number: int) -> Path:
+    """Where a worker is asked what the admin address wants to know."""
+    return directory / f"w{number}.sock"
 
 
 def _open_admin(config: "Config") -> "tuple[socket.socket, AdminSettings, ssl.SSLContext | None]":
@@ -245,7 +260,7 @@ def _answer_for(
     from gateway.admin import Worker, Workers, admin_app
 
     bound, guard, context = admin
-    known = [Worker(number, directory / f"w{number}.sock") for number in range(workers)]
+    known = [Worker(number, _socket(directory, number)) for number in range(workers)]
 
     async def serve() -> None:
         side = _side(admin_app(guard, Workers(lambda: known)), bound, context)

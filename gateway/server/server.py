@@ -44,15 +44,18 @@ class Server(uvicorn.Server):
         listeners: Sequence[tuple[Listener, socket.socket]],
         *,
         on_hangup: Callable[[], None] | None = None,
+        on_serving: Callable[[], None] | None = None,
         on_drain: Callable[[], None] | None = None,
         on_cut: Callable[[], None] | None = None,
         drain_seconds: float = DRAIN_SECONDS,
         driver: DriverName = "lane",
+        supervised: bool = False,
     ) -> None:
         """`driver`: what carries the requests of all listeners but those that only redirect, which are ASGI's.
 
-        `on_hangup`: SIGHUP came. `on_drain`: from now on the process is not ready. `on_cut`: shortly before what is
-        still open is cut off.
+        `on_hangup`: SIGHUP came. `on_serving`: from now on connections are accepted. `on_drain`: from now on the
+        process is not ready. `on_cut`: shortly before what is still open is cut off. `supervised`: a signal that comes
+        twice, once to the whole process group and once from the supervisor, does not cut the drain short; SIGQUIT does.
         """
         super().__init__(
             uvicorn.Config(
@@ -74,18 +77,24 @@ class Server(uvicorn.Server):
         self._bound = listeners
         self._acceptors: list[Acceptor] = []
         self._on_hangup = on_hangup
+        self._on_serving = on_serving
         self._on_drain = on_drain
         self._on_cut = on_cut
         self._drain_seconds = drain_seconds
         self._stop = asyncio.Event()
         self._app = app
         self._driver = driver
+        self._supervised = supervised
         self._working: set[Work] = set()
         self._capturing = False
 
     def stop(self) -> None:
         """Begin to drain, then end `serve()`. A second call cuts it short."""
         self.force_exit = self._stop.is_set()
+        self.drain()
+
+    def drain(self) -> None:
+        """Begin to drain, if that has not begun."""
         self.should_exit = True
         self._stop.set()
 
@@ -96,6 +105,8 @@ class Server(uvicorn.Server):
             acceptor.start()
             self._acceptors.append(acceptor)
         self.accepting = True
+        if self._on_serving is not None:
+            self._on_serving()
 
     async def main_loop(self) -> None:
         await self._stop.wait()
@@ -128,6 +139,8 @@ class Server(uvicorn.Server):
         self._capturing = True
         loop = asyncio.get_running_loop()
         handlers: dict[signal.Signals, Callable[[], None]] = {signal.SIGTERM: self.stop, signal.SIGINT: self._interrupt}
+        if self._supervised:
+            handlers = {signal.SIGTERM: self.drain, signal.SIGINT: self.drain, signal.SIGQUIT: self._cut_short}
         if self._on_hangup is not None:
             handlers[signal.SIGHUP] = self._on_hangup
         for number, handler in handlers.items():
@@ -138,6 +151,10 @@ class Server(uvicorn.Server):
             self._capturing = False
             for number in handlers:
                 loop.remove_signal_handler(number)
+
+    def _cut_short(self) -> None:
+        self.drain()
+        self.force_exit = True
 
     def _interrupt(self) -> None:
         self.interrupted = True

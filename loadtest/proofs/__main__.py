@@ -1,7 +1,6 @@
 """`python -m loadtest.proofs [NAME…]` (make prove): prove, print the table, keep the figures in loadtest/results/."""
 
 import argparse
-import asyncio
 import json
 import sys
 import tempfile
@@ -10,13 +9,20 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import uvloop
+
 from loadtest.job import RESULTS, WORK
-from loadtest.proofs import figure, trust
+from loadtest.proofs import bodies, deploy, figure, trust
 from loadtest.proofs.figure import Figure
 from loadtest.proofs.plan import Plan
 from loadtest.proofs.site import stay_aside
 
 PROOFS: dict[str, Callable[[Plan], Awaitable[list[Figure]]]] = {
+    "reload": deploy.reload,
+    "rolling": deploy.rolling,
+    "drain": deploy.drain,
+    "bodies": bodies.large,
+    "pressure": bodies.pressure,
     "flood": trust.flood,
     "rotation": trust.rotation,
     "revocation": trust.revocation,
@@ -45,7 +51,7 @@ def main(arguments: list[str]) -> int:
         began = time.monotonic()
         with tempfile.TemporaryDirectory(dir=WORK, prefix=f"{name}-") as directory:
             plan = Plan(Path(directory), given.rate, given.seconds or seconds, turns, size, given.soak or soak)
-            figures += asyncio.run(_proved(name, prove, plan))
+            figures += uvloop.run(_proved(name, prove, plan))
         took[name] = time.monotonic() - began
         print(f"{name}: {took[name]:.0f} s", file=sys.stderr, flush=True)
     print(figure.table(figures))

@@ -12,7 +12,7 @@ from gateway.testing.upstream import Upstream
 from loadtest import backend
 from loadtest.measure import cores, pin, pinned
 from tests.control.feeds.provider import provider
-from tests.flows.gateway_process import prepared, serving
+from tests.flows.gateway_process import Served, prepared, serving
 from tests.flows.trust_scene import ROUTES, STOCK, Scene
 from tests.serving import get
 
@@ -23,6 +23,8 @@ LIFETIME = 6 * 3600  # seconds that tokens live: longer than any proof
 @dataclass
 class Site(Scene):
     """A scene, and what loads it."""
+
+    text: str = ""  # what stands in the file behind its head
 
     @property
     def ca(self) -> Path:
@@ -74,9 +76,21 @@ async def site(folder: Path, *arguments: str, keys: str = "", more: str = "") ->
             gateway = await asyncio.to_thread(stack.enter_context, served)
             pin(gateway.process.popen.pid, cores()[0])
             try:
-                yield Site(gateway, certs, root, held, Upstream())
+                yield Site(gateway, certs, root, held, Upstream(), text)
             finally:
                 await asyncio.to_thread(stack.close)
+
+
+@contextlib.contextmanager
+def replica(held: Site, name: str, ports: tuple[int, int] | None = None) -> Generator[Served]:
+    """Another gateway with the same file, in a folder of that name."""
+    folder = held.gateway.folder / name
+    folder.mkdir(exist_ok=True)
+    if not (folder / "certs").exists():
+        (folder / "certs").symlink_to(held.certs.path)
+    with serving(folder, held.text, issuer="corp", ports=ports) as gateway:
+        pin(gateway.process.popen.pid, cores()[0])
+        yield gateway
 
 
 def stay_aside() -> None:

@@ -19,12 +19,12 @@ logging.basicConfig(format="%(message)s")
 here = Path(sys.argv[1])
 
 def child(name):
-    def start(lifeline):
+    def start(post):
         for number in (signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, lambda number, frame: note(name, number))
         with (here / "began").open("a") as file:
             file.write(f"{name} {os.getpid()}\\n")
-        while not os.get_inheritable(lifeline):
+        while not os.get_inheritable(post.lifeline):
             order = (here / name).read_text()
             if order:
                 (here / name).write_text("")
