@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 
 from loadtest.job import RESULTS, WORK
-from loadtest.proofs import bodies, deploy, figure, trust
+from loadtest.proofs import bodies, deploy, figure, loris, soak, store, trust
 from loadtest.proofs.figure import Figure
 from loadtest.proofs.plan import Plan
 from loadtest.proofs.site import stay_aside
@@ -23,9 +23,13 @@ PROOFS: dict[str, Callable[[Plan], Awaitable[list[Figure]]]] = {
     "drain": deploy.drain,
     "bodies": bodies.large,
     "pressure": bodies.pressure,
+    "loris": loris.loris,
     "flood": trust.flood,
     "rotation": trust.rotation,
     "revocation": trust.revocation,
+    "black-hole": store.black_hole,
+    "burst": store.burst,
+    "soak": soak.soak,
 }
 
 

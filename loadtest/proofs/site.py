@@ -12,7 +12,7 @@ from gateway.testing.upstream import Upstream
 from loadtest import backend
 from loadtest.measure import cores, pin, pinned
 from tests.control.feeds.provider import provider
-from tests.flows.gateway_process import Served, prepared, serving
+from tests.flows.gateway_process import HEAD, Served, prepared, serving
 from tests.flows.trust_scene import ROUTES, STOCK, Scene
 from tests.serving import get
 
@@ -61,8 +61,10 @@ def nginx(folder: Path, certs: Path, port: int, counts: int) -> Generator[Proces
 
 
 @contextlib.asynccontextmanager
-async def site(folder: Path, *arguments: str, keys: str = "", more: str = "") -> AsyncGenerator[Site]:
-    """`keys`: more of the issuer's entry; `more`: of the file."""
+async def site(
+    folder: Path, *arguments: str, keys: str = "", more: str = "", head: str = HEAD, routes: str = ROUTES
+) -> AsyncGenerator[Site]:
+    """`keys`: more of the issuer's entry; `more`: of the file; `head`: what it begins with; `routes`: other ones."""
     certs = prepared(folder)
     root = certs.authority("cluster-ca")
     certs.issue("backend", uri=STOCK, hosts=["localhost", "127.0.0.1"])
@@ -71,8 +73,8 @@ async def site(folder: Path, *arguments: str, keys: str = "", more: str = "") ->
     with contextlib.ExitStack() as stack:
         await asyncio.to_thread(stack.enter_context, nginx(folder / "backend", certs.path, port, counts))
         async with provider() as held:
-            text = ROUTES.format(issuer=held.url, stock=f"https://127.0.0.1:{port}", keys=keys, more=more)
-            served = serving(folder, text, *arguments, issuer="corp")
+            text = routes.format(issuer=held.url, stock=f"https://127.0.0.1:{port}", keys=keys, more=more)
+            served = serving(folder, text, *arguments, issuer="corp", head=head)
             gateway = await asyncio.to_thread(stack.enter_context, served)
             pin(gateway.process.popen.pid, cores()[0])
             try:
