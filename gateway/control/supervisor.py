@@ -165,6 +165,8 @@ class Supervisor:
             self._stop(UNUSABLE)  # it said why
         elif code == 0:
             self._stop(0)  # it was told to drain: so is the whole
+        elif child.successor is not None:
+            log.error("%s ended with %d: its successor takes its place", child.name, code)
         if child.pid is None and child.successor is None and self._stopping is None:
             young = time.monotonic() - child.began < _YOUNG
             child.deaths = child.deaths + 1 if young else 1

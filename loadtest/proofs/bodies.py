@@ -1,4 +1,4 @@
-"""Issue 6: bodies of a gibibyte each way in constant memory, and back pressure from whoever is slow, by both drivers."""
+"""Issue 6: bodies of a gibibyte each way in constant memory, back pressure from whoever is slow; by both drivers."""
 
 import asyncio
 import contextlib
@@ -91,7 +91,6 @@ class Hall:
 @contextlib.asynccontextmanager
 async def hall(folder: Path, driver: str, size: int) -> AsyncGenerator[Hall]:
     """`size`: bytes of a body."""
-    folder.mkdir(exist_ok=True)
     root = prepared(folder).authority("cluster-ca")
     giant = Giant(size)
     giant.flowing.set()
@@ -130,7 +129,7 @@ async def upload(of: Hall) -> int:
 
 
 async def slow_reader(of: Hall) -> tuple[float, bool, int]:
-    """MiB that the backend sent and the client did not read; whether others were answered; bytes that came in the end."""
+    """MiB that the backend sent and the client did not read; whether others were answered; bytes that came at last."""
     async with of.client() as client:
         await client.send(get("/giant", host="localhost"))
         await client.reader.readuntil(b"\r\n\r\n")
@@ -140,7 +139,7 @@ async def slow_reader(of: Hall) -> tuple[float, bool, int]:
 
 
 async def slow_backend(of: Hall) -> tuple[float, bool, int]:
-    """MiB that the client sent and the backend did not read; whether others were answered; bytes that came in the end."""
+    """MiB that the client sent and the backend did not read; whether others were answered; bytes that came at last."""
     of.giant.flowing.clear()
     async with of.client() as client:
         await _begin_upload(client, of.giant.size)
@@ -181,7 +180,10 @@ async def pressure(plan: Plan) -> list[Figure]:
     figures, size = [], max(64, plan.mebibytes // 8) * _MIB
     for driver in DRIVERS:
         async with hall(plan.folder / driver, driver, size) as of:
-            for what, carry in {"a client that stops reading": slow_reader, "a backend that stops": slow_backend}.items():
+            for what, carry in {
+                "a client that stops reading": slow_reader,
+                "a backend that stops": slow_backend,
+            }.items():
                 before = of.forget_peak()
                 held, others, came = await carry(of)
                 growth, name = of.resident() - before, f"{what}, {driver}"

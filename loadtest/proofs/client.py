@@ -6,6 +6,7 @@ each: when it was due (CLOCK_MONOTONIC), how long it took, and its status, or wh
 """
 
 import asyncio
+import contextlib
 import gc
 import json
 import ssl
@@ -19,6 +20,8 @@ from typing import Any, cast
 import httptools
 import uvloop
 
+from gateway.testing.wait import until
+
 BROKEN = -1.0  # the connection ended before the answer did
 REFUSED = -2.0  # nobody listens, on any of the ports
 _PATIENCE = 10.0  # seconds at the end, for what is still asked
@@ -28,7 +31,7 @@ class Job:
     """What to ask, where, and what came of it."""
 
     def __init__(self, given: dict[str, Any]) -> None:
-        self.requests = [text.encode() for text in given["requests"]]
+        self.requests: list[bytes] = [text.encode() for text in given["requests"]]
         self.ports: deque[int] = deque(given["ports"])
         self.rate: float = given["rate"]
         self.connections: int = given["connections"]
@@ -82,7 +85,7 @@ class Job:
             line = Line(self, due)
             try:
                 await loop.create_connection(
-                    lambda line=line: line,  # type: ignore[misc]
+                    lambda line=line: line,
                     "127.0.0.1",
                     self.ports[0],
                     ssl=self.tls,
@@ -159,7 +162,7 @@ class Line(asyncio.Protocol):
         self._job.free(None)
 
 
-async def run(output: Path) -> None:
+async def run() -> Job:
     """Until stdin ends."""
     loop, orders = asyncio.get_running_loop(), asyncio.StreamReader(limit=1 << 24)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
@@ -185,13 +188,12 @@ async def run(output: Path) -> None:
         sent += 1
         job.ask(due, fresh=bool(job.fresh) and sent % job.fresh == 0)
     await obeying
-    end = time.monotonic() + _PATIENCE
-    while job.open and time.monotonic() < end:
-        await asyncio.sleep(0.01)
+    with contextlib.suppress(TimeoutError):
+        await until(lambda: not job.open, seconds=_PATIENCE)
     for _ in range(job.open):  # never answered
-        job.samples.extend((end, _PATIENCE, BROKEN))
-    output.write_bytes(job.samples.tobytes())
+        job.samples.extend((time.monotonic(), _PATIENCE, BROKEN))
+    return job
 
 
 if __name__ == "__main__":
-    uvloop.run(run(Path(sys.argv[1])))
+    Path(sys.argv[1]).write_bytes(uvloop.run(run()).samples.tobytes())

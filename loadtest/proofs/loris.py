@@ -99,5 +99,7 @@ async def loris(plan: Plan) -> list[Figure]:
             calm_enough("loris", f"a good client while {count} half-open heads are there", quiet, present),
             calm_enough("loris", f"a good client while they come, {_OPENED:g} a second", quiet, arriving),
             none_failed("loris", "the good client", steady.all()),
-            at_most("loris", "half-open heads missing at the end", HEADS * 0.9 - count, 0, note=f"{swarm.opened} opened"),
+            at_most(
+                "loris", "half-open heads missing at the end", HEADS * 0.9 - count, 0, note=f"{swarm.opened} opened"
+            ),
         ]

@@ -24,6 +24,7 @@ LIFETIME = 6 * 3600  # seconds that tokens live: longer than any proof
 class Site(Scene):
     """A scene, and what loads it."""
 
+    pause: float = 0.25  # metrics are written by the gateway's loop: they cost those who ask for something else
     text: str = ""  # what stands in the file behind its head
 
     @property
@@ -78,7 +79,7 @@ async def site(
             gateway = await asyncio.to_thread(stack.enter_context, served)
             pin(gateway.process.popen.pid, cores()[0])
             try:
-                yield Site(gateway, certs, root, held, Upstream(), text)
+                yield Site(gateway, certs, root, held, Upstream(), text=text)
             finally:
                 await asyncio.to_thread(stack.close)
 

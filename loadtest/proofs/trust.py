@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from gateway.testing.ca import Authority
+from gateway.testing.wait import until
 from loadtest.proofs.figure import Figure, at_most, calm_enough, none_failed
 from loadtest.proofs.load import load, stretch
 from loadtest.proofs.plan import Plan
@@ -36,13 +38,14 @@ async def flood(plan: Plan) -> list[Figure]:
         cooldowns = 1 + int((2 * plan.seconds + _BURST) / 30)
         refused = attack.all().failed["401"] + sudden.all().failed["401"]
         others = len(attack.samples) // 3 + len(sudden.samples) // 3 - refused
+        quiet, beside, at_once = (steady.between(*one) for one in (calm, spread, burst))
         return [
-            calm_enough("flood", f"good tokens beside {FLOOD} unknown kids", steady.between(*calm), steady.between(*spread)),
+            calm_enough("flood", f"good tokens beside {FLOOD} unknown kids", quiet, beside),
+            calm_enough("flood", f"good tokens beside {FLOOD / _BURST:g} of them a second", quiet, at_once),
             none_failed("flood", "good tokens", steady.all()),
-            at_most("flood", "fetches of the key set a cooldown", fetches / cooldowns, 2, note=f"{refused} answered 401"),
+            at_most("flood", "fetches of the keys a cooldown", fetches / cooldowns, 2, note=f"{refused} answered 401"),
             at_most("flood", "unknown kids not answered 401", others, 0),
-            calm_enough("flood", f"good tokens beside {FLOOD / _BURST:g}/s of them", steady.between(*calm), steady.between(*burst)),
-        ]  # fmt: skip
+        ]
 
 
 async def rotation(plan: Plan) -> list[Figure]:
@@ -66,12 +69,16 @@ async def rotation(plan: Plan) -> list[Figure]:
                 del held.provider.issuer.keys[3:]
                 held.provider.publish()
                 seen = held.provider.asked["/jwks"]
-                while held.provider.asked["/jwks"] < seen + 2:  # the second began when the first was at work
-                    await asyncio.sleep(0.05)
+                twice = partial(_asked_since, held, seen + 2)  # the second fetch began when the first was at work
+                await until(twice, what="the new keys to be fetched")
                 await steady.ask(held.mix())
                 await stretch(0.3)
         figures.append(none_failed("rotation", f"{plan.turns} times the issuer's keys", steady.all()))
         return figures
+
+
+def _asked_since(held: Site, count: int) -> bool:
+    return held.provider.asked["/jwks"] >= count
 
 
 async def _edge(held: Site, turn: int) -> None:
@@ -123,7 +130,7 @@ async def _refused(client: Client, path: str, *fields: str) -> float:
     began = time.monotonic()
     with contextlib.suppress(asyncio.IncompleteReadError, OSError):
         while (await asked(client, path, *fields)).status == 200:
-            await asyncio.sleep(0.005)
+            await stretch(0.005)
     return time.monotonic() - began
 
 
