@@ -25,8 +25,9 @@ from gateway.control.worker import Sockets, open_sockets
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 28.0  # a little more than a worker's own drain
-_SERVING, _LEAVING = signal.SIGRTMIN, signal.SIGRTMIN + 1  # from a worker; queued, unlike the others
-_AWAITED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD, _SERVING, _LEAVING}
+_SERVING, _LEAVING, _RELOADED = (signal.SIGRTMIN + which for which in range(3))  # from a child; they are queued
+_TOLD = {_SERVING, _LEAVING, _RELOADED}
+_AWAITED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD, *_TOLD}
 _FIRST_PAUSE = 0.1  # seconds before a worker that died is replaced; doubled each time it dies young
 _LONGEST_PAUSE = 10.0
 _YOUNG = 10.0  # seconds
@@ -48,6 +49,10 @@ class Post:
     def leaving(self) -> None:
         """Say that it was told to end: its place is free."""
         self._tell(_LEAVING)
+
+    def reloaded(self) -> None:
+        """Say that all workers have taken over a file."""
+        self._tell(_RELOADED)
 
     def _tell(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -86,11 +91,11 @@ class Child:
 class Supervisor:
     """The parent of the workers, and of the admin process where there is one."""
 
-    def __init__(self, children: Sequence[Child], close: Callable[[], None], on_hangup: Callable[[], None]) -> None:
-        """`close`: give up the parent's copies of the sockets. `on_hangup`: SIGHUP came; workers have it already."""
+    def __init__(self, children: Sequence[Child], close: Callable[[], None], on_reload: Callable[[], None]) -> None:
+        """`close`: give up the parent's copies of the sockets. `on_reload`: workers read the file again; so do we."""
         self._children = children
         self._close = close
-        self._on_hangup = on_hangup
+        self._on_reload = on_reload
         self._stopping: float | None = None  # when the stop began
         self._code = 0
         self._lifeline = os.pipe()
@@ -119,7 +124,7 @@ class Supervisor:
         number = info.si_signo if info is not None else 0
         if number == signal.SIGHUP:
             self._kill(signal.SIGHUP)
-            self._on_hangup()
+            self._on_reload()
         elif number in (signal.SIGTERM, signal.SIGINT):
             self._stop(130 if number == signal.SIGINT else 0)
         elif number == signal.SIGUSR2:
@@ -129,7 +134,9 @@ class Supervisor:
                 self._serves(info.si_pid)
             elif self._stopping is None and info.si_signo == _LEAVING:
                 self._leaves(info.si_pid)
-            info = signal.sigtimedwait({_SERVING, _LEAVING}, 0)
+            elif self._stopping is None and info.si_signo == _RELOADED:
+                self._on_reload()
+            info = signal.sigtimedwait(_TOLD, 0)
         self._reap()
         if self._stopping is not None and time.monotonic() - self._stopping > STOP_SECONDS:
             log.error("workers did not end in time: killed")

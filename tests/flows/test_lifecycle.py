@@ -301,6 +301,8 @@ async def test_no_request_is_lost_over_a_rolling_restart_of_two_workers(site: Si
             await until(lambda: "workers are replaced no further" in process.output, what="a failed start")
             assert _workers(site) == before
             key.rename(site.directory / "edge.key")
+            site.write("newer")
+            assert await asyncio.to_thread(main, ["reload", "-c", str(site.file)]) == 0
             process.signal(signal.SIGUSR2)
             await until(lambda: len(_workers(site) - before) == 2, what="two successors")
             await until(lambda: not _workers(site) & before, what="the end of both")
@@ -308,7 +310,9 @@ async def test_no_request_is_lost_over_a_rolling_restart_of_two_workers(site: Si
             os.kill(told, signal.SIGTERM)  # one alone
             await until(lambda: len(_workers(site) - {told, other}) == 1, what="its successor")
             await until(lambda: told not in _workers(site), what="its end")
+            load.bodies.clear()
             await load.more()
+            assert load.bodies == {b"newer"}  # those who came later began with what `gateway reload` had put to work
             assert site.is_ready()
         assert (load.lost, load.refused) == ([], 0)
         assert load.closing
