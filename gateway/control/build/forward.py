@@ -16,6 +16,7 @@ from gateway.stages.forward.assertion import Assertion, Assertions, KeySource
 from gateway.stages.forward.claims import FieldValue, compile_value, literal_or_claim
 from gateway.stages.forward.fields import AnswerFields, RequestFields, judge_set
 from gateway.stages.forward.head import RequestHead
+from gateway.stages.forward.hedged import HedgingProxy
 from gateway.stages.forward.local import redirect, respond
 from gateway.stages.forward.mirror import Mirror
 from gateway.stages.forward.proxy import Proxy
@@ -25,6 +26,7 @@ from gateway.stages.forward.split import Split
 from gateway.stages.forward.stage import Forward as ForwardStage
 from gateway.stages.forward.stage import Way
 from gateway.stages.forward.streams import Streams
+from gateway.stages.forward.trailers import RequestTrailers
 from gateway.stages.forward.tunnel import TunnelProxy, Upgrading
 from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.hash_key import HashKey, hash_key
@@ -69,10 +71,17 @@ class _Shared:
         """What of a client's fields passes on a route. `removed`: besides those that the file removes."""
         keep_authorization = route.forward.authorization == "keep"
         keep, remove = _names(route.forward.keep), _names((*route.request_headers.remove, *removed))
-        made = self.fields.get((keep_authorization, *keep, None, *remove))
+        trailers = () if removed else tuple(_names(route.forward.trailers))  # nothing trails behind a handshake
+        key = (keep_authorization, *keep, None, *remove, None, *trailers)
+        made = self.fields.get(key)
         if made is None:
-            made = RequestFields(self.reserved, keep_authorization=keep_authorization, keep=keep, remove=remove)
-            self.fields[keep_authorization, *keep, None, *remove] = made
+            made = self.fields[key] = RequestFields(
+                self.reserved,
+                keep_authorization=keep_authorization,
+                keep=keep,
+                remove=remove,
+                trailers=None if removed else RequestTrailers(trailers),
+            )
         return made
 
 
@@ -99,8 +108,16 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
 
     def to(name: str) -> Proxy:
         cluster = clusters[name]
-        kind = ResilientProxy if cluster.guarded else Proxy
-        return kind(cluster, head(name), answer, timeout=route.timeout, max_body=limits, streams=shared.streams)
+        kind = _kind(cluster)
+        return kind(
+            cluster,
+            head(name),
+            answer,
+            timeout=route.timeout,
+            max_body=limits,
+            streams=shared.streams,
+            trailers=RequestTrailers(_names(route.forward.trailers)) if route.forward.trailers else None,
+        )
 
     way = _spread(route, clusters, to)
     if route.mirror is not None:
@@ -128,6 +145,13 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
         )
 
     return Upgrading(way, _spread(route, clusters, through))
+
+
+def _kind(cluster: Cluster) -> type[Proxy]:
+    retries = cluster.settings.retries
+    if retries is not None and retries.hedge_after is not None:
+        return HedgingProxy
+    return ResilientProxy if cluster.guarded else Proxy
 
 
 def _heads(route: Route, shared: _Shared, removed: tuple[str, ...]) -> Callable[[str], RequestHead]:
