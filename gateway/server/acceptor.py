@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _BATCH = 64  # plain connections taken in one turn of the loop
 _TLS_BATCH = 2  # and those with a handshake, a millisecond each: who is connected already has its turn in between
+_BACKLOG = 4096  # connections that the kernel keeps for us
 _HANDSHAKES = 512  # at work at one time; beyond, the oldest gives way: real clients take milliseconds
 _FULL = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _FULL_PAUSE = 0.1  # seconds
@@ -59,8 +60,9 @@ class Acceptor:
         """Accept what already waits, then close the socket: who was let in by the kernel is answered."""
         if not self._open:
             return
-        while self._take(_BATCH):
-            pass
+        for _ in range(_BACKLOG // _BATCH):
+            if not self._take(_BATCH):
+                break
         self._open = False
         self._loop.remove_reader(self._socket.fileno())
         self._socket.close()
@@ -171,7 +173,7 @@ class Acceptor:
                 self._loop.add_reader(self._socket.fileno(), self._ready)
 
 
-def listen(host: str, port: int, *, reuse_port: bool = False, backlog: int = 4096) -> socket.socket:
+def listen(host: str, port: int, *, reuse_port: bool = False, backlog: int = _BACKLOG) -> socket.socket:
     """A listening TCP socket. Raises OSError, naming the address in one line.
 
     With `reuse_port` several sockets share the address and the kernel spreads connections over them.

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 25.0  # Kubernetes kills after 30
 _FAREWELL_SECONDS = 3.0  # before the end, in which connections that would stay open are told to go
 _LOOK = 0.02  # seconds between two looks while draining
+_ARRIVAL_SECONDS = 2.0  # that handshakes have which were at work, or waited, when the drain began
 _CUT_SECONDS = 1.0  # that requests have to end when they are cancelled
 
 DriverName = Literal["lane", "asgi"]
@@ -87,6 +88,7 @@ class Server(uvicorn.Server):
         self._supervised = supervised
         self._working: set[Work] = set()
         self._capturing = False
+        self._arrivals_end = float("inf")
 
     def stop(self) -> None:
         """Begin to drain, then end `serve()`. A second call cuts it short."""
@@ -121,6 +123,7 @@ class Server(uvicorn.Server):
         for listener in self.listeners:
             listener.drain()
         end = self._loop_time() + self._drain_seconds
+        self._arrivals_end = min(end, self._loop_time() + _ARRIVAL_SECONDS)
         await self._idle_until(end - min(_FAREWELL_SECONDS, self._drain_seconds / 2))
         if self._busy() and self._on_cut is not None:
             self._on_cut()
@@ -175,7 +178,10 @@ class Server(uvicorn.Server):
         return lambda listener, peer, local: HttpProtocol(make(), listener, peer, local)
 
     def _busy(self) -> bool:
-        return bool(self._working) or any(listener.connections for listener in self.listeners)
+        arriving = self._loop_time() < self._arrivals_end
+        return bool(self._working) or any(
+            listener.connections or (arriving and listener.arriving) for listener in self.listeners
+        )
 
     async def _idle_until(self, end: float) -> None:
         """Until nothing is at work, or the loop's time has come, or the patience ended."""

@@ -22,7 +22,7 @@ _MORE = """\
 store: redis://127.0.0.1:{port}
 rate_limits:
   wide: {{rate: 10000000/second, key: [principal]}}
-  budget: {{rate: {budget}/hour, key: []}}
+  budget: {{rate: {budget}/hour, key: [], on_store_failure: deny}}
 """
 
 
