@@ -8,6 +8,7 @@ parts that all of them count by.
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
 from typing import TypeAlias
@@ -126,8 +127,12 @@ def _principal(ctx: RequestContext, principal: Principal | None) -> bytes:
         if principal is None or principal.anonymous:
             return b"a" + network(ctx.client_ip)
         return _workload(ctx, principal)
-    issuer, subject = user.issuer.encode(), user.subject.encode("utf-8", "surrogatepass")
-    return b"u" + _length(len(issuer)) + issuer + _length(len(subject)) + subject
+    return _user(user.issuer, user.subject)
+
+
+@lru_cache(_REMEMBERED)
+def _user(issuer: str, subject: str) -> bytes:
+    return b"u" + _sized(issuer.encode()) + _sized(subject.encode("utf-8", "surrogatepass"))
 
 
 def _issuer(_: RequestContext, principal: Principal | None) -> bytes:
