@@ -16,7 +16,7 @@ from gateway.server.sections import Sections
 
 MAX_TARGET = 8192  # bytes; RFC 9110 section 4.1 asks for 8000 at least
 _LINE_END = {b" HTTP/1.1\r\n": "1.1", b" HTTP/1.0\r\n": "1.0"}
-_TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SALVAGED_HEADERS = 100
 _LONGEST_KEPT = 256  # bytes of a request line that is remembered
 _USUAL = {method.encode("ascii"): method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
@@ -34,7 +34,7 @@ class HeadParser:
         self._target = b""
         self._headers: RawHeaders = []
         self._complete = False
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: httptools.HttpRequestParser | None = None  # made for the first section that is not known yet
 
     def parse(self, raw: bytes, max_headers: int) -> Framing | None:
         """The head that `raw` holds from its first byte to the empty line; None where no request line can be made out.
@@ -69,13 +69,16 @@ class HeadParser:
         headers: RawHeaders = []
         self._headers = headers
         self._complete = False
+        parser = self._parser
+        if parser is None:
+            self._parser = parser = httptools.HttpRequestParser(self)
         try:
-            self._parser.feed_data(raw)
+            parser.feed_data(raw)
         except httptools.HttpParserUpgrade:
             pass  # an upgrade or CONNECT: `judge` refuses it, and nothing behind it is read
         except httptools.HttpParserError:
             return salvage(raw, Reason.BAD_REQUEST)
-        method, target = self._parser.get_method(), self._target
+        method, target = parser.get_method(), self._target
         line = method + b" " + target
         end = len(line) + 11
         version = _LINE_END.get(raw[end - 11 : end])
@@ -84,7 +87,7 @@ class HeadParser:
         framing = judge(method.decode("ascii"), target, version, headers)
         head = framing.head
         if head.has_body:
-            self._parser = httptools.HttpRequestParser(self)  # this one waits for the body, which we read ourselves
+            self._parser = None  # this one waits for the body, which we read ourselves
         if len(target) > MAX_TARGET:
             return _faulty(head, Reason.TARGET_TOO_LONG)
         if len(headers) > max_headers:
@@ -92,8 +95,8 @@ class HeadParser:
         return framing
 
     def close(self) -> None:
-        """Part from llhttp's parser, which holds on to this object; nothing can be parsed any more."""
-        del self._parser
+        """Part from llhttp's parser, which holds on to this object."""
+        self._parser = None
 
     # llhttp's callbacks
 
@@ -146,12 +149,12 @@ def salvage(raw: bytes, fault: Reason) -> Framing | None:
     """
     line, _, rest = raw.partition(b"\r\n")
     words = line.split()
-    if len(words) < 2 or len(words[0]) > 32 or words[0].strip(_TOKEN):
+    if len(words) < 2 or len(words[0]) > 32 or words[0].strip(TOKEN):
         return None
     headers: RawHeaders = []
     for field in rest.split(b"\r\n", _SALVAGED_HEADERS)[:_SALVAGED_HEADERS]:
         name, colon, value = field.partition(b":")
-        if colon and name and not name.strip(_TOKEN):
+        if colon and name and not name.strip(TOKEN):
             headers.append((name.lower(), value.strip(b" \t")))
     version = "1.0" if words[-1] == b"HTTP/1.0" else "1.1"
     head = judge(words[0].decode("ascii"), words[1][: MAX_TARGET + 1], version, headers).head

@@ -20,6 +20,8 @@ class Limits:
     header_timeout: float = 10.0  # of the handshake, and from a head's first byte to its end
     idle_timeout: float = 60.0  # between requests, and without a byte inside a body or a blocked answer
     connections: int = 10000  # open at one time, in this process
+    min_data_rate: int = 240  # bytes a second of a body, in either direction, while it is the client that is waited for
+    data_rate_window: float = 30.0  # over so long; a rate of 0 is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class TlsSettings:
     client_certificate: ClientCertificate = "none"
     roots: tuple[bytes, ...] = field(default=(), repr=False)  # DER, of all trust domains and client authorities
     min_version: Literal["1.2", "1.3"] = "1.3"
+    resumption: bool = True  # whether who comes back may go on with its session
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,10 @@ class Observer(Protocol):
 
     def connections(self, listener: str, change: int) -> None:
         """A connection opened (+1) or closed (-1)."""
+        ...
+
+    def resumed(self, listener: str) -> None:
+        """A handshake that ends well goes on with an earlier session."""
         ...
 
     def handshake(

@@ -10,8 +10,18 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.schema.base import Named, Node
-from gateway.config.schema.scalars import Boolean, Duration, FilePath, Integer, NonEmpty, PercentText, Some
-from gateway.config.schema.units import Percent
+from gateway.config.schema.clients import OAuthClient
+from gateway.config.schema.scalars import (
+    Boolean,
+    Duration,
+    FactorNumber,
+    FilePath,
+    Integer,
+    NonEmpty,
+    PercentText,
+    Some,
+)
+from gateway.config.schema.units import Factor, Percent
 
 _PORTS = {"https": 443, "http": 80}
 RETRY_CONDITIONS = ("connect_failure", "refused_stream", "reset")
@@ -83,12 +93,25 @@ def _condition(text: str) -> str:
     raise ValueError(f'{text!r} is nothing to retry on: write {", ".join(RETRY_CONDITIONS)} or a status like "503"')
 
 
+class SlowStart(Node):
+    """How an endpoint comes to its full share of the requests."""
+
+    window: Annotated[Duration, Field(gt=0)]
+    """How long it takes."""
+    aggression: FactorNumber = Factor(1.0)
+    """1: the share grows evenly; more: faster at first; less: slower."""
+    min_weight_percent: PercentText = Percent(10)
+    """Of its weight, from the beginning; 1% at least."""
+
+
 class Balance(Node):
     """Which endpoint takes a request: the policy alone, or with its key."""
 
     policy: Literal["round_robin", "least_request", "random", "consistent_hash"] = "round_robin"
     key: NonEmpty | None = None
     """Of consistent_hash: `header:NAME`, `claim:NAME` or `client_ip`; requests without it go anywhere."""
+    slow_start: SlowStart | None = None
+    """Of round_robin and least_request: an endpoint that is new, or came back, takes its share bit by bit."""
 
     @model_validator(mode="before")
     @classmethod
@@ -96,7 +119,7 @@ class Balance(Node):
         return {"policy": data} if isinstance(data, str) else data
 
     def short(self) -> str | None:
-        return self.policy if self.key is None else None
+        return self.policy if self.key is None and self.slow_start is None else None
 
 
 class Retries(Node):
@@ -110,6 +133,8 @@ class Retries(Node):
     """Of the requests at work that may be retries; three may always."""
     per_try: Annotated[Duration, Field(gt=0)] | None = None
     """To the head of the answer; default: as long as `timeouts` lets it."""
+    hedge_after: Annotated[Duration, Field(gt=0)] | None = None
+    """Without the head of an answer: a second try beside the first, whichever answers first; default: none."""
 
 
 class HealthCheck(Node):
@@ -150,6 +175,21 @@ class Dns(Node):
     refresh: Annotated[Duration, Field(gt=0)] = 30.0
 
 
+class TokenExchange(OAuthClient):
+    """The caller's token is exchanged (RFC 8693) for one that is meant for the backend, and stands in its place."""
+
+    issuer: NonEmpty | None = None
+    """Whose tokens are exchanged, and where: a name of issuers; default: the only one."""
+    audiences: Some[NonEmpty] = ()
+    """Whom the new token is for, by names that the issuer knows."""
+    resources: Some[NonEmpty] = ()
+    """The same by URIs."""
+    scopes: Some[NonEmpty] = ()
+    """What it is good for; default: what the issuer grants."""
+    cache: Annotated[Duration, Field(ge=0, le=3600)] = 300.0
+    """How long a new token is used again, never past the end of either; 0s: not at all."""
+
+
 class Upstream(Named):
     """One backend, served by its endpoints."""
 
@@ -164,3 +204,5 @@ class Upstream(Named):
     outlier_detection: OutlierDetection | None = None
     circuit_breaker: CircuitBreaker | None = None
     dns: Dns | None = None
+    token_exchange: TokenExchange | None = None
+    """Whether callers' tokens are exchanged for ones that are meant for this backend."""
