@@ -30,7 +30,8 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     route = trace.route = gw.route(ctx)  # first: every later setting hangs on it
     trace.step(ADDRESS_LIMIT)
     # also where no route was found: a flood of 404s is a flood
-    trace.limits = await gw.ratelimit.by_address(ctx, route, trace)
+    spent = gw.ratelimit.by_address(ctx, route, trace)
+    trace.limits = spent if isinstance(spent, list) else await spent
     if route.index < 0:  # no route of the file
         if route.refusal is not None:
             raise Refused(route.refusal)
@@ -51,7 +52,8 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     known = gw.posture(ctx, route, principal)
     posture = trace.posture = known if known is None or isinstance(known, Posture) else await known
     trace.step(CALLER_LIMIT)
-    trace.limits = trace.limits + await gw.ratelimit.by_caller(ctx, route, principal, trace)
+    spent = gw.ratelimit.by_caller(ctx, route, principal, trace)
+    trace.limits = trace.limits + (spent if isinstance(spent, list) else await spent)
     trace.step(AUTHORIZE)
     return gw.authorize(ctx, route, principal, posture)  # pure: same facts, same answer
 

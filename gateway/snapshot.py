@@ -45,7 +45,9 @@ class RateLimitStage(Protocol):
     `trace` is told of limits in shadow; nothing is judged by it.
     """
 
-    def by_address(self, ctx: RequestContext, route: Route, trace: Trace) -> Awaitable[list[LimitStatus]]:
+    def by_address(
+        self, ctx: RequestContext, route: Route, trace: Trace
+    ) -> list[LimitStatus] | Awaitable[list[LimitStatus]]:
         """Limits that need no identity. Raises Refused(RATE_LIMITED | STORE_UNAVAILABLE)."""
         ...
 
@@ -55,7 +57,7 @@ class RateLimitStage(Protocol):
 
     def by_caller(
         self, ctx: RequestContext, route: Route, principal: Principal, trace: Trace
-    ) -> Awaitable[list[LimitStatus]]:
+    ) -> list[LimitStatus] | Awaitable[list[LimitStatus]]:
         """Limits by identity. Raises Refused(RATE_LIMITED | STORE_UNAVAILABLE)."""
         ...
 

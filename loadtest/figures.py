@@ -191,7 +191,9 @@ async def limits(asked: Asked, rounds: int, size: int) -> list[Figure]:
         assert trace.ctx is not None
         assert trace.route is not None
         assert trace.principal is not None
-        return _awaited(stage.by_caller(trace.ctx, trace.route, trace.principal, trace))
+        asking = stage.by_caller(trace.ctx, trace.route, trace.principal, trace)
+        assert not isinstance(asking, list)  # it is asked of Redis
+        return _awaited(asking)
 
     errors = asked.runtime.metrics.rate_limit_decisions.labels("per-client", "error")
     figures = []

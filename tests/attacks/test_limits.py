@@ -12,6 +12,7 @@ from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
 from gateway.stages.ratelimit import RateLimit
+from tests.due import due
 from tests.stages.ratelimit.requests import NO_ROUTE, NOW, anonymous, request, route, trace, user, workload
 
 ROUTES = """
@@ -48,7 +49,7 @@ def stage(tmp_path: Path) -> RateLimit:
 
 async def by_address(stage: RateLimit, ctx: RequestContext, index: int = API) -> Reason | None:
     try:
-        await stage.by_address(ctx, route(index) if index >= 0 else NO_ROUTE, trace())
+        await due(stage.by_address(ctx, route(index) if index >= 0 else NO_ROUTE, trace()))
     except Refused as refused:
         return refused.reason
     return None
@@ -56,7 +57,7 @@ async def by_address(stage: RateLimit, ctx: RequestContext, index: int = API) ->
 
 async def by_caller(stage: RateLimit, ctx: RequestContext, principal: Principal, index: int = API) -> Reason | None:
     try:
-        await stage.by_caller(ctx, route(index), principal, trace())
+        await due(stage.by_caller(ctx, route(index), principal, trace()))
     except Refused as refused:
         return refused.reason
     return None
@@ -167,14 +168,14 @@ async def test_R9_a_flood_of_made_up_header_values_leaves_other_limits_alone(sta
 
 
 async def test_R10_a_tenants_numbers_are_not_shown_to_who_sends_its_name(stage: RateLimit) -> None:
-    assert await stage.by_caller(request(headers={"x-tenant": "acme"}), route(TENANT), user(), trace()) == []
+    assert await due(stage.by_caller(request(headers={"x-tenant": "acme"}), route(TENANT), user(), trace())) == []
 
 
 async def test_R10_remaining_and_retry_after_are_whole_and_never_negative(stage: RateLimit) -> None:
     statuses, waits = [], []
     for number in range(60):
         try:
-            statuses += await stage.by_caller(request(at=NOW + number * 3.7), route(API), user(), trace())
+            statuses += await due(stage.by_caller(request(at=NOW + number * 3.7), route(API), user(), trace()))
         except Refused as refused:
             statuses += refused.limits
             waits.append(refused.retry_after)

@@ -9,6 +9,7 @@ from gateway.stages.authenticate.bindings.replays import MemoryReplays
 from gateway.testing.clock import Clock
 from gateway.testing.dpop import Holder
 from gateway.testing.issuer import Issuer
+from tests.due import due
 from tests.exchange import permit
 from tests.facts import context, trace
 from tests.serving import Gateway
@@ -48,7 +49,7 @@ async def test_limits_are_neither_asked_nor_spent() -> None:
     allowed = permit(context("/a"))
     told = trace(allowed.ctx.head)
     assert again.ratelimit is not snapshot.ratelimit
-    assert await again.ratelimit.by_address(allowed.ctx, allowed.route, told) == []
-    assert await again.ratelimit.by_caller(allowed.ctx, allowed.route, allowed.principal, told) == []
+    assert await due(again.ratelimit.by_address(allowed.ctx, allowed.route, told)) == []
+    assert await due(again.ratelimit.by_caller(allowed.ctx, allowed.route, allowed.principal, told)) == []
     await again.ratelimit.failed_credential(allowed.ctx, allowed.route, told)
     assert (again.route, again.authorize) == (snapshot.route, snapshot.authorize)

@@ -15,8 +15,11 @@ _REMEMBERED = 1024  # limits of the file: more than one has
 
 def rate_limit_fields(limits: Sequence[LimitStatus]) -> RawHeaders:
     """The two fields."""
-    if len(limits) > 1:
-        limits = list({limit.name: limit for limit in limits}.values())
+    if len(limits) == 1:  # nearly always
+        only = limits[0]
+        policy, state = _policy(only.name, only.quota, only.window), _state(only)
+        return [(b"ratelimit-policy", policy.encode("ascii")), (b"ratelimit", state.encode("ascii"))]
+    limits = list({limit.name: limit for limit in limits}.values())
     policy = ", ".join([_policy(limit.name, limit.quota, limit.window) for limit in limits])
     state = ", ".join([_state(limit) for limit in limits])
     return [(b"ratelimit-policy", policy.encode("ascii")), (b"ratelimit", state.encode("ascii"))]

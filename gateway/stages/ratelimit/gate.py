@@ -1,8 +1,8 @@
 """A gate: the limits that one request meets at one place, judged together."""
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from math import ceil
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from gateway.model.limit import LimitStatus
 from gateway.model.principal import Principal
@@ -14,18 +14,8 @@ from gateway.stages.ratelimit.algorithms import Concurrency
 from gateway.stages.ratelimit.buckets import BucketKeeper, Charge, Reading, keys_of
 from gateway.stages.ratelimit.overrides import Choose
 
-
-class _NothingSpent:
-    """What `enter` promises where there is no charge, made once: a coroutine costs more than all that it would do."""
-
-    __slots__ = ()
-
-    def __await__(self) -> Generator[None, None, list[LimitStatus]]:
-        yield from ()
-        return []
-
-
-NOTHING_SPENT = _NothingSpent()
+Spent: TypeAlias = list[LimitStatus] | Awaitable[list[LimitStatus]]
+"""What a gate found: at once where the buckets are in this process, else when the store has said so."""
 
 
 class Entrance(Protocol):
@@ -36,7 +26,7 @@ class Entrance(Protocol):
         """What everybody meets here; () where nobody meets anything."""
         ...
 
-    def enter(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> Awaitable[list[LimitStatus]]:
+    def enter(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> Spent:
         """Charge all, or none and raise Refused(RATE_LIMITED | STORE_UNAVAILABLE)."""
         ...
 
@@ -51,7 +41,7 @@ class Gate:
         self._keys = keys_of(charges)
         self._check = keeper.check(self.charges) if self.charges else None
 
-    async def enter(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> list[LimitStatus]:
+    def enter(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> Spent:
         """Charge all, or none and raise Refused(RATE_LIMITED | STORE_UNAVAILABLE).
 
         What a limit in shadow would refuse goes into `trace`, and refuses nothing.
@@ -62,32 +52,36 @@ class Gate:
         names = [key.name(ctx, principal) for key in self._keys]
         readings = check.judge(names, ctx.time)
         if readings is None:
-            readings = await check.ask(names, ctx.time)
+            return self._asked(check.ask(names, ctx.time), principal, trace)
         return self._settle(readings, principal, trace)
+
+    async def _asked(
+        self, asking: Awaitable[Sequence[Reading | None]], principal: Principal | None, trace: Trace
+    ) -> list[LimitStatus]:
+        return self._settle(await asking, principal, trace)
 
     def _settle(
         self, readings: Sequence[Reading | None], principal: Principal | None, trace: Trace
     ) -> list[LimitStatus]:
-        statuses, refusing, longest = [], None, 0.0
+        if len(readings) == 1 and (only := readings[0]) is not None and only[0]:  # nearly always
+            return _admitted(self.charges[0], only, principal)
+        statuses: list[LimitStatus] = []
+        refusing, longest = None, 0.0
         for charge, reading in zip(self.charges, readings, strict=False):
             if reading is None:
                 continue
-            limit, (room, remaining, wait, reset) = charge.limit, reading
+            limit, (room, _, wait, _) = charge.limit, reading
             if room:
-                if not charge.cost:
-                    continue
-                limit.decisions.admitted.inc()
-            else:
-                limit.decisions.refused.inc()
-                if limit.shadow is not None:
-                    if limit.shadow not in trace.limit_shadows:  # the budget of failed credentials is asked twice
-                        trace.limit_shadows += (limit.shadow,)
-                    continue
-                if refusing is None or wait > longest:
-                    refusing, longest = limit, wait
-            if charge.keyed.own(principal):
-                quota, window = limit.algorithm.quota, limit.algorithm.window
-                statuses.append(LimitStatus(limit.name, quota, window, remaining, max(0, ceil(reset))))
+                statuses += _admitted(charge, reading, principal)
+                continue
+            limit.decisions.refused.inc()
+            if limit.shadow is not None:
+                if limit.shadow not in trace.limit_shadows:  # the budget of failed credentials is asked twice
+                    trace.limit_shadows += (limit.shadow,)
+                continue
+            if refusing is None or wait > longest:
+                refusing, longest = limit, wait
+            statuses += _told(charge, reading, principal)
         if refusing is not None:
             raise Refused(
                 Reason.RATE_LIMITED,
@@ -96,6 +90,22 @@ class Gate:
                 limits=tuple(statuses),
             )
         return statuses
+
+
+def _admitted(charge: Charge, reading: Reading, principal: Principal | None) -> list[LimitStatus]:
+    if not charge.cost:
+        return []
+    charge.limit.decisions.admitted.inc()
+    return _told(charge, reading, principal)
+
+
+def _told(charge: Charge, reading: Reading, principal: Principal | None) -> list[LimitStatus]:
+    """What the caller may know of it."""
+    if not charge.keyed.own(principal):
+        return []
+    limit, (_, remaining, _, reset) = charge.limit, reading
+    algorithm = limit.algorithm
+    return [LimitStatus(limit.name, algorithm.quota, algorithm.window, remaining, max(0, ceil(reset)))]
 
 
 class HoldingGate(Gate):
@@ -110,8 +120,11 @@ class HoldingGate(Gate):
             index for index, c in enumerate(charges) if isinstance(c.limit.algorithm, Concurrency) and c.cost
         ]
 
-    async def enter(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> list[LimitStatus]:
+    def enter(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> Awaitable[list[LimitStatus]]:
         """As `Gate.enter`."""
+        return self._take(ctx, principal, trace)
+
+    async def _take(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> list[LimitStatus]:
         check, slots = self._check, self._slots
         assert check is not None  # noqa: S101 - one charge at least makes a gate this one
         names = [key.name(ctx, principal) for key in self._keys]
@@ -146,7 +159,7 @@ class ChosenGate:
         self._gates: dict[tuple[int, ...], Gate] = {}
         self.charges = self._gate((-1,) * len(self._choose)).charges
 
-    def enter(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> Awaitable[list[LimitStatus]]:
+    def enter(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> Spent:
         """As `Gate.enter`."""
         return self._gate(tuple([choose(ctx, principal) for choose in self._choose])).enter(ctx, principal, trace)
 

@@ -4,17 +4,16 @@ Where a limit is judged hangs on its key alone (contract section 4). A failed cr
 while that budget is empty, whatever presents a credential from there is refused before anything is verified.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from gateway.model.limit import LimitStatus
 from gateway.model.principal import Principal
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
 from gateway.model.route import Route
 from gateway.model.trace import Trace
-from gateway.stages.ratelimit.gate import NOTHING_SPENT, Entrance
+from gateway.stages.ratelimit.gate import Entrance, Spent
 
 _SCHEMES = ("Bearer ", "DPoP ")  # as they are mostly written
 
@@ -36,22 +35,22 @@ class RateLimit:
         """`gates`: by listener; first those of a request without a route, then by `route.index`."""
         self._gates = gates
 
-    def by_address(self, ctx: RequestContext, route: Route, trace: Trace) -> Awaitable[list[LimitStatus]]:
+    def by_address(self, ctx: RequestContext, route: Route, trace: Trace) -> Spent:
         gates = self._gates[ctx.connection.listener][route.index + 1]
         gate = gates.address
         if gates.address_with_credential.charges and presents_credential(ctx):
             gate = gates.address_with_credential
-        return gate.enter(ctx, None, trace) if gate.charges else NOTHING_SPENT
+        return gate.enter(ctx, None, trace) if gate.charges else []
 
     async def failed_credential(self, ctx: RequestContext, route: Route, trace: Trace) -> None:
         with suppress(Refused):  # an empty budget cannot be charged; the refusal of the credential stands
-            await self._gates[ctx.connection.listener][route.index + 1].failed.enter(ctx, None, trace)
+            spent = self._gates[ctx.connection.listener][route.index + 1].failed.enter(ctx, None, trace)
+            if not isinstance(spent, list):
+                await spent
 
-    def by_caller(
-        self, ctx: RequestContext, route: Route, principal: Principal, trace: Trace
-    ) -> Awaitable[list[LimitStatus]]:
+    def by_caller(self, ctx: RequestContext, route: Route, principal: Principal, trace: Trace) -> Spent:
         gate = self._gates[ctx.connection.listener][route.index + 1].caller
-        return gate.enter(ctx, principal, trace) if gate.charges else NOTHING_SPENT
+        return gate.enter(ctx, principal, trace) if gate.charges else []
 
 
 def presents_credential(ctx: RequestContext) -> bool:

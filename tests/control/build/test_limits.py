@@ -12,6 +12,7 @@ from gateway.model.principal import Principal
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.ratelimit import RateLimit
+from tests.due import due
 from tests.stages.ratelimit.requests import NOW, request, route, trace, user, workload
 
 ROUTES = """
@@ -72,8 +73,8 @@ async def ask(
 ) -> list[LimitStatus] | Refused:
     ctx, taken, told = request(ip, at=at), route(index), trace()
     try:
-        found = await stage.by_address(ctx, taken, told)
-        return found + await stage.by_caller(ctx, taken, who or user(), told)
+        found = await due(stage.by_address(ctx, taken, told))
+        return found + await due(stage.by_caller(ctx, taken, who or user(), told))
     except Refused as refused:
         return refused
 
@@ -195,10 +196,10 @@ async def test_a_refusal_by_the_share_names_it(tmp_path: Path, metrics: Metrics)
 async def test_a_fair_limit_in_shadow_refuses_nothing_and_is_told(tmp_path: Path, metrics: Metrics) -> None:
     stage = built(tmp_path, FAIR, metrics)
     told = trace()
-    await stage.by_caller(request(), route(TRIED), user("bob"), told)
+    await due(stage.by_caller(request(), route(TRIED), user("bob"), told))
     for _ in range(4):
         told = trace()
-        assert await stage.by_caller(request(), route(TRIED), user("alice"), told) == []
+        assert await due(stage.by_caller(request(), route(TRIED), user("alice"), told)) == []
     assert [shadow.name for shadow in told.limit_shadows] == ["tried/fair"]
     assert dict(metrics.rate_limit_decisions.rows())[("tried/fair", "shadow_refused")] == 1.0
 
@@ -207,9 +208,9 @@ async def test_places_at_once_are_shared_too_and_given_back(tmp_path: Path, metr
     stage = built(tmp_path, FAIR, metrics)
     traces = [trace() for _ in range(3)]
     for told in traces[:2]:
-        await stage.by_caller(request(), route(PLACES), user("alice"), told)
-    await stage.by_caller(request(), route(PLACES), user("bob"), trace())
+        await due(stage.by_caller(request(), route(PLACES), user("alice"), told))
+    await due(stage.by_caller(request(), route(PLACES), user("bob"), trace()))
     with pytest.raises(Refused, match="places/fair"):
-        await stage.by_caller(request(), route(PLACES), user("alice"), traces[2])
+        await due(stage.by_caller(request(), route(PLACES), user("alice"), traces[2]))
     traces[0].release()
-    assert isinstance(await stage.by_caller(request(), route(PLACES), user("alice"), traces[2]), list)
+    assert isinstance(await due(stage.by_caller(request(), route(PLACES), user("alice"), traces[2])), list)

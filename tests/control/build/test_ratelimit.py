@@ -14,6 +14,7 @@ from gateway.testing.ca import Authority
 from gateway.testing.process import free_ports
 from gateway.testing.wait import wait_for
 from tests.absent import absent
+from tests.due import due
 from tests.redis_server import redis_server, with_tls
 from tests.redis_topologies import clustered
 from tests.stages.ratelimit.requests import NO_ROUTE, anonymous, request, route, trace, user
@@ -56,7 +57,7 @@ async def admitted(stage: RateLimit, gate: str, index: int, tries: int = 20, lis
     for _ in range(tries):
         ctx, taken = request(listener=listener), NO_ROUTE if index < 0 else route(index)
         try:
-            await (
+            await due(
                 stage.by_address(ctx, taken, trace())
                 if gate == "address"
                 else stage.by_caller(ctx, taken, anonymous(), trace())
@@ -86,7 +87,7 @@ async def test_limits_stand_at_the_gate_that_their_key_says(tmp_path: Path, metr
 async def test_a_limit_that_a_route_shares_with_its_listener_is_charged_once(tmp_path: Path, metrics: Metrics) -> None:
     made = config(tmp_path)
     stage = build_ratelimit(made, LimitStore.of(made, metrics), metrics)
-    statuses = await stage.by_address(request(), route(0), trace())
+    statuses = await due(stage.by_address(request(), route(0), trace()))
     assert [(status.name, status.remaining) for status in statuses] == [("per-address", 4)]
 
 
@@ -133,7 +134,7 @@ async def test_the_state_of_the_store_is_shown(tmp_path: Path, metrics: Metrics)
     stage = build_ratelimit(made, store, metrics)
     assert await admitted(stage, "address", -1) == 5  # local
     with pytest.raises(Refused) as refused:
-        await stage.by_caller(request(), route(0), user(), trace())
+        await due(stage.by_caller(request(), route(0), user(), trace()))
     assert refused.value.reason is Reason.STORE_UNAVAILABLE
     await store.close()
 

@@ -15,6 +15,7 @@ from gateway.stages.ratelimit.buckets import Charge
 from gateway.stages.ratelimit.gate import Gate
 from gateway.stages.ratelimit.keys import Keyed
 from gateway.testing.wait import until
+from tests.due import due
 from tests.redis_server import RedisServer
 from tests.redis_topologies import clustered, guarded
 from tests.stages.ratelimit.gates import limit
@@ -40,7 +41,7 @@ class Load:
         while True:
             began = loop.time()
             try:
-                [status] = await self._gate.enter(request(), user(), trace())
+                [status] = await due(self._gate.enter(request(), user(), trace()))
             except Refused as refused:
                 self.unavailable += 1
                 if refused.reason is not Reason.STORE_UNAVAILABLE:

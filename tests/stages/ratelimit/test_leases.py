@@ -27,6 +27,7 @@ from gateway.stages.ratelimit.gate import Gate
 from gateway.stages.ratelimit.leased import LeasedCheck
 from gateway.stages.ratelimit.leases import MOST, Leases
 from gateway.testing.wait import until
+from tests.due import due
 from tests.redis_server import RedisServer, redis_server
 from tests.stages.ratelimit.gates import charge, gate, limit
 from tests.stages.ratelimit.requests import request, trace, user
@@ -58,7 +59,7 @@ async def admitted(one: Gate, tries: int) -> int:
     passed = 0
     for _ in range(tries):
         try:
-            await one.enter(request(), user(), trace())
+            await due(one.enter(request(), user(), trace()))
         except Refused as refused:
             if refused.reason is not Reason.RATE_LIMITED:
                 raise
@@ -95,7 +96,7 @@ async def test_what_is_left_is_told_from_the_slice(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server:
         async with leasing(server.unix_url) as (keeper, _, _):
             one = gate(keeper, limit("l", 100, 60, lease=SLICE))
-            told = [await one.enter(request(at=time.time()), user(), trace()) for _ in range(3)]
+            told = [await due(one.enter(request(at=time.time()), user(), trace())) for _ in range(3)]
             assert told == [[LimitStatus("l", 100, 60, left, 60)] for left in (99, 98, 97)]
 
 
@@ -232,7 +233,7 @@ async def test_a_slice_outlives_its_store(tmp_path: Path, failing: OnStoreFailur
             assert all(not held.left for held in leases.slices.values())
             if left is not None:
                 with pytest.raises(Refused) as refused:
-                    await one.enter(request(), user(), trace())
+                    await due(one.enter(request(), user(), trace()))
                 assert refused.value.reason is left
             else:
                 assert await admitted(one, 150) == 100  # its share of the outage: it is alone
@@ -242,7 +243,7 @@ async def test_who_leaves_while_it_asks_loses_no_slice(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server:
         async with leasing(server.unix_url) as (keeper, _, leases):
             one = gate(keeper, limit("l", 100, 3600, lease=SLICE))
-            asking = asyncio.create_task(one.enter(request(), user(), trace()))
+            asking = asyncio.create_task(due(one.enter(request(), user(), trace())))
             await asyncio.sleep(0)
             asking.cancel()
             await until(lambda: len(leases.slices) == 1, what="the slice")

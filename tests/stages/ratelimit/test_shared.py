@@ -15,6 +15,7 @@ from gateway.stages.ratelimit import LocalBuckets, OnStoreFailure, SharedBuckets
 from gateway.stages.ratelimit.gate import Gate
 from gateway.testing.faults import FaultProxy
 from gateway.testing.wait import until
+from tests.due import due
 from tests.kernel.store.conftest import scripted
 from tests.redis_server import redis_server
 from tests.stages.ratelimit.gates import charge, counts, gate, limit
@@ -35,11 +36,13 @@ async def shared(
         await store.close()
 
 
+async def _tried(one: Gate) -> list[LimitStatus]:
+    return await due(one.enter(request(), user(), trace()))
+
+
 async def passed(one: Gate, tries: int) -> int:
     """How many of so many requests at once are admitted."""
-    results = await asyncio.gather(
-        *(one.enter(request(), user(), trace()) for _ in range(tries)), return_exceptions=True
-    )
+    results = await asyncio.gather(*(_tried(one) for _ in range(tries)), return_exceptions=True)
     assert all(isinstance(r, list) or (isinstance(r, Refused) and r.reason is Reason.RATE_LIMITED) for r in results)
     return sum(isinstance(result, list) for result in results)
 
@@ -56,13 +59,13 @@ async def test_what_is_left_is_told_as_in_one_process(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server:
         async with shared(server.unix_url) as (keeper, _):
             one = gate(keeper, limit("a", 2, 60), limit("b", 5, 60, key=("client_ip",)))
-            assert await one.enter(request(), user(), trace()) == [
+            assert await due(one.enter(request(), user(), trace())) == [
                 LimitStatus("a", 2, 60, 1, 60),
                 LimitStatus("b", 5, 60, 4, 60),
             ]
-            await one.enter(request(), user(), trace())
+            await due(one.enter(request(), user(), trace()))
             with pytest.raises(Refused) as refused:
-                await one.enter(request(), user(), trace())
+                await due(one.enter(request(), user(), trace()))
             assert refused.value.retry_after == 60
             assert [status.remaining for status in refused.value.limits] == [0, 3]  # R11: b was not spent
 
@@ -92,7 +95,7 @@ def test_R2_over_two_processes_exactly_the_quota_passes(tmp_path: Path) -> None:
 async def test_R5_R6_keys_are_a_prefix_a_version_and_a_tagged_digest(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server, server.client() as client:
         async with shared(server.unix_url) as (keeper, _):
-            await gate(keeper, limit("a"), limit("b", key=())).enter(request(), user("alice{x}"), trace())
+            await due(gate(keeper, limit("a"), limit("b", key=())).enter(request(), user("alice{x}"), trace()))
             keys = [key for key in client.keys("*") if "processes" not in key]
             assert len(keys) == 2
             for key in keys:
@@ -125,7 +128,7 @@ async def test_R8_deny_refuses_with_503_and_spends_nothing_of_its_neighbours(tmp
         both = gate(keeper, neighbour, limit("strict", 3, failing=OnStoreFailure.DENY))
         for _ in range(5):
             with pytest.raises(Refused) as refused:
-                await both.enter(request(), user(), trace())
+                await due(both.enter(request(), user(), trace()))
             assert refused.value.reason is Reason.STORE_UNAVAILABLE
             assert refused.value.retry_after == 1
         assert await passed(gate(keeper, neighbour), 10) == 3
@@ -135,7 +138,7 @@ async def test_R8_each_limit_of_a_request_fails_in_its_own_way(tmp_path: Path) -
     async with shared(f"redis+unix://{tmp_path}/absent") as (keeper, _):
         free = limit("free", 1, failing=OnStoreFailure.ALLOW)
         both = gate(keeper, free, limit("local", 3))
-        statuses = await both.enter(request(), user(), trace())
+        statuses = await due(both.enter(request(), user(), trace()))
         assert [status.name for status in statuses] == ["local"]
         assert await passed(both, 10) == 2
 
@@ -192,7 +195,7 @@ async def test_an_answer_that_is_none_is_a_failing_store(
     async with scripted(tmp_path / "s", after_the_lease) as url, shared(url) as (keeper, _):
         assert await passed(gate(keeper, limit("l", 3)), 10) == 3
         with pytest.raises(Refused) as refused:
-            await gate(keeper, limit("d", failing=OnStoreFailure.DENY)).enter(request(), user(), trace())
+            await due(gate(keeper, limit("d", failing=OnStoreFailure.DENY)).enter(request(), user(), trace()))
         assert refused.value.reason is Reason.STORE_UNAVAILABLE
 
 
@@ -200,7 +203,7 @@ async def test_R8_a_key_that_somebody_else_wrote_harms_its_own_bucket_only(tmp_p
     with redis_server(tmp_path) as server, server.client() as client:
         async with shared(server.unix_url) as (keeper, store):
             one = gate(keeper, limit("l", 3))
-            await one.enter(request(), user(), trace())
+            await due(one.enter(request(), user(), trace()))
             [key] = [key for key in client.keys("*") if "processes" not in key]
             client.delete(key)
             client.lpush(key, "x")
@@ -251,14 +254,14 @@ async def test_in_redis_shadow_and_cost_mean_what_they_mean_here(tmp_path: Path)
             both = Gate(keeper, [charge(tried, 3, secret=SECRET), charge(enforced, 4, secret=SECRET)])
             seen, told = [trace() for _ in range(3)], []
             for one in seen[:2]:
-                told += await both.enter(request(), user(), one)
+                told += await due(both.enter(request(), user(), one))
             assert [(status.name, status.remaining) for status in told] == [("enforced", 6), ("enforced", 2)]
             with pytest.raises(Refused) as refused:
-                await both.enter(request(), user(), seen[2])
+                await due(both.enter(request(), user(), seen[2]))
             assert [status.remaining for status in refused.value.limits] == [2]
             assert [[shadow.name for shadow in one.shadows] for one in seen] == [[], ["tried"], ["tried"]]
             alone = trace()
-            await Gate(keeper, [charge(tried, 2, secret=SECRET)]).enter(request(), user(), alone)
+            await due(Gate(keeper, [charge(tried, 2, secret=SECRET)]).enter(request(), user(), alone))
             assert alone.shadows == ()  # what was refused spent nothing of it
 
 
@@ -291,7 +294,7 @@ async def test_R8_a_debt_that_the_store_does_not_take_stays_owed(tmp_path: Path)
     with redis_server(tmp_path) as server, server.client() as client:
         async with shared(server.unix_url) as (keeper, _):
             one = gate(keeper, limit("l", 3))
-            await one.enter(request(), user(), trace())
+            await due(one.enter(request(), user(), trace()))
             [key] = [key for key in client.keys("*") if "processes" not in key]
             client.delete(key)
             client.lpush(key, "x")
@@ -319,6 +322,6 @@ async def test_R8_a_store_that_answers_late_is_left_at_once_and_taken_back_when_
             assert sorted(waits)[45] < 0.005  # the breaker is open: nobody waits
             between.delay = 0.0
             await until(lambda: store.up, what="the store that is quick again")
-            told = await one.enter(request(), user(), trace())
+            told = await due(one.enter(request(), user(), trace()))
             # The five whose answers came late were counted in Redis, and here as well: never too few.
             assert told[0].remaining in (1000 - 5 - 55 - 1, 1000 - 5 - 5 - 55 - 1)

@@ -15,6 +15,7 @@ from gateway.model.trace import Trace
 from gateway.stages.ratelimit import Concurrency, Limit, LocalBuckets, OnStoreFailure, SharedBuckets, Slots
 from gateway.stages.ratelimit.gate import Gate
 from gateway.testing.wait import until
+from tests.due import due
 from tests.kernel.store.conftest import scripted
 from tests.redis_server import RedisServer, redis_server
 from tests.stages.ratelimit.gates import counts, gate, limit
@@ -48,7 +49,7 @@ async def enter(one: Gate, subject: str = "alice") -> Trace | None:
     """The trace of a request that is in; None for one that is refused."""
     inside = trace()
     try:
-        await one.enter(request(), user(subject), inside)
+        await due(one.enter(request(), user(subject), inside))
     except Refused as refused:
         _refused(refused, inside)
         return None
@@ -77,7 +78,7 @@ async def test_so_many_are_in_at_once_and_one_that_ends_makes_room() -> None:
 
 async def test_the_caller_is_told_how_many_more_may_come_and_no_time() -> None:
     one = gate(LocalBuckets(MemoryStore(), lambda: 1), at_once(3))
-    assert await one.enter(request(), user(), trace()) == [LimitStatus("busy", 3, 0, 2, 0)]
+    assert await due(one.enter(request(), user(), trace())) == [LimitStatus("busy", 3, 0, 2, 0)]
 
 
 async def test_R11_who_is_refused_by_a_rate_takes_no_place_and_the_other_way_round() -> None:
@@ -185,7 +186,7 @@ async def test_R8_a_place_fails_as_its_limit_says(tmp_path: Path, failing: OnSto
         one, inside, reasons = gate(keeper, at_once(1, failing=failing)), 0, list[Reason]()
         for _ in range(5):
             try:
-                await one.enter(request(), user(), trace())
+                await due(one.enter(request(), user(), trace()))
                 inside += 1
             except Refused as refused:
                 reasons.append(refused.reason)
@@ -202,7 +203,7 @@ async def test_a_client_that_leaves_while_redis_is_asked_keeps_no_place(tmp_path
         return b":1\r\n" if b"processes" in command[3] else None
 
     async with scripted(tmp_path / "s", answer) as url, keeping(url) as (keeper, _, _):
-        task = asyncio.create_task(gate(keeper, at_once(1)).enter(request(), user(), trace()))
+        task = asyncio.create_task(due(gate(keeper, at_once(1)).enter(request(), user(), trace())))
         await until(lambda: len(commands) == 2, what="the place to be asked for")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

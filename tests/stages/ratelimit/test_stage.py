@@ -4,6 +4,7 @@ from gateway.kernel.store import MemoryStore
 from gateway.model.request import Preflight
 from gateway.stages.ratelimit import Gates, LocalBuckets, RateLimit
 from gateway.stages.ratelimit.stage import presents_credential
+from tests.due import due
 from tests.stages.ratelimit.gates import counts, gate, limit
 from tests.stages.ratelimit.requests import NO_ROUTE, anonymous, request, route, trace
 
@@ -37,12 +38,12 @@ async def test_each_listener_and_route_has_its_own_gates() -> None:
         return Gates(entered[0], entered[0], entered[1], gate(here))
 
     stage = RateLimit({"edge": [gates(none, None), gates(first, second)], "inside": [gates(other, None)]})
-    await stage.by_address(request(), NO_ROUTE, trace())
+    await due(stage.by_address(request(), NO_ROUTE, trace()))
     assert counts(none) == (1, 0, 0)
-    await stage.by_address(request(), route(0), trace())
-    await stage.by_caller(request(), route(0), anonymous(), trace())
+    await due(stage.by_address(request(), route(0), trace()))
+    await due(stage.by_caller(request(), route(0), anonymous(), trace()))
     assert (counts(first), counts(second)) == ((1, 0, 0), (1, 0, 0))
-    await stage.by_address(request(listener="inside"), NO_ROUTE, trace())
+    await due(stage.by_address(request(listener="inside"), NO_ROUTE, trace()))
     assert counts(other) == (1, 0, 0)
     await stage.failed_credential(request(), route(0), trace())  # nothing is charged where nothing says so
     assert counts(none) == (1, 0, 0)
