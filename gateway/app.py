@@ -5,7 +5,7 @@ Invariant: what the pipeline is given never changes behind its back (a server ma
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv4Address, ip_address
@@ -49,7 +49,13 @@ class Wire(Protocol):
 
 
 class UpgradableWire(Wire, Protocol):
-    """One that can leave HTTP: see gateway.model.exchange.Upgradable."""
+    """One that can leave HTTP, and carry trailers: see Upgradable and Trailing of gateway.model.exchange."""
+
+    @property
+    def trailers(self) -> Sequence[tuple[bytes, bytes]]: ...
+
+    @property
+    def takes_trailers(self) -> bool: ...
 
     async def switch(self, headers: RawHeaders) -> None: ...
 
@@ -136,7 +142,7 @@ class AsgiExchange:
 
 
 class WireExchange(AsgiExchange):
-    """One that our own server carries: it can leave HTTP.
+    """One that our own server carries: it can leave HTTP, and has trailers.
 
     ASGI has frames for a WebSocket and no bytes: once switched, `http.request` and `http.response.body` carry what the
     connection carries.
@@ -148,6 +154,21 @@ class WireExchange(AsgiExchange):
         super().__init__(wire, receive, send)
         self.hang_up = wire.hang_up
         self._wire = wire
+
+    @property
+    def trailers(self) -> Sequence[tuple[bytes, bytes]]:
+        return self._wire.trailers
+
+    @property
+    def takes_trailers(self) -> bool:
+        return self._wire.takes_trailers
+
+    async def send_last(self, data: bytes, trailers: RawHeaders) -> None:
+        await self.send(data, end=False)
+        try:
+            await self._send({"type": "http.response.trailers", "headers": trailers, "more_trailers": False})
+        except OSError as gone:
+            raise ClientGone from gone
 
     async def switch(self, headers: RawHeaders) -> None:
         await self._wire.switch(headers)

@@ -13,11 +13,13 @@ from gateway.model.refused import Refused
 from gateway.stages.forward.claims import FieldValue
 from gateway.stages.forward.fields import AnswerFields, RequestFields
 from gateway.stages.forward.head import RequestHead
+from gateway.stages.forward.hedged import HedgingProxy
 from gateway.stages.forward.proxy import Proxy
 from gateway.stages.forward.resilient import ResilientProxy
 from gateway.stages.forward.rewrite import Rewrite
 from gateway.stages.forward.stage import Forward
 from gateway.stages.forward.streams import Streams
+from gateway.stages.forward.trailers import RequestTrailers
 from gateway.testing.ca import Authority
 from gateway.testing.tls import server_context
 from gateway.testing.upstream import Script, Upstream
@@ -31,6 +33,7 @@ from gateway.upstreams.settings import (
     HealthSettings,
     OutlierSettings,
     RetrySettings,
+    SlowStartSettings,
     TimeoutSettings,
     UpstreamSettings,
 )
@@ -106,6 +109,7 @@ def cluster(
     outlier: OutlierSettings | None = None,
     breaker: BreakerSettings | None = None,
     dns_refresh: float | None = None,
+    slow_start: SlowStartSettings | None = None,
     name: str = "inventory",
 ) -> Cluster:
     """An upstream to these endpoints, `https://HOST:PORT` or http."""
@@ -126,6 +130,7 @@ def cluster(
         outlier,
         breaker,
         dns_refresh,
+        slow_start,
     )
     counted = counts if counts is not None else Counts()
     made = UpstreamTls(tls, [e.host for e in endpoints if e.tls]) if tls is not None else None
@@ -143,20 +148,26 @@ def forward(
     timeout: float | None = None,
     max_body: int = MAX_BODY,
     streams: Streams | None = None,
+    trailers: Iterable[bytes] = (),
 ) -> Forward:
     """A forward stage whose only route goes there."""
+    behind = RequestTrailers(trailers)
     head = RequestHead(
-        fields or RequestFields(()),
+        fields or RequestFields((), trailers=behind),
         via="gateway",
         own_id=GATEWAY_ID,
         rewrite=rewrite,
         constant=list(constant),
         claims=list(claims),
     )
-    kind = ResilientProxy if to.guarded else Proxy
+    retries = to.settings.retries
+    hedged = retries is not None and retries.hedge_after is not None
+    kind = HedgingProxy if hedged else ResilientProxy if to.guarded else Proxy
     watch = Watch() if streams is None else streams
     limits = {"edge": max_body}
-    return Forward([kind(to, head, answer or AnswerFields(), timeout=timeout, max_body=limits, streams=watch)])
+    answers = answer or AnswerFields()
+    way = kind(to, head, answers, timeout=timeout, max_body=limits, streams=watch, trailers=behind)
+    return Forward([way])
 
 
 @asynccontextmanager

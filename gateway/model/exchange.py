@@ -4,7 +4,7 @@ The pipeline sees this and never ASGI itself. Reading the body sends `100 Contin
 so a refusal before the first read costs the client no upload (RFC 9110 section 10.1.1).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from gateway.model.connection import Connection
@@ -60,6 +60,25 @@ class Exchange(Protocol):
 
     def on_gone(self, callback: Callable[[], None] | None) -> None:
         """Call back once when the client goes away; None takes it back."""
+        ...
+
+
+@runtime_checkable
+class Trailing(Exchange, Protocol):
+    """An exchange that can carry fields behind a body (RFC 9110 section 6.5)."""
+
+    @property
+    def trailers(self) -> Sequence[tuple[bytes, bytes]]:
+        """Of the request, once `read` gave b"": names in lower case, bounded, well-formed, and believed by nobody."""
+        ...
+
+    @property
+    def takes_trailers(self) -> bool:
+        """True when the client said that it takes them (`TE: trailers`), and there is a place for them."""
+        ...
+
+    async def send_last(self, data: bytes, trailers: RawHeaders) -> None:
+        """The last piece of a body without a length, and fields behind it. Raises ClientGone, ValueError."""
         ...
 
 

@@ -15,3 +15,4 @@ class Outcome:
     bytes_out: int  # response body bytes sent
     reason: Reason | None = None
     cause: str | None = None  # of a stream that was ended: what a new request would be refused for, else why
+    attempts: int = 1  # times that it was sent to a backend, or begun to be

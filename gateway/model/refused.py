@@ -55,6 +55,7 @@ class Refused(Exception):  # noqa: N818 - it is a verdict, not an error
         self.principal: Principal | None = None  # set by authenticate: who was proved, where more is wanted
         self.upstream: str | None = None  # set by forward, for the outcome's record: who failed
         self.endpoint: str | None = None
+        self.attempts = 1
 
     @property
     def failed_credential(self) -> bool:

@@ -98,6 +98,16 @@ class Answer:
                 raise ValueError("the answer is longer than its Content-Length")
         return data
 
+    def last(self, data: bytes, trailers: RawHeaders) -> bytes:
+        """The end of the body with a trailer section behind it, where the framing has a place for one.
+
+        Raises ValueError as `piece` does, and for a field that holds a line end.
+        """
+        if self._mute or not self._chunked:
+            return self.piece(data, end=True)
+        lines = [b"0", *(name + b": " + value for name, value in trailers), b"\r\n"]
+        return self.piece(data, end=False) + _guarded(b"\r\n".join(lines), len(lines))
+
 
 def bare(reason: Reason) -> bytes:
     """A whole answer to what is no request. Its id stands in no record: there is nothing that one could tell."""

@@ -1,14 +1,18 @@
 """Where a request's body ends: by length, or by chunks (RFC 9112 sections 6.3 and 7.1).
 
 Rule: strict to the byte (hex digits only, CRLF only, bounded extensions and trailers); no I/O.
-Invariant: `feed` never takes a byte that is not this message's; trailers are judged, counted and dropped.
+Invariant: `feed` never takes a byte that is not this message's; trailers are judged, counted and kept apart.
 """
 
 from typing import TypeAlias
 
+from gateway.model.request import RawHeaders
+from gateway.server.head import TOKEN
+
 _HEX = b"0123456789abcdefABCDEF"
 _SIZE_DIGITS = 15  # below 2**63
 _EXTENSION = 256  # bytes on one chunk
+_VISIBLE = bytes(byte for byte in range(0x20, 0x100) if byte != 0x7F) + b"\t"
 _OVERHEAD = 8192  # bytes of extensions over a message, and of trailers
 _LONGEST_LINE = _SIZE_DIGITS + _EXTENSION + 2
 _SIZE, _END, _TRAILER = range(3)  # what the next line of a chunked body is
@@ -41,7 +45,7 @@ class LengthBody:
 class ChunkedBody:
     """A chunked body."""
 
-    __slots__ = ("_extensions", "_line", "_next", "_trailers", "done", "left")
+    __slots__ = ("_extensions", "_line", "_next", "_overhead", "done", "left", "trailers")
 
     def __init__(self) -> None:
         self.left = 0  # bytes of the chunk that are still to come
@@ -49,7 +53,8 @@ class ChunkedBody:
         self._line = b""  # the begin of a line whose end has not come
         self._next = _SIZE
         self._extensions = 0
-        self._trailers = 0
+        self._overhead = 0  # bytes of the trailer section
+        self.trailers: RawHeaders = []  # names in lower case
 
     def feed(self, data: bytes, pieces: list[bytes]) -> int:
         """Move body bytes from `data` to `pieces`; returns how many bytes of `data` were used. Raises BadFraming."""
@@ -104,10 +109,11 @@ class ChunkedBody:
         if not line:
             self.done = True
             return
-        self._trailers += len(line) + 2
-        name, colon, _ = line.partition(b":")
-        if not colon or not name or name != name.strip() or self._trailers > _OVERHEAD:
+        self._overhead += len(line) + 2
+        name, colon, value = line.partition(b":")
+        if not colon or not name or name.strip(TOKEN) or value.strip(_VISIBLE) or self._overhead > _OVERHEAD:
             raise BadFraming("a trailer field is malformed or too long")
+        self.trailers.append((name.lower(), value.strip(b" \t")))
 
 
 class Tunnelled:

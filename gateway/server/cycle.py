@@ -73,14 +73,16 @@ class Cycle(HttpExchange):
         return {"type": "http.request", "body": body, "more_body": not self._told}
 
     async def send_message(self, message: Message) -> None:
-        """Take the head (kept until the first piece of the body, to go out with it) or a piece of the body."""
+        """Take the head (kept until the first piece of the body goes out with it), a piece of the body or trailers."""
         if message["type"] == "http.response.start":
             self._status, self._headers = message["status"], message["headers"]
             return
         data: bytes = message.get("body", b"")
         end = not message.get("more_body", False)
         try:
-            if self.started:
+            if message["type"] == "http.response.trailers":
+                await self.send_last(b"", message["headers"])
+            elif self.started:
                 await self.send(data, end=end)
             else:
                 await self.send_head(self._status, self._headers, data, end=end)

@@ -5,10 +5,10 @@ Invariant: an answer that ended short of what its head says is never ended clean
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from gateway.kernel.framing import Framing
+from gateway.kernel.framing import Framing, names_token
 from gateway.model.connection import Connection
 from gateway.model.exchange import ClientGone
 from gateway.model.reason import Reason
@@ -44,6 +44,7 @@ class HttpExchange:
         "protocol",
         "reading",
         "started",
+        "trailers",
     )
 
     def __init__(self, protocol: "HttpProtocol", connection: Connection, framing: Framing) -> None:
@@ -58,6 +59,7 @@ class HttpExchange:
         self.gone = False
         self.started = False
         self.complete = False
+        self.trailers: Sequence[tuple[bytes, bytes]] = ()  # of a chunked body that was read to its end
         self.expects = framing.expects and head.has_body  # the client waits for 100 Continue
         self._read_all = not head.has_body  # the end of the body was handed on
         self._waiter: asyncio.Future[None] | None = None
@@ -148,6 +150,22 @@ class HttpExchange:
             self._end(answer)
         elif self.protocol.write_paused:
             await self._drained()
+
+    @property
+    def takes_trailers(self) -> bool:
+        """See gateway.model.exchange.Trailing."""
+        head = self.head
+        return head.version == "1.1" and any(
+            name == b"te" and names_token(value, b"trailers") for name, value in head.headers
+        )
+
+    async def send_last(self, data: bytes, trailers: RawHeaders) -> None:
+        """See gateway.model.exchange.Trailing."""
+        answer = self._answer
+        if self.gone or self.complete or answer is None:
+            raise ClientGone
+        self.protocol.transport.write(answer.last(data, trailers))
+        self._end(answer)
 
     async def switch(self, headers: RawHeaders) -> None:
         """See gateway.model.exchange.Upgradable."""

@@ -16,7 +16,7 @@ from gateway.server.sections import Sections
 
 MAX_TARGET = 8192  # bytes; RFC 9110 section 4.1 asks for 8000 at least
 _LINE_END = {b" HTTP/1.1\r\n": "1.1", b" HTTP/1.0\r\n": "1.0"}
-_TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SALVAGED_HEADERS = 100
 _LONGEST_KEPT = 256  # bytes of a request line that is remembered
 _USUAL = {method.encode("ascii"): method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
@@ -146,12 +146,12 @@ def salvage(raw: bytes, fault: Reason) -> Framing | None:
     """
     line, _, rest = raw.partition(b"\r\n")
     words = line.split()
-    if len(words) < 2 or len(words[0]) > 32 or words[0].strip(_TOKEN):
+    if len(words) < 2 or len(words[0]) > 32 or words[0].strip(TOKEN):
         return None
     headers: RawHeaders = []
     for field in rest.split(b"\r\n", _SALVAGED_HEADERS)[:_SALVAGED_HEADERS]:
         name, colon, value = field.partition(b":")
-        if colon and name and not name.strip(_TOKEN):
+        if colon and name and not name.strip(TOKEN):
             headers.append((name.lower(), value.strip(b" \t")))
     version = "1.0" if words[-1] == b"HTTP/1.0" else "1.1"
     head = judge(words[0].decode("ascii"), words[1][: MAX_TARGET + 1], version, headers).head

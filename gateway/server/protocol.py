@@ -21,6 +21,7 @@ from gateway.server.facts import read_connection
 from gateway.server.head import HeadParser, fault_of_part, salvage
 from gateway.server.listener import Listener
 from gateway.server.outgoing import Outgoing
+from gateway.server.pace import Pace
 
 _DRAINABLE = 65536  # bytes of an unwanted body that are read for the sake of the connection
 _LINGER_BYTES = 1 << 20  # bytes that are discarded after an answer that closes, so that the client can read it
@@ -39,10 +40,12 @@ class HttpProtocol(Outgoing):
         "_driver",
         "_exchange",
         "_head_begun",
+        "_pace",
         "_parser",
         "_read_paused",
         "_reader",
         "_rest",
+        "_waits_since",
         "client",
         "server",
     )
@@ -63,6 +66,8 @@ class HttpProtocol(Outgoing):
         self._deaf = False  # nothing that comes is parsed any more
         self._discarded = 0
         self._read_paused = False
+        self._pace: Pace | None = None  # of a body that had to be waited for
+        self._waits_since: float | None = None  # loop time
 
     # asyncio.Protocol
 
@@ -77,6 +82,7 @@ class HttpProtocol(Outgoing):
     def connection_lost(self, exc: Exception | None) -> None:
         self.listener.closed(self)
         self._deadline.close()
+        self.stop_watch()
         self._parser.close()
         self._deaf = True
         self._rest = b""
@@ -165,6 +171,7 @@ class HttpProtocol(Outgoing):
             self._deaf = True
         elif head.has_body:
             self._reader = ChunkedBody() if head.content_length is None else LengthBody(head.content_length)
+            self._pace = None
         return exchange
 
     def _take_body(self, reader: BodyReader, data: bytes) -> bytes:
@@ -177,6 +184,8 @@ class HttpProtocol(Outgoing):
             return b""
         if reader.done:
             self._reader = None
+            if exchange is not None and type(reader) is ChunkedBody:
+                exchange.trailers = reader.trailers
         if exchange is None:
             self._discarded += used
             if reader.done:
@@ -184,7 +193,8 @@ class HttpProtocol(Outgoing):
             elif self._discarded > _DRAINABLE:
                 self._close()
             return data[used:]
-        self._deadline.disarm()
+        if self._pace is not None:
+            self._came(self._pace, used)
         exchange.reading = not reader.done
         exchange.buffered += used
         if exchange.buffered > HIGH_WATER:
@@ -225,8 +235,20 @@ class HttpProtocol(Outgoing):
 
     def await_body(self) -> None:
         """The application waits for a piece of the body; how long a tunnel may be idle is the backend's to say."""
-        if type(self._reader) is not Tunnelled:
-            self._deadline.arm(self.listener.limits.idle_timeout, self._body_late)
+        if type(self._reader) is Tunnelled:
+            return
+        limits = self.listener.limits
+        pace = self._pace
+        if pace is None:
+            pace = self._pace = Pace(limits)
+        self._waits_since = self.loop.time()
+        self._deadline.arm(min(limits.idle_timeout, pace.left), self._body_late)
+
+    def _came(self, pace: Pace, size: int) -> None:
+        """More of a body that had to be waited for; what comes before it is asked for takes no time."""
+        since, self._waits_since = self._waits_since, None
+        self._deadline.disarm()
+        pace.moved(0.0 if since is None else self.loop.time() - since, size)
 
     def _body_late(self) -> None:
         self._body_failed(Reason.REQUEST_TIMEOUT)
@@ -253,6 +275,7 @@ class HttpProtocol(Outgoing):
     def read_on(self, reader: BodyReader) -> None:
         """Read what follows the head of the request at work by this; what came already waits for it."""
         self._reader = reader
+        self._pace = None
         self.resume()
         data, self._rest = self._rest, b""
         self._consume(data)
@@ -287,7 +310,7 @@ class HttpProtocol(Outgoing):
 
     def _close(self) -> None:
         self._deaf = True
-        self.transport.close()
+        self.close_when_taken()
 
     def _pause(self) -> None:
         if not self._read_paused and not self.transport.is_closing():

@@ -20,6 +20,8 @@ class Limits:
     header_timeout: float = 10.0  # of the handshake, and from a head's first byte to its end
     idle_timeout: float = 60.0  # between requests, and without a byte inside a body or a blocked answer
     connections: int = 10000  # open at one time, in this process
+    min_data_rate: int = 240  # bytes a second of a body, in either direction, while it is the client that is waited for
+    data_rate_window: float = 30.0  # over so long; a rate of 0 is none
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ Invariant: what was retired ends with its last request; no request is dropped fo
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -27,6 +28,7 @@ from gateway.upstreams.identity import UpstreamTls, is_address
 from gateway.upstreams.load import Load
 from gateway.upstreams.outlier import Outliers
 from gateway.upstreams.settings import EndpointSettings, HealthSettings, UpstreamSettings
+from gateway.upstreams.slow_start import SlowStart
 from gateway.upstreams.usable import usable
 
 log = logging.getLogger(__name__)
@@ -37,8 +39,21 @@ ResultCounters = Callable[[str], Mapping[str, Counter]]  # an endpoint's URL to 
 class Cluster:
     """One upstream of the config."""
 
-    def __init__(self, settings: UpstreamSettings, tls: UpstreamTls | None, counters: ResultCounters) -> None:
-        """`tls` is None when every endpoint is plain http. Raises ValueError for a `hash_key` that is none."""
+    def __init__(
+        self,
+        settings: UpstreamSettings,
+        tls: UpstreamTls | None,
+        counters: ResultCounters,
+        *,
+        repeats: Mapping[str, Counter] | None = None,
+        known: Collection[str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`tls` is None when every endpoint is plain http. Raises ValueError for a `hash_key` that is none.
+
+        `repeats`: counters of what is sent again, by kind (`retry`, `hedge`).
+        `known`: URLs of endpoints that took requests before this cluster was made; None: as all of its own did.
+        """
         self.settings = settings
         self.name = settings.name
         self.tls = tls
@@ -48,12 +63,17 @@ class Cluster:
         self.failing: set[Endpoint] = set()  # their health check
         self._outliers: Outliers[Endpoint] | None = Outliers(settings.outlier) if settings.outlier else None
         self._counters = counters
+        self._repeats = repeats or {}
         self._key = hash_key(settings.hash_key) if settings.hash_key is not None else None
         self._checkers: dict[Endpoint, HealthChecker] = {}
         self._watches: list[AddressWatch] = []
         self._timer: asyncio.TimerHandle | None = None
         self._running = False
+        self._clock = clock
         self._groups = [[self._endpoint(endpoint)] for endpoint in settings.endpoints]  # one each, or one an address
+        self._begun: dict[Endpoint, float] = {}  # since when those that are new, or came back, take requests
+        if known is not None:
+            self._begin(endpoint for (endpoint,) in self._groups if endpoint.url not in known)
         self._arrange()
 
     @property
@@ -84,6 +104,12 @@ class Cluster:
             if outliers.report(endpoint, now, len(self.endpoints), ok=ok):
                 log.warning("upstream %s: %s is ejected", self.name, endpoint.name)
                 self._rearrange()
+
+    def repeated(self, kind: str) -> None:
+        """A request is sent once more: a `retry`, or a `hedge` beside the try that is at work."""
+        counter = self._repeats.get(kind)
+        if counter is not None:
+            counter.inc()
 
     def ejected(self, url: str) -> bool:
         """Whether the endpoint with this URL, or one of its addresses, is ejected."""
@@ -149,9 +175,21 @@ class Cluster:
         ejected = self._outliers.ejected if self._outliers is not None else ()
         self._usable: Sequence[int] = usable(self.endpoints, self.failing, ejected)
         self._only = self.endpoints[self._usable[0]] if len(self._usable) == 1 else None
-        self._balance: Balancer = (
-            BALANCERS[self.settings.balance](self.endpoints, self._usable) if self._usable else self._nobody
-        )
+        self._balance: Balancer = self._balancer() if self._usable else self._nobody
+
+    def _balancer(self) -> Balancer:
+        balance = BALANCERS[self.settings.balance](self.endpoints, self._usable)
+        slow, now = self.settings.slow_start, self._clock()
+        if slow is None:
+            return balance
+        self._begun = {endpoint: begun for endpoint, begun in self._begun.items() if now - begun < slow.window}
+        begun = {index: at for index in self._usable if (at := self._begun.get(self.endpoints[index])) is not None}
+        return SlowStart(balance, slow, begun, len(self._usable), self._clock) if begun else balance
+
+    def _begin(self, endpoints: Iterable[Endpoint]) -> None:
+        """They take requests from now on, and little at first."""
+        if self.settings.slow_start is not None:
+            self._begun |= dict.fromkeys(endpoints, self._clock())
 
     def _nobody(self, key: int | None = None) -> NoReturn:
         refused = Refused(Reason.UPSTREAM_UNAVAILABLE, "every endpoint fails its health check")
@@ -169,7 +207,9 @@ class Cluster:
 
     def _restore(self, due: float) -> None:
         if self._outliers is not None:
+            out = set(self._outliers.ejected)
             self._outliers.restore(max(due, asyncio.get_running_loop().time()))
+            self._begin(out - self._outliers.ejected)
             self._rearrange()
 
     def _found(self, index: int, addresses: Sequence[IPAddress]) -> None:
@@ -177,9 +217,14 @@ class Cluster:
         settings = [replace(self.settings.endpoints[index], address=address) for address in addresses]
         before = {endpoint.name: endpoint for endpoint in self._groups[index]}
         made = [self._endpoint(each) for each in settings]
+        if any(endpoint.settings.address is not None for endpoint in before.values()):
+            self._begin(endpoint for endpoint in made if endpoint.name not in before)
+        elif (named := self._groups[index][0]) in self._begun:
+            self._begun |= dict.fromkeys(made, self._begun[named])  # its first look-up: it is as new as its name
         self._groups[index] = [before.pop(endpoint.name, endpoint) for endpoint in made]
         for endpoint in before.values():
             endpoint.retire()
+            self._begun.pop(endpoint, None)
             self.failing.discard(endpoint)
             checker = self._checkers.pop(endpoint, None)
             if checker is not None:
@@ -205,6 +250,8 @@ class Cluster:
 
         def judged(healthy: bool) -> None:
             if healthy:
+                if endpoint in self.failing:
+                    self._begin([endpoint])
                 self.failing.discard(endpoint)
             else:
                 self.failing.add(endpoint)
@@ -222,6 +269,13 @@ class Cluster:
         if self._timer is not None:
             self._timer.cancel()
 
+    def _share(self, endpoint: Endpoint) -> dict[str, JSON]:
+        """With slow start: the part of its weight that it takes."""
+        slow, begun = self.settings.slow_start, self._begun.get(endpoint)
+        if slow is None:
+            return {}
+        return {"share": 1.0 if begun is None else round(slow.share(self._clock() - begun), 2)}
+
     def status(self) -> JSON:
         """What the admin address tells of it."""
         ejected = self._outliers.ejected if self._outliers is not None else ()
@@ -232,6 +286,7 @@ class Cluster:
                     "endpoint": endpoint.name,
                     "healthy": endpoint not in self.failing,
                     "ejected": endpoint in ejected,
+                    **self._share(endpoint),
                     "active": endpoint.active,
                     "idle": endpoint.idle,
                     "connecting": endpoint.connecting,

@@ -213,7 +213,8 @@ class Connection(asyncio.Protocol):
         elif answer.head_done:
             if not answer.complete:
                 self.touch()
-                self._unread += len(data)
+                if answer.chunks:  # what frames a body is held by nobody
+                    self._unread += len(data)
                 if self._unread > _HIGH_WATER and not self._stopped and self._transport is not None:
                     self._stopped = True
                     self._transport.pause_reading()

@@ -31,7 +31,8 @@ _BACKENDS = (
     Reason.AUTHORITY_ENDED,
     Reason.DRAINING,
 )
-RESULTS = (OK, CLIENT, *(reason.code for reason in _BACKENDS))
+OVERTAKEN = "overtaken"  # another try of the same request answered first
+RESULTS = (OK, CLIENT, OVERTAKEN, *(reason.code for reason in _BACKENDS))
 
 
 class Endpoint:
@@ -100,6 +101,10 @@ class Endpoint:
             self._ok.inc()
         else:
             self._results.get(reason.code, self._results[CLIENT]).inc()
+
+    def overtaken(self) -> None:
+        """A request to this endpoint was not waited for: another try had answered."""
+        self._results[OVERTAKEN].inc()
 
     def checkout(self) -> Connection | None:
         """An idle connection, the one used last; None when there is none."""

@@ -1,7 +1,7 @@
 """A backend's answer, from bytes to head and body: no I/O.
 
-Rule: what can be read in two ways is a fault (502), not repaired; what does not belong (trailers, 1xx) is dropped, and
-a 103 handed on to who asks.
+Rule: what can be read in two ways is a fault (502), not repaired; 1xx are dropped, a 103 handed on to who asks; a
+trailer section is bounded as a head is, and kept apart from it.
 Invariant: bytes behind an answer never become part of the next one: they make the connection unfit.
 """
 
@@ -45,6 +45,7 @@ class ResponseReader:
         "chunks",
         "close_delimited",
         "complete",
+        "declared",
         "fault",
         "head_done",
         "headers",
@@ -56,7 +57,7 @@ class ResponseReader:
 
     def __init__(self) -> None:
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
-        self._fields: RawHeaders = []  # as they come; those behind the head (trailers) are forgotten
+        self._fields: RawHeaders = []  # as they come
         self._informational = 0
         self.headers: RawHeaders = []  # names in lower case
         self.status = 0
@@ -70,6 +71,7 @@ class ResponseReader:
         self._is_head = method == "HEAD"
         self._head_bytes = 0
         self._fields = []
+        self.declared: bytes | None = None  # of a chunked answer: what its `Trailer` names
         self.chunks: list[bytes] = []  # body bytes that nobody has taken yet
         self.touched = False  # a byte of the answer came
         self.head_done = False
@@ -85,14 +87,14 @@ class ResponseReader:
                 usual = read_usual(data)
                 if usual is not None:
                     self.status, self.headers, body = usual
-                    self.chunks.append(body)
+                    if body:
+                        self.chunks.append(body)
                     self.head_done = self.complete = self.reusable = True
                     return
         if self.complete or parser is None:
             self._surplus()
             return
-        if not self.head_done:
-            self._head_bytes += len(data)
+        self._head_bytes += len(data)
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -103,8 +105,10 @@ class ResponseReader:
                 self.fault = self.fault or "an upgrade that nobody asked for"
         except httptools.HttpParserError as error:
             self._garbage(error)
-        if not self.head_done and self._head_bytes > 2 * MAX_HEAD_BYTES:
-            self.fault = self.fault or "a head without end"
+        if self.chunks:
+            self._head_bytes = 0
+        elif self._head_bytes > 2 * MAX_HEAD_BYTES and not self.complete:
+            self.fault = self.fault or "a head or a trailer section without end"
 
     def end(self) -> None:
         """The backend closed its side cleanly: the end of a body that has no other."""
@@ -119,6 +123,11 @@ class ResponseReader:
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
         return data
+
+    @property
+    def trailers(self) -> RawHeaders:
+        """The trailer section of a complete answer, as it came."""
+        return self._fields
 
     def take_hints(self) -> RawHeaders:
         """The fields of a 103 that came since the last call, while the head of the answer is not there."""
@@ -163,6 +172,8 @@ class ResponseReader:
                 length = value
             elif name == b"transfer-encoding":
                 transfer = value if transfer is None else b"repeated"
+            elif name == b"trailer":
+                self.declared = value if self.declared is None else self.declared + b"," + value
         self.fault = self._judge(status, parser.get_http_version(), transfer)
         if self.fault is not None:
             return
@@ -172,6 +183,8 @@ class ResponseReader:
             self._without_body(parser, declared=transfer is not None or (length is not None and length != b"0"))
         else:
             self.close_delimited = length is None and transfer is None
+        if transfer is None:
+            self.declared = None
 
     def _judge(self, status: int, version: str, transfer: bytes | None) -> str | None:
         """What is wrong with the head, None when nothing is (H23, H24)."""
@@ -181,7 +194,7 @@ class ResponseReader:
             return "another version of HTTP"
         if transfer is not None and (transfer.lower() != b"chunked" or version == "1.0"):
             return "a transfer coding other than chunked"
-        if len(self.headers) > MAX_FIELDS or self._too_large():
+        if len(self.headers) > MAX_FIELDS or (self._head_bytes > MAX_HEAD_BYTES and _too_large(self.headers)):
             return "a head that is too large"
         return None
 
@@ -193,6 +206,9 @@ class ResponseReader:
 
     def on_message_complete(self) -> None:
         if self.head_done and not self.complete and self._parser is not None:
+            if self._fields and (len(self._fields) > MAX_FIELDS or _too_large(self._fields)):
+                self.fault = "a trailer section that is too large"
+                return
             self.complete = True
             self.reusable = self._parser.should_keep_alive() and not self.close_delimited
 
@@ -212,7 +228,8 @@ class ResponseReader:
     def _switched(self) -> None:
         """A 101: whoever asked for it judges its fields; what follows it lasts as long as the connection."""
         self.headers = self._fields
-        self.fault = "a head that is too large" if len(self.headers) > MAX_FIELDS or self._too_large() else None
+        too_large = len(self.headers) > MAX_FIELDS or _too_large(self.headers)
+        self.fault = "a head that is too large" if too_large else None
         self.status = 101
         self.close_delimited = True
         self.head_done = True
@@ -229,7 +246,6 @@ class ResponseReader:
         if declared:
             self._parser = None  # it would wait for the body
 
-    def _too_large(self) -> bool:
-        if self._head_bytes <= MAX_HEAD_BYTES:
-            return False
-        return sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES
+
+def _too_large(fields: RawHeaders) -> bool:
+    return sum(len(name) + len(value) + 4 for name, value in fields) > MAX_HEAD_BYTES

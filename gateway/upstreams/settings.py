@@ -52,6 +52,7 @@ class RetrySettings:
     statuses: frozenset[int] = frozenset()
     budget: int = 20  # percent of the requests at work that may be retries
     per_try: float | None = None  # seconds to the head of the answer
+    hedge_after: float | None = None  # seconds without the head of an answer, until a second try begins beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,22 @@ class BreakerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SlowStartSettings:
+    """How an endpoint that is new, or came back, comes to its full share."""
+
+    window: float  # seconds
+    aggression: float = 1.0  # 1: the share grows evenly; more: faster at first
+    least: float = 0.1  # of the full share, from the beginning
+
+    def share(self, age: float) -> float:
+        """The part of its weight that an endpoint of this age (seconds) takes; 1 when it is warm."""
+        if age >= self.window:
+            return 1.0
+        grown: float = (max(age, 0.0) / self.window) ** (1 / self.aggression)
+        return max(self.least, grown)
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamSettings:
     """One upstream."""
 
@@ -97,3 +114,4 @@ class UpstreamSettings:
     outlier: OutlierSettings | None = None
     breaker: BreakerSettings | None = None
     dns_refresh: float | None = None  # seconds; None: names are looked up when a connection is opened
+    slow_start: SlowStartSettings | None = None

@@ -718,6 +718,28 @@ CASES = [
         ],
         id="H15-kept-field",
     ),
+    pytest.param(
+        route("forward: {headers: {x-user: claims.sub}, trailers: [authorization, x-checksum, X-User, 'a b']}"),
+        [
+            "12:57 authorization can be no trailer field (RFC 9110 section 6.5.1)",
+            "12:84 X-User is set by a route of this file (what the gateway says no client may say)",
+            "12:92 'a b' is no name of a header",
+        ],
+        id="H14-trailer",
+    ),
+    pytest.param(
+        upstream("balance: {slow_start: {window: 10s, aggression: 0}}"),
+        ["7:63 '0' is no number from 0.01 to 100"],
+        id="slow-start-factor",
+    ),
+    pytest.param(
+        upstream("balance: {policy: random, slow_start: {window: 10s, min_weight_percent: 0%}}"),
+        [
+            "7:41 random knows no slow start (round_robin, least_request)",
+            "7:87 with nothing an endpoint would never be asked (1% or more)",
+        ],
+        id="slow-start",
+    ),
     # rules
     pytest.param(
         rule("{from: {}}"), ["13:16 from: {} asks nothing (remove it, or write what it should ask)"], id="empty-from"

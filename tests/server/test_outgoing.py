@@ -22,6 +22,9 @@ class Transport:
     def get_write_buffer_size(self) -> int:
         return self.waiting.pop(0) if len(self.waiting) > 1 else self.waiting[0]
 
+    def get_extra_info(self, name: str) -> None:
+        """No socket: what the client has acknowledged is not known."""
+
     def abort(self) -> None:
         self.aborted = True
 

@@ -20,6 +20,7 @@ _ACTIONS = ("upstream", "respond", "redirect")
 
 def check(config: Config, report: Report) -> None:
     """Every route."""
+    _unset_trailers(config, report)
     for index, route in enumerate(config.routes):
         path: Path = ("routes", index)
         if route.name == "none":
@@ -194,7 +195,7 @@ def _judge_origin(text: str) -> None:
 
 
 def _forward(report: Report, path: Path, forward: Forward) -> None:
-    if not forward.headers and not forward.keep:
+    if not forward.headers and not forward.keep and not forward.trailers:
         return
     from gateway.stages.forward.claims import literal_or_claim
     from gateway.stages.forward.fields import OVERRIDES
@@ -206,6 +207,25 @@ def _forward(report: Report, path: Path, forward: Forward) -> None:
         if name.lower().encode() not in OVERRIDES:
             kept = ", ".join(sorted(each.decode() for each in OVERRIDES))
             report.error((*path, "keep", index), f"{name!r} is not removed, or never let through", f"one of {kept}")
+    report.each((*path, "trailers"), forward.trailers, _judge_trailer)
+
+
+def _unset_trailers(config: Config, report: Report) -> None:
+    """What some route sets, clients say on none: not behind their bodies either (H14)."""
+    if not any(route.forward.trailers for route in config.routes):
+        return
+    from gateway.stages.forward.fields import fold
+
+    reserved = {
+        fold(name.lower().encode("utf-8"))
+        for route in config.routes
+        for name in (*route.forward.headers, *route.request_headers.set)
+    }
+    for index, route in enumerate(config.routes):
+        for place, name in enumerate(route.forward.trailers):
+            if fold(name.lower().encode("utf-8")) in reserved:
+                path = ("routes", index, "forward", "trailers", place)
+                report.error(path, f"{name} is set by a route of this file", "what the gateway says no client may say")
 
 
 def _set_for_backends(report: Report, path: Path, route: Route) -> None:
@@ -234,6 +254,13 @@ def _judge_set_for_backends(name: str) -> None:
         judge_set(name.lower().encode("utf-8"))
     except ValueError:
         raise ValueError(f"the gateway sets {name} itself") from None  # as it is written
+
+
+def _judge_trailer(name: str) -> None:
+    from gateway.stages.forward.trailers import judge_trailer
+
+    judge_field_name(name)
+    judge_trailer(name.lower().encode("ascii"))
 
 
 def _edit(report: Report, path: Path, edit: HeaderEdit) -> None:

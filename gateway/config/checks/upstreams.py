@@ -71,6 +71,14 @@ def _forwarded(config: Config, report: Report, path: Path, route: Route) -> None
 
 
 def _balance(report: Report, path: Path, balance: Balance) -> None:
+    slow = balance.slow_start
+    if slow is not None and balance.policy not in ("round_robin", "least_request"):
+        report.error_at_key(
+            (*path, "slow_start"), f"{balance.policy} knows no slow start", "round_robin, least_request"
+        )
+    if slow is not None and slow.min_weight_percent.value < 1:
+        where = (*path, "slow_start", "min_weight_percent")
+        report.error(where, "with nothing an endpoint would never be asked", "1% or more")
     if balance.policy != "consistent_hash":
         if balance.key is not None:
             report.error_at_key((*path, "key"), f"{balance.policy} goes by no key", "write policy: consistent_hash")

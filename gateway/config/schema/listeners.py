@@ -81,6 +81,10 @@ class ListenerLimits(Node):
     """A connection without a request."""
     connections: Annotated[Integer, Field(ge=1)] = 10000
     """Open at one time."""
+    min_data_rate: Size = 240
+    """A second: a client that sends its body or takes its answer slower than this is ended; 0: none is."""
+    data_rate_window: Annotated[Duration, Field(gt=0)] = 30.0
+    """What the rate is measured over; time in which nothing is asked of the client does not count."""
 
 
 class Listener(Named):

@@ -147,6 +147,8 @@ class Forward(Node):
     """Field name to claim path (`claims.sub`) or quoted literal (`"'text'"`)."""
     keep: tuple[NonEmpty, ...] = ()
     """Fields let through that are removed by default because they may name another path, method or user."""
+    trailers: tuple[NonEmpty, ...] = ()
+    """Fields of a request's trailer section that backends are sent, where the request declared them."""
 
 
 class Cors(Node):

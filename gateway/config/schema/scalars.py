@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from gateway.config.plain import Number, Text
 from gateway.config.schema import units
-from gateway.config.schema.units import Address, Percent, Rate
+from gateway.config.schema.units import Address, Factor, Percent, Rate
 from gateway.kernel.patterns.blocks import Network, parse_block
 from gateway.model.methods import KNOWN_METHODS, NOT_IN_ANY
 
@@ -73,6 +73,12 @@ def boolean(value: object) -> bool:
         if value.lower() in ("no", "off", "n"):
             raise ValueError(f"{value!s} is a text in YAML 1.2: write false")
     raise ValueError("true or false is wanted")
+
+
+def _number_text(value: object) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _shown(value)
+    return _text(value)
 
 
 def _duration(value: object) -> float:
@@ -186,6 +192,13 @@ def _parsed(parse: Any) -> BeforeValidator:
 
 _PERCENT_SCHEMA = {"type": "string", "pattern": "^[0-9]{1,3}%$" + _VARIABLE, "examples": ["10%"]}
 
+_FACTOR_SCHEMA = {"anyOf": [{"type": "number", "minimum": 0.01, "maximum": 100}, _STRING_SCHEMA]}
+
+FactorNumber: TypeAlias = Annotated[
+    Factor,
+    BeforeValidator(lambda value: value if isinstance(value, Factor) else units.factor(_number_text(value))),
+    WithJsonSchema(_FACTOR_SCHEMA),
+]
 PercentText: TypeAlias = Annotated[Percent, _parsed(units.percent), WithJsonSchema(_PERCENT_SCHEMA)]
 RateText: TypeAlias = Annotated[Rate, _parsed(units.rate), WithJsonSchema(_STRING_SCHEMA)]
 ListenAddress: TypeAlias = Annotated[Address, _parsed(units.address), WithJsonSchema(_STRING_SCHEMA)]

@@ -13,6 +13,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB|TiB)", re.ASCII)
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _RATE = re.compile(r"\s*([0-9]+)\s*(?:/|\s*per\s*)\s*([0-9]+)?\s*([a-z]+)\s*", re.IGNORECASE | re.ASCII)
+_FACTOR = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,6})?", re.ASCII)
 _PERCENT = re.compile(r"(\d{1,3})%", re.ASCII)
 _PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "month": 2592000, "year": 31104000}
 
@@ -41,6 +42,23 @@ class Percent:
 
     def __str__(self) -> str:
         return f"{self.value}%"
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A number above 0."""
+
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.value:g}"
+
+
+def factor(text: str) -> Factor:
+    """`0.01` to `100`."""
+    if _FACTOR.fullmatch(text) is None or not 0.01 <= float(text) <= 100:
+        raise ValueError(f"{text!r} is no number from 0.01 to 100")
+    return Factor(float(text))
 
 
 def percent(text: str) -> Percent:

@@ -11,8 +11,17 @@ from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.schema.base import Named, Node
 from gateway.config.schema.clients import OAuthClient
-from gateway.config.schema.scalars import Boolean, Duration, FilePath, Integer, NonEmpty, PercentText, Some
-from gateway.config.schema.units import Percent
+from gateway.config.schema.scalars import (
+    Boolean,
+    Duration,
+    FactorNumber,
+    FilePath,
+    Integer,
+    NonEmpty,
+    PercentText,
+    Some,
+)
+from gateway.config.schema.units import Factor, Percent
 
 _PORTS = {"https": 443, "http": 80}
 RETRY_CONDITIONS = ("connect_failure", "refused_stream", "reset")
@@ -84,12 +93,25 @@ def _condition(text: str) -> str:
     raise ValueError(f'{text!r} is nothing to retry on: write {", ".join(RETRY_CONDITIONS)} or a status like "503"')
 
 
+class SlowStart(Node):
+    """How an endpoint comes to its full share of the requests."""
+
+    window: Annotated[Duration, Field(gt=0)]
+    """How long it takes."""
+    aggression: FactorNumber = Factor(1.0)
+    """1: the share grows evenly; more: faster at first; less: slower."""
+    min_weight_percent: PercentText = Percent(10)
+    """Of its weight, from the beginning; 1% at least."""
+
+
 class Balance(Node):
     """Which endpoint takes a request: the policy alone, or with its key."""
 
     policy: Literal["round_robin", "least_request", "random", "consistent_hash"] = "round_robin"
     key: NonEmpty | None = None
     """Of consistent_hash: `header:NAME`, `claim:NAME` or `client_ip`; requests without it go anywhere."""
+    slow_start: SlowStart | None = None
+    """Of round_robin and least_request: an endpoint that is new, or came back, takes its share bit by bit."""
 
     @model_validator(mode="before")
     @classmethod
@@ -97,7 +119,7 @@ class Balance(Node):
         return {"policy": data} if isinstance(data, str) else data
 
     def short(self) -> str | None:
-        return self.policy if self.key is None else None
+        return self.policy if self.key is None and self.slow_start is None else None
 
 
 class Retries(Node):
@@ -111,6 +133,8 @@ class Retries(Node):
     """Of the requests at work that may be retries; three may always."""
     per_try: Annotated[Duration, Field(gt=0)] | None = None
     """To the head of the answer; default: as long as `timeouts` lets it."""
+    hedge_after: Annotated[Duration, Field(gt=0)] | None = None
+    """Without the head of an answer: a second try beside the first, whichever answers first; default: none."""
 
 
 class HealthCheck(Node):

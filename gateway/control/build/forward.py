@@ -16,6 +16,7 @@ from gateway.stages.forward.assertion import Assertion, Assertions, KeySource
 from gateway.stages.forward.claims import FieldValue, compile_value, literal_or_claim
 from gateway.stages.forward.fields import AnswerFields, RequestFields, judge_set
 from gateway.stages.forward.head import RequestHead
+from gateway.stages.forward.hedged import HedgingProxy
 from gateway.stages.forward.local import redirect, respond
 from gateway.stages.forward.mirror import Mirror
 from gateway.stages.forward.proxy import Proxy
@@ -26,6 +27,7 @@ from gateway.stages.forward.stage import Forward as ForwardStage
 from gateway.stages.forward.stage import Way
 from gateway.stages.forward.streams import Streams
 from gateway.stages.forward.token_exchange import ExchangedHead, Exchanger, Exchanging
+from gateway.stages.forward.trailers import RequestTrailers
 from gateway.stages.forward.tunnel import TunnelProxy, Upgrading
 from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.hash_key import HashKey, hash_key
@@ -78,10 +80,17 @@ class _Shared:
         """What of a client's fields passes on a route. `removed`: besides those that the file removes."""
         keep_authorization = route.forward.authorization == "keep"
         keep, remove = _names(route.forward.keep), _names((*route.request_headers.remove, *removed))
-        made = self.fields.get((keep_authorization, *keep, None, *remove))
+        trailers = () if removed else tuple(_names(route.forward.trailers))  # nothing trails behind a handshake
+        key = (keep_authorization, *keep, None, *remove, None, *trailers)
+        made = self.fields.get(key)
         if made is None:
-            made = RequestFields(self.reserved, keep_authorization=keep_authorization, keep=keep, remove=remove)
-            self.fields[keep_authorization, *keep, None, *remove] = made
+            made = self.fields[key] = RequestFields(
+                self.reserved,
+                keep_authorization=keep_authorization,
+                keep=keep,
+                remove=remove,
+                trailers=None if removed else RequestTrailers(trailers),
+            )
         return made
 
 
@@ -108,8 +117,16 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
 
     def to(name: str) -> Way:
         cluster = clusters[name]
-        kind = ResilientProxy if cluster.guarded else Proxy
-        way = kind(cluster, head(name), answer, timeout=route.timeout, max_body=limits, streams=shared.streams)
+        kind = _kind(cluster)
+        way = kind(
+            cluster,
+            head(name),
+            answer,
+            timeout=route.timeout,
+            max_body=limits,
+            streams=shared.streams,
+            trailers=RequestTrailers(_names(route.forward.trailers)) if route.forward.trailers else None,
+        )
         return shared.exchanging(name, way)
 
     way = _spread(route, clusters, to)
@@ -130,6 +147,13 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
         return shared.exchanging(name, way)
 
     return Upgrading(way, _spread(route, clusters, through))
+
+
+def _kind(cluster: Cluster) -> type[Proxy]:
+    retries = cluster.settings.retries
+    if retries is not None and retries.hedge_after is not None:
+        return HedgingProxy
+    return ResilientProxy if cluster.guarded else Proxy
 
 
 def _heads(route: Route, shared: _Shared, removed: tuple[str, ...]) -> Callable[[str], RequestHead]:

@@ -70,6 +70,8 @@ def listener_limits(listener: Listener, workers: int) -> Limits:
         limits.header_timeout,
         limits.idle_timeout,
         -(-limits.connections // workers),
+        limits.min_data_rate,
+        limits.data_rate_window,
     )
 
 

@@ -12,7 +12,16 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.config.schema import CircuitBreaker, Config, HealthCheck, OutlierDetection, Retries, TrustDomain, Upstream
+from gateway.config.schema import (
+    CircuitBreaker,
+    Config,
+    HealthCheck,
+    OutlierDetection,
+    Retries,
+    SlowStart,
+    TrustDomain,
+    Upstream,
+)
 from gateway.control.build.lists import list_file, list_rules
 from gateway.control.feeds.svid import Svid
 from gateway.kernel.cells import Counter, Metrics
@@ -30,10 +39,12 @@ from gateway.upstreams.settings import (
     HealthSettings,
     OutlierSettings,
     RetrySettings,
+    SlowStartSettings,
     TimeoutSettings,
     UpstreamSettings,
 )
 
+_REPEATS = ("retry", "hedge")
 _STATES = ("active", "idle", "connecting")
 
 
@@ -111,7 +122,12 @@ def build_upstreams(config: Config, previous: Upstreams | None, metrics: Metrics
         tls = upstream_tls(config, upstream, given)
         before = previous.clusters.get(name) if previous is not None else None
         if before is None or before.settings != settings or (before.tls is None) != (tls is None):
-            clusters[name] = Cluster(settings, tls, lambda url, name=name: _counters(metrics, name, url))  # type: ignore[misc]
+            known = None if before is None else {endpoint.url for endpoint in before.settings.endpoints}
+            counters = partial(_counters, metrics, name)
+            repeats = (
+                {kind: metrics.upstream_retries.labels(name, kind) for kind in _REPEATS} if upstream.retries else None
+            )
+            clusters[name] = Cluster(settings, tls, counters, repeats=repeats, known=known)
             continue
         clusters[name] = before
         if tls is not None and before.tls is not None and tls.fingerprint != before.tls.fingerprint:
@@ -144,7 +160,12 @@ def _settings(upstream: Upstream) -> UpstreamSettings:
         outlier=_outlier(upstream.outlier_detection) if upstream.outlier_detection is not None else None,
         breaker=_breaker(upstream.circuit_breaker) if upstream.circuit_breaker is not None else None,
         dns_refresh=upstream.dns.refresh if upstream.dns is not None else None,
+        slow_start=_slow_start(upstream.balance.slow_start) if upstream.balance.slow_start is not None else None,
     )
+
+
+def _slow_start(slow: SlowStart) -> SlowStartSettings:
+    return SlowStartSettings(slow.window, slow.aggression.value, slow.min_weight_percent.value / 100)
 
 
 def _retries(retries: Retries) -> RetrySettings:
@@ -156,6 +177,7 @@ def _retries(retries: Retries) -> RetrySettings:
         frozenset(int(condition) for condition in retries.on if condition.isdigit()),
         retries.budget.value,
         retries.per_try,
+        retries.hedge_after,
     )
 
 

@@ -31,7 +31,8 @@ _CARRIED: dict[str, frozenset[str]] = {
         "LimitUse": "limit",
         "Upstream": "endpoints tls balance connections timeouts retries health_check outlier_detection "
         "circuit_breaker dns",
-        "Balance": "policy key",
+        "Balance": "policy key slow_start",
+        "SlowStart": "window aggression min_weight_percent",
         "Retries": "attempts on budget per_try",
         "HealthCheck": "path interval timeout healthy unhealthy",
         "OutlierDetection": "consecutive_errors ejection max_ejected",
@@ -68,6 +69,8 @@ _WHY = {
     "Listener.on_failed_authentication": "Envoy's limits count before it knows the outcome",
     "PathRules.semicolon": "Envoy keeps a semicolon in a path",
     "ListenerLimits.body": "Envoy bounds a body only by buffering it whole",
+    "ListenerLimits.min_data_rate": "Envoy measures no data rate: its timeouts are of a stream that stands still",
+    "ListenerLimits.data_rate_window": "Envoy measures no data rate: its timeouts are of a stream that stands still",
     "Route.max_body": "Envoy bounds a body only by buffering it whole",
     "Issuer.algorithms": "Envoy takes each key's own algorithm: keep only keys of these in the key set",
     "Issuer.token_type": "Envoy does not look at a token's typ",
@@ -89,6 +92,8 @@ _WHY = {
     "ClientAuthority.ocsp": "Envoy asks no OCSP responder about client certificates",
     "Timeouts.response": "Envoy bounds the whole answer: write the route's `timeout`",
     "Forward.assertion": "Envoy signs no assertions",
+    "Retries.hedge_after": "Envoy hedges when a try has timed out, not before",
+    "Forward.trailers": "Envoy lets all trailers pass, or none: none do in the export",
     "Forward.keep": "these fields are kept on every route of the export",
 }
 

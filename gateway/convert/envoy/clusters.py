@@ -29,6 +29,7 @@ def cluster(config: Config, upstream: Upstream, report: Report) -> Message:
     message |= {
         "connect_timeout": seconds(upstream.timeouts.connect),
         "lb_policy": _POLICY[upstream.balance.policy],
+        **_slow_start(upstream),
         **_resilience(upstream),
         "typed_extension_protocol_options": {
             _HTTP: typed(
@@ -60,6 +61,18 @@ def for_keys(name: str, host: str, port: int, scheme: str, ca: Path | None) -> M
         context["match_typed_subject_alt_names"] = [_named(host)]
         message["transport_socket"] = _context(host, context, None)
     return message
+
+
+def _slow_start(upstream: Upstream) -> Message:
+    slow = upstream.balance.slow_start
+    if slow is None:
+        return {}
+    config: Message = {
+        "slow_start_window": seconds(slow.window),
+        "aggression": {"default_value": slow.aggression.value, "runtime_key": f"slow_start.{upstream.name}.aggression"},
+        "min_weight_percent": {"value": float(slow.min_weight_percent.value)},
+    }
+    return {f"{upstream.balance.policy}_lb_config": {"slow_start_config": config}}
 
 
 def _resilience(upstream: Upstream) -> Message:

@@ -106,6 +106,9 @@ class Metrics:
         self.upstream_requests = counter(
             "upstream_requests_total", "Requests sent to backends.", "upstream", "endpoint", "result"
         )  # result: 1xx to 5xx of the answer, else a Reason's code
+        self.upstream_retries = counter(
+            "upstream_retries_total", "Requests sent to backends once more.", "upstream", "kind"
+        )  # kind: retry, hedge
         self.upstream_connections = gauge(
             "upstream_connections", "Connections to backends.", "upstream", "state"
         )  # state: active, idle

@@ -53,7 +53,7 @@ class Answer:
         reason = refused.reason
         if not reason.status:
             exchange.abort()
-            return Outcome(0, refused.upstream, refused.endpoint, 0, 0, reason)
+            return Outcome(0, refused.upstream, refused.endpoint, 0, 0, reason, attempts=refused.attempts)
         head = exchange.head
         fields = self._fields(trace, refused)
         if head.has_body or head.fault is not None or reason.status in _CLOSING:
@@ -72,7 +72,7 @@ class Answer:
         if head.method == "HEAD":
             body = b""
         await exchange.send_head(status, fields, body, end=True)
-        return Outcome(status, refused.upstream, refused.endpoint, 0, len(body), reason)
+        return Outcome(status, refused.upstream, refused.endpoint, 0, len(body), reason, attempts=refused.attempts)
 
     def _fields(self, trace: Trace, refused: Refused) -> RawHeaders:
         reason = refused.reason

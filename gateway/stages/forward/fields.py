@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
 from gateway.model.request import RawHeaders
+from gateway.stages.forward.trailers import TE, TRAILER, RequestTrailers
 
 _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer transfer-encoding"
@@ -29,6 +30,7 @@ _NOT_NOMINATED = _CREDENTIALS | {b"cookie"}  # end to end, whatever a Connection
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
 _BOTH_MAY_SEND = frozenset([b"ratelimit", b"ratelimit-policy"])  # of the gateway's own answer fields
 _USUAL_CONNECTION = frozenset([b"keep-alive", b"close", b"Keep-Alive", b"Close"])
+_OF_TRAILERS = frozenset([TE, TRAILER])
 _REMEMBERED = 1024  # names; beyond it a flood of made-up names is judged again each time
 
 
@@ -53,8 +55,12 @@ class RequestFields:
         keep_authorization: bool = False,
         keep: Iterable[bytes] = (),
         remove: Iterable[bytes] = (),
+        trailers: RequestTrailers | None = None,
     ) -> None:
-        """`reserved`: what some route of the file sets; `keep`: of OVERRIDES, nothing else is ever let through."""
+        """`reserved`: what some route of the file sets; `keep`: of OVERRIDES, nothing else is ever let through.
+
+        `trailers`: what is said of trailer sections; None: nothing.
+        """
         removed = {name.lower() for name in remove}
         self._dropped = _HOP_BY_HOP | _MADE_ANEW | _CLIENTS_CLAIMS | removed | (OVERRIDES - {n.lower() for n in keep})
         if not keep_authorization:
@@ -63,6 +69,7 @@ class RequestFields:
         if keep_authorization:
             self._reserved -= _CREDENTIALS  # here the client's own was judged
         self._known: dict[bytes, bool] = {}
+        self._trailers = trailers
 
     def lines(self, fields: RawHeaders, nominated: frozenset[bytes] | None) -> list[bytes]:
         """The fields that pass, as lines without their ends. `nominated`: named by the client's Connection field."""
@@ -72,8 +79,11 @@ class RequestFields:
             passes = known.get(name)
             if passes is None:
                 passes = self._learn(name)
-            if passes and (nominated is None or name not in nominated):
-                lines.append(name + b": " + value)
+            if passes:
+                if nominated is None or name not in nominated:
+                    lines.append(name + b": " + value)
+            elif name in _OF_TRAILERS and self._trailers is not None:
+                lines += [line for line in self._trailers.lines(name, value) if line not in lines]
         return lines
 
     def _learn(self, name: bytes) -> bool:
@@ -119,6 +129,10 @@ class AnswerFields:
         if self._set:
             passed = [field for field in passed if field[0] not in self._own] + self._set
         return passed
+
+    def passes(self, name: bytes) -> bool:
+        """Whether a field of a trailer section would pass if it stood in the head; the name in lower case."""
+        return self._passes[name]
 
     def _weighed(self, passed: RawHeaders, fields: RawHeaders, ours: RawHeaders) -> RawHeaders:
         """As `passed`, but for fields that pass or not by more than their name, and those that Connection names."""

@@ -4,10 +4,10 @@ Rule: only small bodies with a length are kept; who wraps an exchange has judged
 Invariant: the client is read once, whoever reads again gets the same bytes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.model.connection import Connection
-from gateway.model.exchange import Exchange
+from gateway.model.exchange import Exchange, Trailing
 from gateway.model.request import RawHeaders, RequestHead
 
 MAX_KEPT = 65536  # bytes of a body
@@ -36,6 +36,21 @@ class KeptBody:
     @property
     def started(self) -> bool:
         return self._exchange.started
+
+    @property
+    def trailers(self) -> Sequence[tuple[bytes, bytes]]:
+        """See gateway.model.exchange.Trailing; a body with a length has none."""
+        return ()
+
+    @property
+    def takes_trailers(self) -> bool:
+        """See gateway.model.exchange.Trailing."""
+        return isinstance(self._exchange, Trailing) and self._exchange.takes_trailers
+
+    async def send_last(self, data: bytes, trailers: RawHeaders) -> None:
+        """See gateway.model.exchange.Trailing."""
+        if isinstance(self._exchange, Trailing):
+            await self._exchange.send_last(data, trailers)
 
     def rewind(self) -> None:
         """Read from the beginning again."""

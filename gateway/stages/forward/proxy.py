@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gateway.model.exchange import ClientGone, Exchange
+from gateway.model.exchange import ClientGone, Exchange, Trailing
 from gateway.model.outcome import Outcome
 from gateway.model.permit import Permit
 from gateway.model.reason import Reason
@@ -18,6 +18,7 @@ from gateway.model.request import RawHeaders
 from gateway.stages.forward.fields import AnswerFields
 from gateway.stages.forward.head import RequestHead
 from gateway.stages.forward.streams import AuthorityEnded, Entry, Streams
+from gateway.stages.forward.trailers import RequestTrailers, behind, trailing
 from gateway.stages.forward.upload import Upload
 from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.connection import Connection
@@ -40,12 +41,17 @@ class Proxy:
         timeout: float | None,
         max_body: Mapping[str, int],
         streams: Streams,
+        trailers: RequestTrailers | None = None,
     ) -> None:
-        """`timeout`: seconds, to the end of the answer; `max_body`: bytes by listener."""
+        """`timeout`: seconds, to the end of the answer; `max_body`: bytes by listener.
+
+        `trailers`: those of requests that pass.
+        """
         self.cluster = cluster
         self.streams = streams
         self.max_body = max_body
         self.fields = fields
+        self.trailers = trailers
         self._head = head
         self._timeout = timeout
 
@@ -139,7 +145,7 @@ class Transfer:
         exchange.on_gone(connection.client_gone)
         if exchange.head.has_body:
             limit = proxy.max_body[exchange.connection.listener]
-            self._upload = Upload(exchange, connection, head, limit, self._watch)
+            self._upload = Upload(exchange, connection, head, limit, self._watch, proxy.trailers)
             self._upload.start()
         else:
             connection.write(head)
@@ -173,7 +179,12 @@ class Transfer:
             headers = [field for field in headers if field[0] != b"content-length"]
         body = connection.take()
         self._bytes_out = len(body)
-        if answer.complete:
+        names: list[bytes] = []
+        if answer.declared is not None:
+            names = trailing(answer.declared, exchange, self._proxy.fields.passes)
+            if names:
+                headers.append((b"trailer", b", ".join(names)))
+        if answer.complete and not names:
             if upload is not None and not upload.done:
                 headers.append((b"connection", b"close"))  # the rest of the client's body is never read
             self.give_back()
@@ -183,7 +194,7 @@ class Transfer:
         entry = self._watch()
         try:
             await exchange.send_head(self._status, headers, body, end=False)
-            await self._stream(connection)
+            await self._stream(connection, names)
         except ClientGone:
             if isinstance(connection.failure, Refused):
                 raise connection.failure from None  # it was we who broke it off
@@ -191,7 +202,7 @@ class Transfer:
         finally:
             entry.leave()
 
-    async def _stream(self, connection: Connection) -> None:
+    async def _stream(self, connection: Connection, names: list[bytes]) -> None:
         exchange, answer = self._exchange, connection.answer
         ended = False
         while not ended:
@@ -199,7 +210,11 @@ class Transfer:
             self._bytes_out += len(data)
             ended = answer.complete and not answer.chunks
             if ended:
+                trailers = behind(answer.trailers, names) if names else []
                 self.give_back()
+                if trailers and isinstance(exchange, Trailing):
+                    await exchange.send_last(data, trailers)
+                    return
             await exchange.send(data, end=ended)
 
     def _watch(self) -> Entry:

@@ -6,6 +6,7 @@ Invariant: the client gets one answer: what may still be retried has sent it not
 """
 
 import asyncio
+from dataclasses import replace
 
 from gateway.model.exchange import ClientGone, Exchange
 from gateway.model.outcome import Outcome
@@ -47,7 +48,7 @@ class ResilientProxy(Proxy):
         except Refused as refused:
             refused.upstream = self.cluster.name
             raise
-        request = _Request(self, permit, exchange, head, total)
+        request = self.request(permit, exchange, head, total)
         try:
             return await request.run(answer_headers)
         finally:
@@ -55,8 +56,12 @@ class ResilientProxy(Proxy):
             if request.retrying:
                 load.retried()
 
+    def request(self, permit: Permit, exchange: Exchange, head: bytes, total: float) -> "Request":
+        """One request. `total`: loop time."""
+        return Request(self, permit, exchange, head, total)
 
-class _Request:
+
+class Request:
     """One request, tried once or more."""
 
     def __init__(self, proxy: Proxy, permit: Permit, exchange: Exchange, head: bytes, total: float) -> None:
@@ -73,39 +78,56 @@ class _Request:
         self._kept = KeptBody(exchange) if keeps else None
         self._exchange: Exchange = self._kept or exchange
         self._tried: list[Endpoint] = []
+        self.current: Try  # whose answer is the client's, if it is one to have
 
     async def run(self, ours: RawHeaders) -> Outcome:
         """Try until there is an answer to pass on. Raises Refused while no head was sent."""
-        loop, per_try = asyncio.get_running_loop(), self._retries.per_try if self._retries is not None else None
         while True:
-            until = _NEVER if per_try is None else loop.time() + per_try
-            attempt = _Try(self._proxy, self._permit, self._exchange, self._next(), self._total, until)
+            self.current = self._try(self._next())
             try:
-                await attempt.ask(self._head)
-                pause = self._unwanted(attempt)
+                await self._ask()
+                pause = self._unwanted(self.current)
                 if pause is None:
-                    await attempt.answer(ours)
-                    self._report(attempt, None)
-                    return attempt.outcome(None)
-                self._report(attempt, None)
-                attempt.endpoint.count(None)  # it did answer
+                    await self.current.answer(ours)
+                    self._report(self.current, None)
+                    return self._told(self.current.outcome(None))
+                self._report(self.current, None)
+                self.current.endpoint.count(None)  # it did answer
             except ClientGone:
-                return attempt.outcome(Reason.CLIENT_GONE)
+                return self._told(self.current.outcome(Reason.CLIENT_GONE))
             except Refused as refused:
-                self._report(attempt, refused.reason)
+                self._report(self.current, refused.reason)
                 if self._exchange.started:
                     self._exchange.abort()
-                    return attempt.broken_off(refused)
-                failure = attempt.refusal(refused)
-                pause = self._pause() if self._failed(attempt, refused) else None
+                    return self._told(self.current.broken_off(refused))
+                failure = self.current.refusal(refused)
+                pause = self._pause() if self._failed(self.current, refused) else None
                 if pause is None:
+                    failure.attempts = self._tries
                     raise failure from None
             finally:
-                attempt.give_back()
+                self.current.give_back()
             try:
                 await self._wait(pause)
             except ClientGone:
-                return Outcome(0, self._cluster.name, attempt.endpoint.url, attempt.bytes_in, 0, Reason.CLIENT_GONE)
+                url, read = self.current.endpoint.url, self.current.bytes_in
+                return self._told(Outcome(0, self._cluster.name, url, read, 0, Reason.CLIENT_GONE))
+            self._cluster.repeated("retry")
+
+    async def _ask(self) -> None:
+        """Wait for the head of an answer to `current`, or to what took its place. Raises Refused, ClientGone."""
+        await self.current.ask(self._head)
+
+    def _try(self, endpoint: Endpoint) -> "Try":
+        return self._try_over(self._exchange, endpoint)
+
+    def _try_over(self, exchange: Exchange, endpoint: Endpoint) -> "Try":
+        per_try = self._retries.per_try if self._retries is not None else None
+        until = _NEVER if per_try is None else asyncio.get_running_loop().time() + per_try
+        return Try(self._proxy, self._permit, exchange, endpoint, self._total, until)
+
+    def _told(self, outcome: Outcome) -> Outcome:
+        return outcome if self._tries == 1 else replace(outcome, attempts=self._tries)
 
     def _next(self) -> Endpoint:
         """Another endpoint than those tried, where there is one."""
@@ -118,7 +140,7 @@ class _Request:
             self._kept.rewind()
         return endpoint
 
-    def _unwanted(self, attempt: "_Try") -> float | None:
+    def _unwanted(self, attempt: "Try") -> float | None:
         """How long to wait before the answer is asked for again; None when it goes to the client."""
         retries = self._retries
         if retries is None or attempt.status not in retries.statuses or not self._repeatable(attempt):
@@ -126,7 +148,7 @@ class _Request:
         asked = retry_after(attempt.fields, self._permit.ctx.time)
         return None if asked > _PATIENCE else self._pause(asked)
 
-    def _failed(self, attempt: "_Try", refused: Refused) -> bool:
+    def _failed(self, attempt: "Try", refused: Refused) -> bool:
         """Whether a try without an answer may be followed by another."""
         retries, reason = self._retries, refused.reason
         if retries is None:
@@ -143,19 +165,23 @@ class _Request:
             return retries.reset or (retries.refused_stream and refused.untouched and attempt.reused)
         return False
 
-    def _repeatable(self, attempt: "_Try") -> bool:
+    def _repeatable(self, attempt: "Try") -> bool:
         return self._idempotent and (not self._exchange.head.has_body or (self._kept is not None and attempt.uploaded))
 
     def _pause(self, at_least: float = 0.0) -> float | None:
         """Seconds before another try; None when no more are allowed, or the route's time would run out."""
-        retries, load = self._retries, self._cluster.load
+        retries = self._retries
         if retries is None or self._tries > retries.attempts:
             return None
         pause = max(at_least, backoff(self._tries))
         if asyncio.get_running_loop().time() + pause >= self._total:
             return None
-        self.retrying = self.retrying or load.retry()
-        return pause if self.retrying else None
+        return pause if self._place() else None
+
+    def _place(self) -> bool:
+        """Whether it has a place among the retries: one, however often it is tried."""
+        self.retrying = self.retrying or self._cluster.load.retry()
+        return self.retrying
 
     async def _wait(self, seconds: float) -> None:
         """Raises ClientGone."""
@@ -169,7 +195,7 @@ class _Request:
             timer.cancel()
             self._exchange.on_gone(None)
 
-    def _report(self, attempt: "_Try", failed: Reason | None) -> None:
+    def _report(self, attempt: "Try", failed: Reason | None) -> None:
         """Tell the outlier detection; what was the client's fault says nothing of the endpoint."""
         if failed is None:
             self._cluster.report(attempt.endpoint, ok=attempt.status < 500)
@@ -177,7 +203,7 @@ class _Request:
             self._cluster.report(attempt.endpoint, ok=False)
 
 
-class _Try(Transfer):
+class Try(Transfer):
     """One try, with a time of its own to the head of the answer."""
 
     __slots__ = ("_until", "fields", "late", "reused", "sent", "status")
@@ -231,6 +257,18 @@ class _Try(Transfer):
         self.sent = True
         self.reused = connection.served > 0
         super()._send(connection, head)
+
+    @property
+    def exchange(self) -> Exchange:
+        """The client, as this try sees it."""
+        return self._exchange
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more: its connection is closed, whatever came on it."""
+        if self._connection is not None:
+            self._connection.client_gone()
+        self.give_back()
+        self._exchange.on_gone(None)
 
     def _give_up(self) -> None:
         self.late = True

@@ -11,6 +11,7 @@ from gateway.model.exchange import ClientGone, Exchange
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.forward.streams import Entry
+from gateway.stages.forward.trailers import LAST_CHUNK, RequestTrailers
 from gateway.upstreams.connection import Connection
 
 
@@ -18,11 +19,17 @@ class Upload:
     """One body; `start` it, `stop` it whatever happens."""
 
     def __init__(
-        self, exchange: Exchange, connection: Connection, head: bytes, limit: int, watch: Callable[[], Entry]
+        self,
+        exchange: Exchange,
+        connection: Connection,
+        head: bytes,
+        limit: int,
+        watch: Callable[[], Entry],
+        trailers: RequestTrailers | None = None,
     ) -> None:
         """`head` goes out with the first piece of the body; `limit`: bytes that the route takes.
 
-        `watch`: called when the body goes on behind its first piece.
+        `watch`: called when the body goes on behind its first piece. `trailers`: what may follow it.
         """
         self.bytes_in = 0
         self.done = False
@@ -33,6 +40,7 @@ class Upload:
         self._limit = limit
         self._length = exchange.head.content_length
         self._watch = watch
+        self._trailers = trailers
         self._entry: Entry | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -73,7 +81,7 @@ class Upload:
             if self._entry is None and self.bytes_in != self._length:
                 self._entry = self._watch()
         if chunked:
-            self._write(b"0\r\n\r\n")
+            self._write(self._trailers.last_chunk(exchange) if self._trailers is not None else LAST_CHUNK)
         elif self.bytes_in != self._length:
             raise Refused(Reason.BAD_REQUEST, "the body is shorter than its Content-Length")
         self.done = True

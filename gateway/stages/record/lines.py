@@ -81,12 +81,15 @@ def outcome_members(trace: Trace, outcome: Outcome, duration: float, route: str)
     trace_id = "null" if trace.ctx is None else f'"{trace.ctx.trace.trace_id}"'
     reason = "null" if outcome.reason is None else quote(outcome.reason.code)
     micros = max(0, int(duration * 1e6 + 0.5))  # written as two whole numbers: half the time of a float's text
-    return (
+    line = (
         f',"request_id":"{trace.request_id}","trace_id":{trace_id},"route":{route}'
         f"{_sent_to(outcome.upstream, outcome.endpoint)}"
         f',"status":{outcome.status},"duration_ms":{micros // 1000}.{micros % 1000:03d},"bytes_in":{outcome.bytes_in}'
         f',"bytes_out":{outcome.bytes_out},"reason":{reason}'
-    ) + (f',"cause":{quote(outcome.cause)}' if outcome.cause is not None else "")
+    )
+    if outcome.cause is not None:
+        line += f',"cause":{quote(outcome.cause)}'
+    return line if outcome.attempts == 1 else f'{line},"attempts":{outcome.attempts}'
 
 
 def _user(user: User | None) -> str:

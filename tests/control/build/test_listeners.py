@@ -27,7 +27,9 @@ listeners:
   edge:
     address: "0.0.0.0:8443"
     tls: {certificate: edge.pem, key: edge.key}
-    limits: {header_bytes: 8KiB, headers: 7, header_timeout: 3s, idle_timeout: 4s, connections: 10}
+    limits:
+      {header_bytes: 8KiB, headers: 7, header_timeout: 3s, idle_timeout: 4s, connections: 10, min_data_rate: 1KiB,
+       data_rate_window: 5s}
 trust_domains:
   cluster.local: {bundle: ca.pem}
 routes:
@@ -72,7 +74,7 @@ def test_a_certificate_that_cannot_be_read_is_one_line(config: Config, tmp_path:
 
 def test_connections_are_shared_out_among_the_workers(config: Config) -> None:
     edge = config.listeners["edge"]
-    assert listener_limits(edge, 1) == Limits(8192, 7, 3.0, 4.0, 10)
+    assert listener_limits(edge, 1) == Limits(8192, 7, 3.0, 4.0, 10, 1024, 5.0)
     assert [listener_limits(edge, workers).connections for workers in (2, 3, 10, 11)] == [5, 4, 1, 1]
 
 

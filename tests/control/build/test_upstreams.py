@@ -12,7 +12,13 @@ from gateway.testing.ca import Authority
 from gateway.testing.tls import server_context
 from gateway.testing.upstream import Upstream
 from gateway.testing.wait import until
-from gateway.upstreams.settings import BreakerSettings, HealthSettings, OutlierSettings, RetrySettings
+from gateway.upstreams.settings import (
+    BreakerSettings,
+    HealthSettings,
+    OutlierSettings,
+    RetrySettings,
+    SlowStartSettings,
+)
 from tests.backends import BACKEND_ID, GATEWAY_ID, forward, send
 
 
@@ -118,7 +124,8 @@ def test_an_upstream_that_is_gone_is_retired(site: Site) -> None:
 
 RESILIENCE = (
     ", balance: {policy: consistent_hash, key: 'header:x-tenant'}"
-    ", retries: {attempts: 2, on: [connect_failure, reset, '502', '503'], budget: 30%, per_try: 2s}"
+    ", retries: {attempts: 2, on: [connect_failure, reset, '502', '503'], budget: 30%, per_try: 2s,"
+    " hedge_after: 150ms}"
     ", health_check: {path: /healthz, interval: 20ms, timeout: 500ms, healthy: 1, unhealthy: 2}"
     ", outlier_detection: {consecutive_errors: 2, ejection: 5s, max_ejected: 100%}"
     ", circuit_breaker: {max_pending: 7, max_requests: 8}, dns: {refresh: 9s}"
@@ -129,10 +136,19 @@ def test_every_setting_arrives(site: Site) -> None:
     settings = build_upstreams(site.config("https://127.0.0.1:1", RESILIENCE), None, Metrics()).clusters
     made = settings["inventory"].settings
     assert (made.balance, made.hash_key, made.dns_refresh) == ("consistent_hash", "header:x-tenant", 9.0)
-    assert made.retries == RetrySettings(2, True, False, True, frozenset({502, 503}), 30, 2.0)
+    assert made.retries == RetrySettings(2, True, False, True, frozenset({502, 503}), 30, 2.0, 0.15)
     assert made.health == HealthSettings("/healthz", 0.02, 0.5, 1, 2)
     assert made.outlier == OutlierSettings(2, 5.0, 100)
     assert made.breaker == BreakerSettings(7, 8)
+
+
+def test_slow_start_arrives_and_only_what_a_new_file_adds_begins_anew(site: Site) -> None:
+    slow = ", balance: {policy: least_request, slow_start: {window: 30s, aggression: 1.5, min_weight_percent: 5%}}"
+    first = build_upstreams(site.config("https://127.0.0.1:1", slow), None, Metrics())
+    assert first.clusters["inventory"].settings.slow_start == SlowStartSettings(30.0, 1.5, 0.05)
+    second = build_upstreams(site.config("https://127.0.0.1:1', 'https://127.0.0.1:2", slow), first, Metrics())
+    told = repr(second.clusters["inventory"].status())
+    assert (told.count("'share': 1.0"), told.count("'share': 0.05")) == (1, 1)
 
 
 def test_without_settings_there_is_nothing_to_do(site: Site) -> None:

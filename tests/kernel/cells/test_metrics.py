@@ -30,6 +30,7 @@ ADDED = {
     "gateway_telemetry_requests_total": {"result"},
     "gateway_telemetry_up": {"signal"},
     "gateway_upstream_healthy": {"upstream", "endpoint"},
+    "gateway_upstream_retries_total": {"upstream", "kind"},
 }
 
 

@@ -113,6 +113,13 @@ def test_an_outcome(tmp_path: Path) -> None:
     }
 
 
+def test_an_outcome_that_took_more_than_one_try_says_how_many(tmp_path: Path) -> None:
+    trace = allowed(stage(open_log(tmp_path)))
+    outcome = Outcome(200, "inventory", None, 3, 4, attempts=3)
+    members = json.loads("{" + outcome_members(trace, outcome, 0.0, '"inventory"')[1:] + "}")
+    assert (members["attempts"], members["reason"]) == (3, None)
+
+
 def test_an_outcome_of_a_stream_that_was_ended_says_why(tmp_path: Path) -> None:
     trace = allowed(stage(open_log(tmp_path)))
     outcome = Outcome(101, "inventory", None, 3, 4, Reason.AUTHORITY_ENDED, "token_revoked")
