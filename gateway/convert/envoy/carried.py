@@ -16,7 +16,7 @@ _CARRIED: dict[str, frozenset[str]] = {
         "Config": "version listeners identity trust_domains client_authorities issuers rate_limits upstreams "
         "policies routes",
         "Listener": "address tls redirect protocols paths trusted_proxies limits rate_limits",
-        "ListenerTls": "certificate key certificates client_certificate min_version",
+        "ListenerTls": "certificate key certificates client_certificate min_version resumption",
         "CertificateFiles": "certificate key",
         "PathRules": "double_slash encoded_slash",
         "ListenerLimits": "header_bytes headers header_timeout idle_timeout connections",

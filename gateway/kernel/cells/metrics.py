@@ -46,9 +46,9 @@ class Metrics:
         self.rate_limit_store_up = gauge(
             "rate_limit_store_up", "1 while the limit store answers.", merge=Merge.MIN
         ).labels()
-        self.tls_handshakes = counter(
-            "tls_handshakes_total", "TLS handshakes with clients.", "listener", "result", "reason"
-        )  # result: ok, refused; reason: "" when ok
+        # result: ok, refused; reason: "" when ok
+        self.tls_handshakes = counter("tls_handshakes_total", "TLS handshakes.", "listener", "result", "reason")
+        self.tls_resumptions = counter("tls_resumptions_total", "TLS sessions that clients resumed.", "listener")
         self.downstream_connections = gauge("downstream_connections", "Open client connections.", "listener")
         self.certificate_expiry = gauge(
             "certificate_expiry_timestamp_seconds", "When a certificate ends.", "role", "name", merge=Merge.MIN

@@ -29,6 +29,7 @@ ADDED = {
     "gateway_streams_open": {"kind"},
     "gateway_telemetry_requests_total": {"result"},
     "gateway_telemetry_up": {"signal"},
+    "gateway_tls_resumptions_total": {"listener"},
     "gateway_upstream_healthy": {"upstream", "endpoint"},
     "gateway_upstream_retries_total": {"upstream", "kind"},
 }
