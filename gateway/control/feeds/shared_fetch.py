@@ -18,6 +18,7 @@ from gateway.control.feeds.watch import FileWatch
 
 _FIRST_RETRY = 0.5  # seconds, doubled at each failure
 _LONGEST_RETRY = 30.0
+_PAST = 0.05  # seconds past `max_stale`, for a failure to find that it is over
 _JUST_NOW = 5.0  # seconds: so old is a document at most that a start takes up from another worker without asking itself
 
 
@@ -141,7 +142,10 @@ class SharedFetch(ABC):
         spread: float = random.random()  # noqa: S311 - spreads load, guards nothing
         if self._failures:
             longest = min(_LONGEST_RETRY, _FIRST_RETRY * 2.0 ** min(self._failures - 1, 10))
-            return longest * (0.5 + spread / 2)
+            pause = longest * (0.5 + spread / 2)
+            age = self.age()
+            left = self._max_stale - age if age is not None else -1.0
+            return min(pause, left + _PAST) if left >= 0 else pause  # not long past the end of what there is
         return max(0.0, self._pace * (0.8 + spread / 5) - (self.age() or 0.0))
 
     async def _listen(self, kept: KeptKeys) -> None:

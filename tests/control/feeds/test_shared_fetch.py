@@ -81,3 +81,15 @@ async def test_on_demand_it_is_fetched_once_a_cooldown_and_never_twice_at_once()
     held.now += 31
     assert await held.refetch()
     assert (held.used, time.monotonic() - began < 5) == ([b"one", b"two"], True)
+
+
+async def test_K6_a_try_comes_as_soon_as_the_last_good_one_is_too_old_however_long_the_pause_is() -> None:
+    held = Document([b"one", *(FetchError("a") for _ in range(12))])
+    await held.once()
+    for _ in range(12):
+        await held.once()
+    assert held._pause() > 10
+    held.now += 59.5
+    assert 0.5 < held._pause() < 0.6
+    held.now += 1
+    assert held._pause() > 10
