@@ -9,6 +9,8 @@ import logging
 from gateway.model.exchange import ClientGone, Exchange
 from gateway.model.outcome import Outcome
 from gateway.model.permit import Permit
+from gateway.model.posture import Posture
+from gateway.model.principal import Principal
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
@@ -39,13 +41,15 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     gw.accept.body(ctx, route)
     trace.step(AUTHENTICATE)
     try:
-        principal = trace.principal = await gw.authenticate(ctx, route)
+        proved = gw.authenticate(ctx, route)
+        principal = trace.principal = proved if isinstance(proved, Principal) else await proved
     except Refused as refused:
         if refused.failed_credential:
             await gw.ratelimit.failed_credential(ctx, route, trace)  # to the address, never to whom it names
         raise
     trace.step(POSTURE)
-    posture = trace.posture = await gw.posture(ctx, route, principal)
+    known = gw.posture(ctx, route, principal)
+    posture = trace.posture = known if known is None or isinstance(known, Posture) else await known
     trace.step(CALLER_LIMIT)
     trace.limits = trace.limits + await gw.ratelimit.by_caller(ctx, route, principal, trace)
     trace.step(AUTHORIZE)

@@ -1,7 +1,8 @@
 """All that one request may consult: immutable, swapped whole at a reload.
 
 A request keeps the snapshot that it began with. The stages are named here by what the pipeline asks of them, so that
-explain, test and replay run the same pipeline over stages whose evidence is made up instead of proved.
+explain, test and replay run the same pipeline over stages whose evidence is made up instead of proved. A stage that
+rarely waits returns what it found, or an awaitable of it: a coroutine costs more than most of what they do.
 """
 
 from collections.abc import Awaitable
@@ -62,7 +63,7 @@ class RateLimitStage(Protocol):
 class AuthenticateStage(Protocol):
     """Credentials into a proved principal."""
 
-    def __call__(self, ctx: RequestContext, route: Route) -> Awaitable[Principal]:
+    def __call__(self, ctx: RequestContext, route: Route) -> Principal | Awaitable[Principal]:
         """Raises Refused: 401, or 503 where a dependency cannot answer."""
         ...
 
@@ -70,7 +71,9 @@ class AuthenticateStage(Protocol):
 class PostureStage(Protocol):
     """What is known of the caller's device; None where the route does not ask."""
 
-    def __call__(self, ctx: RequestContext, route: Route, principal: Principal) -> Awaitable[Posture | None]: ...
+    def __call__(
+        self, ctx: RequestContext, route: Route, principal: Principal
+    ) -> Posture | Awaitable[Posture | None] | None: ...
 
 
 class AuthorizeStage(Protocol):

@@ -45,6 +45,9 @@ class RecordedToken:
     def method(self, token: str) -> str:
         return "jwt"
 
+    def known(self, sent: SentToken, now: float) -> VerifiedToken | None:
+        return self._token
+
     async def verify(self, sent: SentToken, now: float) -> VerifiedToken:
         """Raises Refused(TOKEN_ISSUER)."""
         if self._token is None:
@@ -149,7 +152,8 @@ class RecordedDevice:
         for name in sorted(self._facts[route.index]):
             if name not in held or not readable(held[name]):
                 raise Undecidable(f"the fact {name} about the device is not recorded")
-        return await offline_posture(self._config, held)(ctx, route, principal)
+        judging = offline_posture(self._config, held)(ctx, route, principal)
+        return await judging if judging is not None else None
 
 
 class Who:
@@ -159,6 +163,10 @@ class Who:
 
     def method(self, token: str) -> str:
         return "jwt"
+
+    def known(self, sent: SentToken, now: float) -> VerifiedToken | None:
+        verifier = self.recorded.token.verifier
+        return verifier.known(sent, now) if verifier is not None else None
 
     async def verify(self, sent: SentToken, now: float) -> VerifiedToken:
         verifier = self.recorded.token.verifier

@@ -34,7 +34,7 @@ from gateway.control.uncounted import judged_before
 from gateway.kernel.cells import Metrics
 from gateway.snapshot import AcceptStage, Snapshot
 from gateway.stages.forward.stage import Forward
-from gateway.stages.record import AuditError, AuditLog
+from gateway.stages.record import AuditError, AuditLog, record_store
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class Runtime:
         if parts.telemetry is not None and (before is None or parts.telemetry is not before.telemetry):
             parts.telemetry.outbox.start()
         if before is None or parts.store is not before.store:
-            await parts.store.start()
+            await parts.store.start(_told_of(parts.store, parts.audit))
         parts.posture.start()
         if parts.assertion is not None:
             parts.assertion.start()
@@ -261,6 +261,10 @@ class Runtime:
 
     def _refreshed(self, issuer: str, good: bool) -> None:
         self.metrics.jwks_refresh.labels(issuer, "success" if good else "failure").inc()
+
+
+def _told_of(store: LimitStore, audit: AuditLog) -> Callable[[bool], None]:
+    return lambda up: record_store(audit, store=str(store.address), up=up, trouble=store.trouble or "")
 
 
 def _given(sources: CredentialSources, workload: WorkloadApi | None) -> Given:

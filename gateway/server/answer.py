@@ -15,7 +15,9 @@ from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders, RequestHead
 from gateway.stages.answer.documents import JSON_TYPE, problem
 
-_OURS = frozenset((b"content-length", b"transfer-encoding", b"connection", b"date", b"keep-alive"))
+_CONNECTIONS = frozenset((b"transfer-encoding", b"connection", b"keep-alive"))
+_OURS = _CONNECTIONS | {b"content-length", b"date"}
+_line = b": ".join  # of a field
 _STATUS_LINES = {status: b"HTTP/1.1 %d " % status for status in range(200, 600)} | {
     status.value: b"HTTP/1.1 %d %s" % (status.value, status.phrase.encode()) for status in http.HTTPStatus
 }
@@ -43,16 +45,28 @@ class Answer:
 
         Raises ValueError for a header that holds a line end, and for a piece that is longer than the length says.
         """
-        lines = [_STATUS_LINES[status]]
-        lines += [name + b": " + value for name, value in headers if name not in _OURS]
         last = dict(headers)
+        mute = request.method == "HEAD" or status in (204, 304)
+        if (  # the usual answer: nothing of its framing is ours to say
+            end
+            and self.persistent
+            and last.get(b"content-length") == b"%d" % len(data)
+            and b"date" in last
+            and len(last) == len(headers)
+            and not mute
+            and _CONNECTIONS.isdisjoint(last)
+        ):
+            lines = [_STATUS_LINES[status], *map(_line, headers), b"\r\n"]
+            return _guarded(b"\r\n".join(lines), len(lines)) + data
+        lines = [_STATUS_LINES[status]]
+        lines += [_line(field) for field in headers if field[0] not in _OURS]
         date, declared = last.get(b"date"), last.get(b"content-length")
         lines.append(date_line() if date is None else b"date: " + date)
         length = None if declared is None else int(declared)
         persistent = self.persistent
         if b"connection" in last:
             persistent = persistent and not any(n == b"connection" and names_token(v, b"close") for n, v in headers)
-        self._mute = mute = request.method == "HEAD" or status in (204, 304)
+        self._mute = mute
         if not mute:
             if length is None and end:
                 length = len(data)
@@ -68,14 +82,7 @@ class Answer:
             lines.append(b"connection: close")
         self.persistent = persistent
         lines.append(b"\r\n")
-        head = b"\r\n".join(lines)
-        # As in `_guarded`, which would be a call an answer.
-        if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * len(lines):
-            raise ValueError("a response header holds a line end or NUL")
-        if end and length == len(data) and not mute:  # the usual answer: whole, and as long as it says
-            self._left = 0
-            return head + data
-        return head + self.piece(data, end=end)
+        return _guarded(b"\r\n".join(lines), len(lines)) + self.piece(data, end=end)
 
     def piece(self, data: bytes, *, end: bool) -> bytes:
         """A piece of the body as it goes on the wire. Raises ValueError when it is more than the length says."""
@@ -121,14 +128,14 @@ def bare(reason: Reason) -> bytes:
 
 def switching(headers: RawHeaders) -> bytes:
     """A whole 101. Raises ValueError for a header that holds a line end."""
-    lines = [_STATUS_LINES[101], *(name + b": " + value for name, value in headers if name not in _OURS)]
+    lines = [_STATUS_LINES[101], *(_line(field) for field in headers if field[0] not in _OURS)]
     lines += [date_line(), b"connection: Upgrade", b"\r\n"]
     return _guarded(b"\r\n".join(lines), len(lines))
 
 
 def early_hints(links: RawHeaders) -> bytes:
     """A whole 103. Raises ValueError for a header that holds a line end."""
-    lines = [_STATUS_LINES[103], *(name + b": " + value for name, value in links), b"\r\n"]
+    lines = [_STATUS_LINES[103], *map(_line, links), b"\r\n"]
     return _guarded(b"\r\n".join(lines), len(lines))
 
 

@@ -5,6 +5,8 @@ header section that came before is not parsed again: then the line alone is judg
 Invariant: every refusal is a head with a fault, made of what could be read; None only where no request line was there.
 """
 
+from functools import lru_cache
+
 import httptools
 
 from gateway.kernel.framing import Framing, judge
@@ -16,6 +18,7 @@ MAX_TARGET = 8192  # bytes; RFC 9110 section 4.1 asks for 8000 at least
 _LINE_END = {b" HTTP/1.1\r\n": "1.1", b" HTTP/1.0\r\n": "1.0"}
 TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SALVAGED_HEADERS = 100
+_LONGEST_KEPT = 256  # bytes of a request line that is remembered
 _USUAL = {method.encode("ascii"): method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 _VERSION = b"HTTP/1.1"
 _VISIBLE = bytes(range(0x21, 0x7F))
@@ -52,14 +55,10 @@ class HeadParser:
         known = self._sections.find(section)
         if known is None or len(known.headers) > max_headers:
             return None
-        words = line.split(b" ")
-        if len(words) != 3 or words[2] != _VERSION:
+        usual = _usual(line) if len(line) <= _LONGEST_KEPT else _read_usual(line)
+        if usual is None:
             return None
-        method, target = _USUAL.get(words[0]), words[1]
-        if method is None or target[:1] != b"/" or len(target) > MAX_TARGET:
-            return None
-        if not (target.isascii() and target.decode().isprintable()):
-            return None
+        method, target = usual
         head = RequestHead(
             method, target, "1.1", known.headers, known.content_length, known.has_body, None, known.section
         )
@@ -109,6 +108,20 @@ class HeadParser:
     def on_headers_complete(self) -> None:
         """The empty line was read."""
         self._complete = True
+
+
+def _read_usual(line: bytes) -> tuple[str, bytes] | None:
+    """Method and target of a request line that is sound on its face; None for one that has to be parsed."""
+    words = line.split(b" ")
+    if len(words) != 3 or words[2] != _VERSION:
+        return None
+    method, target = _USUAL.get(words[0]), words[1]
+    if method is None or target[:1] != b"/" or len(target) > MAX_TARGET:
+        return None
+    return (method, target) if target.isascii() and target.decode().isprintable() else None
+
+
+_usual = lru_cache(1024)(_read_usual)  # clients ask again for what they asked for
 
 
 def fault_of_part(data: bytes, *, over: bool) -> Reason | None:

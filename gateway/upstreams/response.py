@@ -10,15 +10,13 @@ from typing import cast
 import httptools
 
 from gateway.model.request import RawHeaders
+from gateway.upstreams.usual import read_usual
 
 MAX_HEAD_BYTES = 65536
 MAX_FIELDS = 200
 EARLY_HINTS = 103
 _MAX_INFORMATIONAL = 16  # 1xx answers before the final one
 _BODYLESS = frozenset({204, 304})
-_LENGTH = len(b"content-length")
-_TRAILER = len(b"trailer")
-_FRAMING = {len(name): name for name in (b"content-length", b"transfer-encoding", b"trailer")}
 
 
 class _Tunnelled:
@@ -61,7 +59,7 @@ class ResponseReader:
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._fields: RawHeaders = []  # as they come
         self._informational = 0
-        self.headers: RawHeaders = []  # as they came: names in any case, values with white space behind them
+        self.headers: RawHeaders = []  # names in lower case
         self.status = 0
         self.close_delimited = False
         self.fault: str | None = None
@@ -82,8 +80,16 @@ class ResponseReader:
 
     def feed(self, data: bytes) -> None:
         """Take bytes as they come; afterwards look at `fault`, `head_done`, `complete` and `chunks`."""
-        self.touched = True
         parser = self._parser
+        if not self.touched:
+            self.touched = True
+            if parser is not None and not self._is_head and not self.upgrades:
+                usual = read_usual(data)
+                if usual is not None:
+                    self.status, self.headers, body = usual
+                    self.chunks.append(body)
+                    self.head_done = self.complete = self.reusable = True
+                    return
         if self.complete or parser is None:
             self._surplus()
             return
@@ -119,7 +125,7 @@ class ResponseReader:
 
     @property
     def trailers(self) -> RawHeaders:
-        """The trailer section of a complete answer, as it came."""
+        """The trailer section of a complete answer; names in lower case."""
         return self._fields
 
     def take_hints(self) -> RawHeaders:
@@ -147,7 +153,7 @@ class ResponseReader:
             self._surplus()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._fields.append((name, value))
+        self._fields.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         parser = self._parser
@@ -161,13 +167,12 @@ class ResponseReader:
         self.headers = self._fields
         self._fields = []
         for name, value in self.headers:
-            if len(name) in _FRAMING and name.lower() == _FRAMING[len(name)]:
-                if len(name) == _LENGTH:
-                    length = value.rstrip(b" \t")
-                elif len(name) == _TRAILER:
-                    self.declared = value if self.declared is None else self.declared + b"," + value
-                else:
-                    transfer = value.rstrip(b" \t") if transfer is None else b"repeated"
+            if name == b"content-length":
+                length = value
+            elif name == b"transfer-encoding":
+                transfer = value if transfer is None else b"repeated"
+            elif name == b"trailer":
+                self.declared = value if self.declared is None else self.declared + b"," + value
         self.fault = self._judge(status, parser.get_http_version(), transfer)
         if self.fault is not None:
             return

@@ -499,6 +499,54 @@ CASES = [
         id="failures-at-once",
     ),
     pytest.param(
+        top("rate_limits: {a: {rate: 5/minute, fair: true}}"),
+        ["6:35 each principal has a bucket of its own: there is nothing to share"],
+        id="share-of-a-bucket-of-ones-own",
+    ),
+    pytest.param(
+        top("rate_limits: {a: {rate: 5/minute, fair: true, key: [client_ip]}}"),
+        ["6:35 this limit runs before authentication: no principal is known there"],
+        id="share-before-anybody-is-known",
+    ),
+    pytest.param(
+        top("rate_limits: {a: {rate: 100/minute, lease: 10, concurrency: 5}}"),
+        ["6:37 places are given back one by one: a limit of concurrency cannot be leased"],
+        id="lease-of-places",
+    ),
+    pytest.param(
+        top("rate_limits: {a: {rate: 100/minute, lease: 10, fair: true, key: []}}"),
+        ["6:37 who asks is counted in the store: a fair limit cannot be leased"],
+        id="lease-of-shares",
+    ),
+    pytest.param(
+        top("rate_limits: {a: {rate: 19/minute, lease: 2}}"),
+        ["6:43 19/minute is too small to be leased: a slice is at most a tenth of what may come at once"],
+        id="lease-of-a-tiny-limit",
+    ),
+    pytest.param(
+        top("rate_limits: {a: {rate: [100/minute, 50/second], lease: 6}}"),
+        ["6:57 a slice is at most a tenth of what may come at once: 5 of 50/second"],
+        id="lease-over-a-tenth",
+    ),
+    pytest.param(
+        top("rate_limits: {a: {rate: 100/minute, lease: 6, overrides: [{match: {issuers: [corp]}, rate: 50/minute}]}}"),
+        ["6:44 a slice is at most a tenth of what may come at once: 5 of 50/minute"],
+        id="lease-over-a-tenth-of-an-override",
+    ),
+    pytest.param(
+        [
+            (TLS, f"{TLS}, on_failed_authentication: a"),
+            *top("rate_limits: {a: {rate: 900/day, lease: 9, key: [client_ip]}}"),
+        ],
+        ["3:118 every credential looks at what is left: a has a lease"],
+        id="lease-of-failures",
+    ),
+    pytest.param(
+        [*top("rate_limits: {a: {rate: 100/minute, lease: 4}}"), *route("rate_limits: [{limit: a, cost: 6}]")],
+        ["13:36 a is leased by 4: a slice holds no 6"],
+        id="cost-over-the-slice",
+    ),
+    pytest.param(
         route("rate_limits: [per-client]"), ["12:19 'per-client' is none of rate_limits"], id="dangling-limit"
     ),
     pytest.param(

@@ -220,6 +220,12 @@ CASES = [
         id="memory-with-several-workers-and-no-proofs",
     ),
     pytest.param(
+        [("version: 1", "version: 1\nrate_limits: {each: {rate: 100/second, key: [client_ip], lease: 10}}")],
+        "",
+        ["2:58 memory:// is not asked: there is nothing to lease"],
+        id="lease-of-memory",
+    ),
+    pytest.param(
         [("version: 1", f"version: 1\nworkers: 2\nstore: redis://127.0.0.1\n{LIMITS}")],
         "",
         [],

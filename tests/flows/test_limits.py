@@ -91,6 +91,9 @@ def test_R2_R8_R10_two_gateways_share_a_budget_and_outlive_their_store(tmp_path:
             with redis_server(tmp_path / "again", port=port):
                 wait_for(lambda: metric(one, "gateway_rate_limit_store_up") == 1, what="the store to be found")
                 assert client.get(f"{one.url}/strict").status_code == 200
+        told = [line for line in audited(tmp_path / "one").splitlines() if b'"type":"store"' in line]
+        assert [json.loads(line)["state"] for line in told[:3]] == ["up", "down", "up"]  # R8: which decisions it judged
+        assert json.loads(told[1])["store"] == f"redis://127.0.0.1:{port}/0"
 
 
 QUOTA = """

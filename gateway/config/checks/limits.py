@@ -20,6 +20,10 @@ def check(config: Config, report: Report) -> None:
         for index, part in enumerate(limit.key):
             if part in limit.key[:index]:
                 report.error((*path, "key", index), f"{part!r} stands twice in the key")
+        if limit.fair and not report.lost(limit.where, "key"):
+            _fair(report, (*path, "fair"), limit)
+        if limit.lease is not None and not report.lost(limit.where, "rate", "burst", "concurrency", "fair"):
+            _lease(report, (*path, "lease"), limit, limit.lease)
         for index, override in enumerate(limit.overrides):
             _override(report, (*path, "overrides", index), limit, override)
     for name, listener in config.listeners.items():
@@ -31,6 +35,8 @@ def check(config: Config, report: Report) -> None:
             report.error(path, f"failed credentials are charged to the address: {charged.name} needs key: [client_ip]")
         if charged.concurrency is not None:
             report.error(path, f"failed credentials are counted over time: {charged.name} has concurrency")
+        if charged.lease is not None:
+            report.error(path, f"every credential looks at what is left: {charged.name} has a lease")
     for index, route in enumerate(config.routes):
         for position, use in enumerate(route.rate_limits):
             _cost(config, report, ("routes", index, "rate_limits", position), use)
@@ -43,6 +49,32 @@ def _numbers(report: Report, path: Path, limit: RateLimit) -> None:
     if limit.burst is not None:
         _burst(report, (*path, "burst"), limit, limit.rate)
     _periods(report, (*path, "rate"), limit.rate)
+
+
+def _fair(report: Report, path: Path, limit: RateLimit) -> None:
+    if limit.by_address:
+        report.error_at_key(path, "this limit runs before authentication: no principal is known there")
+    elif "principal" in limit.key:
+        report.error_at_key(path, "each principal has a bucket of its own: there is nothing to share")
+
+
+def _lease(report: Report, path: Path, limit: RateLimit, size: int) -> None:
+    if limit.concurrency is not None or any(each.concurrency is not None for each in limit.overrides):
+        report.error_at_key(path, "places are given back one by one: a limit of concurrency cannot be leased")
+        return
+    if limit.fair:
+        report.error_at_key(path, "who asks is counted in the store: a fair limit cannot be leased")
+        return
+    numbers = [(limit.rate, limit.burst)]
+    numbers += [(o.rate, o.burst) if o.rate else (limit.rate, o.burst or limit.burst) for o in limit.overrides]
+    counts = [(min(rate.count, burst or rate.count), rate) for rates, burst in numbers for rate in rates]
+    least, rate = min(counts, key=lambda each: each[0], default=(0, None))
+    if rate is None:
+        return
+    if least // 10 < 2:
+        report.error(path, f"{rate} is too small to be leased: a slice is at most a tenth of what may come at once")
+    elif size > least // 10:
+        report.error(path, f"a slice is at most a tenth of what may come at once: {least // 10} of {rate}")
 
 
 def _override(report: Report, path: Path, limit: RateLimit, override: Override) -> None:
@@ -81,6 +113,8 @@ def _cost(config: Config, report: Report, path: Path, use: LimitUse) -> None:
         return
     if not limit.rate:
         report.error((*path, "cost"), f"{limit.name} counts requests at once: each is one")
+    if limit.lease is not None and use.cost > limit.lease:
+        report.error((*path, "cost"), f"{limit.name} is leased by {limit.lease}: a slice holds no {use.cost}")
     for rate in limit.rate:
         most = limit.burst or rate.count
         if use.cost > most:
@@ -89,6 +123,9 @@ def _cost(config: Config, report: Report, path: Path, use: LimitUse) -> None:
 
 def _store(url: str, config: Config, report: Report) -> None:
     if url == "memory://":
+        for name, limit in config.rate_limits.items():
+            if limit.lease is not None:
+                report.warn_at_key(("rate_limits", name, "lease"), "memory:// is not asked: there is nothing to lease")
         return
     from gateway.kernel.store.address import RedisAddress
 

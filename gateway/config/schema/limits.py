@@ -69,6 +69,10 @@ class RateLimit(Named):
     burst: Annotated[Integer, Field(ge=1)] | None = None
     """Of a token bucket: how many requests may come at once; default: the rate's count."""
     key: tuple[KeyPart, ...] = ("principal",)
+    fair: bool = False
+    """No principal takes more than its share of a bucket while others ask for it."""
+    lease: Annotated[Integer, Field(ge=2)] | None = None
+    """Requests that a process takes from the store at once, to admit by itself."""
     mode: Literal["enforce", "shadow"] = "enforce"
     """shadow: counts in its own bucket, is told in metrics and audit, and never refuses."""
     on_store_failure: Literal["local", "allow", "deny"] = "local"

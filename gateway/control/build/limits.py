@@ -81,11 +81,22 @@ def _limits(name: str, limit: RateLimit, override: Override | None, metrics: Met
     for index, rate in enumerate(rates):
         shown = f"{name}/{in_words(rate.period)}" if several else name
         bucket = (name, *own) if not index else (name, "window", str(rate.period), *own)
-        made.append(_limit(shown, bucket, limit, _algorithm(limit, rate, burst), metrics))
+        made += _with_share(shown, bucket, limit, _algorithm(limit, rate, burst), metrics)
     if concurrency is not None:
         shown = f"{name}/concurrency" if several else name
-        made.append(_limit(shown, (name, *own), limit, Concurrency(concurrency), metrics))
+        made += _with_share(shown, (name, *own), limit, Concurrency(concurrency), metrics)
     return tuple(made)
+
+
+def _with_share(
+    name: str, bucket: Sequence[str], limit: RateLimit, algorithm: Algorithm, metrics: Metrics
+) -> list[Limit]:
+    """A limit, and where it is fair that of each principal's share of it (`NAME/fair`)."""
+    whole = _limit(name, bucket, limit, algorithm, metrics)
+    if not limit.fair:
+        return [whole]
+    of_each = _limit(f"{name}/fair", (*bucket, "fair"), limit, algorithm, metrics)
+    return [whole, replace(of_each, key=(*limit.key, "principal"), fair=True)]
 
 
 def _limit(name: str, bucket: Sequence[str], limit: RateLimit, algorithm: Algorithm, metrics: Metrics) -> Limit:
@@ -100,6 +111,7 @@ def _limit(name: str, bucket: Sequence[str], limit: RateLimit, algorithm: Algori
         Decisions(cell(name, "admitted"), cell(name, refused), cell(name, "error")),
         shadow,
         tuple(bucket),
+        lease=limit.lease or 0,
     )
 
 

@@ -5,7 +5,7 @@ Gates of one set of limits are shared by all routes on which the set means the s
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gateway.config.schema import Config
 from gateway.config.schema import Listener as ListenerConfig
@@ -13,7 +13,7 @@ from gateway.config.schema import Route as RouteConfig
 from gateway.control.build.limits import Named, build_limit
 from gateway.kernel.cells import Metrics
 from gateway.kernel.store import MemoryStore, RedisAddress, RedisStore, open_store
-from gateway.stages.ratelimit import Gates, Keyed, Limit, LocalBuckets, RateLimit, SharedBuckets, Slots
+from gateway.stages.ratelimit import Gates, Keyed, Leases, LeasingBuckets, Limit, LocalBuckets, RateLimit, Slots
 from gateway.stages.ratelimit.algorithm import State
 from gateway.stages.ratelimit.buckets import BucketKeeper, Charge
 from gateway.stages.ratelimit.gate import ChosenGate, Entrance, Gate, make_gate
@@ -28,15 +28,18 @@ class LimitStore:
         self.workers = workers
         self._memory: MemoryStore[State] = MemoryStore()
         self._redis: RedisStore | None = None
+        self._leases: Leases | None = None
         self._up = metrics.rate_limit_store_up
+        self._tell: Callable[[bool], None] | None = None
         if address is None:
             self._slots = Slots()
             self.keeper: BucketKeeper = LocalBuckets(self._memory, lambda: workers, self._slots)
             return
-        redis = self._redis = open_store(address, lambda up: self._up.set(float(up)))
+        redis = self._redis = open_store(address, self._state)
         self._slots = Slots(redis)
         fallback = LocalBuckets(self._memory, lambda: redis.processes or workers, self._slots)
-        self.keeper = SharedBuckets(redis, fallback, _secret(address))
+        self._leases = Leases(redis)
+        self.keeper = LeasingBuckets(redis, fallback, _secret(address), self._leases)
 
     @classmethod
     def of(cls, config: Config, metrics: Metrics) -> "LimitStore":
@@ -57,17 +60,26 @@ class LimitStore:
         """Why the store, or a part of it, is down, for /readyz?verbose; None while all of it is up."""
         return (self._redis.trouble or None) if self._redis is not None else None
 
-    async def start(self) -> None:
-        """Connect, or warn once; never raises."""
+    async def start(self, tell: Callable[[bool], None] = lambda _: None) -> None:
+        """Connect, or warn once; never raises. `tell` is told how it stands now, and whenever that changes."""
         if self._redis is None:
             self._up.set(1)
-        else:
-            await self._redis.start()
-            self._slots.start()
+            return
+        await self._redis.start()
+        self._slots.start()
+        self._tell = tell
+        tell(not self._redis.trouble)
+
+    def _state(self, up: bool) -> None:
+        self._up.set(float(up))
+        if self._tell is not None:
+            self._tell(up)
 
     async def close(self) -> None:
         """Give back what the store lent."""
         await self._slots.close()
+        if self._leases is not None:
+            await self._leases.close()
         if self._redis is not None:
             await self._redis.close()
 
@@ -127,7 +139,12 @@ class _Maker:
             return make_gate(
                 self._keeper,
                 [
-                    Charge(limit, self._keyed(name, limit, route, upstream), cost)
+                    Charge(
+                        limit,
+                        self._keyed(name, limit, route, upstream),
+                        cost,
+                        self._asking(name, limit, route, upstream) if limit.fair else None,
+                    )
                     for (each, name, cost), number in zip(named, which, strict=True)
                     for limit in each.of(number)
                 ],
@@ -145,7 +162,18 @@ class _Maker:
             route=route,
             upstream=upstream,
             secret=self._keeper.secret,
-            told=limit.shadow is None,
+            told=limit.shadow is None and not limit.fair,  # a share tells how many others ask
+            slot=self._slots.get(name),
+        )
+
+    def _asking(self, name: str, limit: Limit, route: str, upstream: str | None) -> Keyed:
+        """The set of those that ask for what a fair limit shares."""
+        return Keyed(
+            limit.identity + b"asking",
+            self._config.rate_limits[name].key,
+            route=route,
+            upstream=upstream,
+            secret=self._keeper.secret,
             slot=self._slots.get(name),
         )
 

@@ -55,6 +55,8 @@ class Limits:
             return
         if len(limit.rate) > 1:
             self._report.lose(limit.where, "", f"{path}.rate", "Envoy's local limit has one rate: the first is taken")
+        if limit.fair:
+            self._report.lose(limit.where, "", f"{path}.fair", "Envoy divides no limit among those who ask")
         if "principal" in limit.key:
             why = "Envoy counts by the token's iss and sub: callers without a token share one bucket"
             self._report.lose(limit.where, "", f"{path}.key", why)

@@ -5,14 +5,16 @@ A block with host bits set is refused when the file is loaded: it seldom means w
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from gateway.model.connection import IPAddress
 
 Network: TypeAlias = IPv4Network | IPv6Network
 InBlocks: TypeAlias = Callable[[IPAddress], bool]
+Made = TypeVar("Made")
+
+_REMEMBERED = 4096
 
 
 def unmapped(address: IPAddress) -> IPAddress:
@@ -22,7 +24,26 @@ def unmapped(address: IPAddress) -> IPAddress:
     return address
 
 
-address_text = lru_cache(4096)(str)  # writing an address takes longer than most of what is done with the text
+def by_identity(function: Callable[[IPAddress], Made]) -> Callable[[IPAddress], Made]:
+    """Remember what was made of an address for as long as the object comes again: to hash one takes three calls."""
+    made: dict[int, tuple[IPAddress, Made]] = {}  # holds each address, so that no other one gets its id
+
+    def remembered(address: IPAddress) -> Made:
+        known = made.get(id(address))
+        if known is not None and known[0] is address:
+            return known[1]
+        if len(made) >= _REMEMBERED:
+            made.clear()
+        result = function(address)
+        made[id(address)] = address, result
+        return result
+
+    return remembered
+
+
+address_text: Callable[[IPAddress], str] = by_identity(
+    str
+)  # to write one takes longer than most of what is done with it
 
 
 def compile_blocks(blocks: Sequence[Network]) -> InBlocks:

@@ -10,12 +10,12 @@ from gateway.kernel.store.connection import Reply
 from gateway.kernel.store.failure import StoreUnavailable
 from gateway.kernel.store.memory import Buckets, MemoryStore
 from gateway.kernel.store.redis import RedisStore
-from gateway.kernel.store.script import Call, CallWithId, Script, WholeCall
+from gateway.kernel.store.script import Call, CallWithMore, Script, WholeCall
 
 __all__ = [
     "Buckets",
     "Call",
-    "CallWithId",
+    "CallWithMore",
     "MemoryStore",
     "RedisAddress",
     "RedisCluster",

@@ -192,9 +192,9 @@ class RedisCluster(RedisStore):
             log.warning("the limit store %s is down in part or whole: %s", self.address, trouble)
         elif whole and not self._whole:
             log.info("the limit store %s answers", self.address)
-        if whole is not self._whole:
+        changed, self._whole, self.trouble = whole is not self._whole, whole, trouble
+        if changed:
             self._on_state(whole)
-        self._whole, self.trouble = whole, trouble
 
 
 def _slots(reply: Reply, asked: str) -> list[Slots]:

@@ -153,12 +153,12 @@ class RedisStore:
     def _down(self, trouble: str) -> None:
         if self.up or self.trouble != trouble:
             log.warning("the limit store %s is down: %s", self.address, trouble)
-        if self.up:
-            self._on_state(False)
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        self.up, self.trouble = False, trouble
+        was_up, self.up, self.trouble = self.up, False, trouble
+        if was_up:
+            self._on_state(False)
 
 
 def trouble_of(error: Exception) -> str:

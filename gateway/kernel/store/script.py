@@ -61,22 +61,25 @@ class Call:
         return self._whole + self._glue.join(names) + self._tail
 
 
-class CallWithId(Call):
-    """A call whose last argument comes with each call: the last of its `names`."""
+class CallWithMore(Call):
+    """A call whose last arguments come with each call: the last `more` of its `names`."""
 
-    __slots__ = ()
+    __slots__ = ("_more",)
 
-    def __init__(self, script: Script, *, prefix: bytes, keys: int, length: int, arguments: Sequence[bytes]) -> None:
-        super().__init__(script, prefix=prefix, keys=keys, length=length, arguments=arguments, more=1)
+    def __init__(
+        self, script: Script, *, prefix: bytes, keys: int, length: int, arguments: Sequence[bytes], more: int = 1
+    ) -> None:
+        super().__init__(script, prefix=prefix, keys=keys, length=length, arguments=arguments, more=more)
+        self._more = more
 
     def by_sha(self, names: Sequence[bytes]) -> bytes:
-        return super().by_sha(names[:-1]) + _bulk(names[-1])
+        return super().by_sha(names[: -self._more]) + b"".join(map(_bulk, names[-self._more :]))
 
     def whole(self, names: Sequence[bytes]) -> bytes:
-        return super().whole(names[:-1]) + _bulk(names[-1])
+        return super().whole(names[: -self._more]) + b"".join(map(_bulk, names[-self._more :]))
 
 
-class WholeCall(CallWithId):
+class WholeCall(CallWithMore):
     """A seldom call whose place among others counts: always with its text, so that it is never sent twice."""
 
     __slots__ = ()

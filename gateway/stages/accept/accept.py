@@ -28,6 +28,8 @@ Covering: TypeAlias = Callable[[str], Collection[int]]
 _VERSIONS = frozenset({"1.0", "1.1", "2"})
 _NONE: tuple[str, ...] = ()
 _SELDOM = frozenset({"expect", "via", "max-forwards", "upgrade"})  # what `_judge_fields` looks at
+_KEPT = 1024  # targets of one listener that are remembered
+_LONGEST_KEPT = 256  # bytes of one
 _MAX_DIGITS = 9  # of Max-Forwards: it is made a number again where it is forwarded
 
 
@@ -57,6 +59,7 @@ class Accept:
         """
         self._take_trace = take_trace
         self._listeners = dict(listeners)
+        self._targets: dict[str, dict[bytes, tuple[str | None, str, str | None]]] = {name: {} for name in listeners}
         self._max_body = dict(max_body)
         self._pseudonym = pseudonym
 
@@ -77,16 +80,14 @@ class Accept:
             values = _by_name(head.headers)
             if section is not None:
                 section.values = values
-        of_target, raw_path, query = parse_target(method, head.target)
+        known = self._targets[connection.listener].get(head.target)
+        of_target, path, query = known if known is not None else self._target(connection.listener, head)
         try:
             if section is not None and of_target is None:
                 authority, host, port = section.authority or _of_host(values, section)
             else:
                 authority = _authority(values, of_target)
                 host, port = parse_authority(authority)
-            path = "*" if raw_path == b"*" else listener.normalise(raw_path)
-        except AmbiguousPath as found:
-            raise Refused(Reason.AMBIGUOUS_PATH, str(found)) from None
         except ValueError:
             raise Refused(Reason.BAD_REQUEST, "Host is not a valid authority") from None
         if listener.covering is not None:
@@ -117,6 +118,25 @@ class Accept:
             _preflight(values) if method == "OPTIONS" else None,
             values,
         )
+
+    def _target(self, listener: str, head: RequestHead) -> tuple[str | None, str, str | None]:
+        """Authority (None: Host says it), normalised path, and query; kept for the next request with this target.
+
+        Raises Refused(BAD_REQUEST | AMBIGUOUS_PATH).
+        """
+        target = head.target
+        authority, raw_path, query = parse_target(head.method, target)
+        try:
+            path = "*" if raw_path == b"*" else self._listeners[listener].normalise(raw_path)
+        except AmbiguousPath as found:
+            raise Refused(Reason.AMBIGUOUS_PATH, str(found)) from None
+        found_in = authority, path, query
+        if target[:1] == b"/" and len(target) <= _LONGEST_KEPT:  # in this form it means the same whatever the method
+            kept = self._targets[listener]
+            if len(kept) >= _KEPT:
+                kept.clear()
+            kept[target] = found_in
+        return found_in
 
     def body(self, ctx: RequestContext, route: Route) -> None:
         """Raises Refused(BODY_TOO_LARGE) when the declared length is over the limit of the route, else the listener."""

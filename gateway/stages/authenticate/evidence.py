@@ -71,6 +71,10 @@ class TokenVerifier(Protocol):
         """How this token is proved, for the metrics: "jwt" or "introspection"."""
         ...
 
+    def known(self, sent: SentToken, now: float) -> VerifiedToken | None:
+        """What `verify` would return, where that is known at once: this very token was verified before."""
+        ...
+
     async def verify(self, sent: SentToken, now: float) -> VerifiedToken:
         """Raises Refused: 401, or 503 KEYS_UNAVAILABLE or INTROSPECTION_UNAVAILABLE; Shadowed instead in shadow."""
         ...

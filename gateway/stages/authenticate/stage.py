@@ -4,7 +4,7 @@ Rule: a credential that is sent must be valid, on public routes too; when severa
 Invariant: nothing but a trusted certificate binds a token, and nothing of a token decides before it is verified.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 
 from gateway.model.credential import SentToken
@@ -71,8 +71,11 @@ class Authenticate:
         self._challenge = _CERTIFICATE if tokens is None else None
         self._check_standing = _check_time if revoked is None else _and_revoked(revoked)
 
-    async def __call__(self, ctx: RequestContext, route: Route) -> Principal:
-        """Raises Refused: 400 BAD_REQUEST, 401, or 503 KEYS_, INTROSPECTION_ or STORE_UNAVAILABLE."""
+    def __call__(self, ctx: RequestContext, route: Route) -> Principal | Awaitable[Principal]:
+        """Raises Refused: 400 BAD_REQUEST, 401, or 503 KEYS_, INTROSPECTION_ or STORE_UNAVAILABLE.
+
+        At once where no token came, or one that was verified before: what need not wait pays for no coroutine.
+        """
         asked = self._routes[route.index]
         section = ctx.head.section
         sent = section.token if section is not None else None
@@ -88,6 +91,22 @@ class Authenticate:
         tokens = self._tokens
         if tokens is None:
             raise Refused(Reason.TOKEN_ISSUER, "no issuer is configured", challenge=_CERTIFICATE)
+        token = tokens.known(sent, ctx.time)
+        if token is None or token.proofs or sent.dpop or token.issuer.shadow:
+            return self._by_token(ctx, asked, sent, tokens)
+        workload, refused = None, None
+        try:
+            workload = self._standing(ctx, asked, token)
+            if asked.step_up is not None:
+                asked.step_up.check(token.user.claims, ctx.time, token.issuer.clock_skew)
+        except Refused as found:
+            refused = found
+        return self._settled(ctx, token, tokens.method(sent.text), workload, refused)
+
+    async def _by_token(
+        self, ctx: RequestContext, asked: RouteCredentials, sent: SentToken, tokens: TokenVerifier
+    ) -> Principal:
+        """A token that is yet to be verified, or that asks for a proof of possession."""
         method = tokens.method(sent.text)
         try:
             token = await tokens.verify(sent, ctx.time)
@@ -100,7 +119,16 @@ class Authenticate:
             workload = self._workload(ctx)
             found = await self._would_refuse(ctx, asked, sent, token, workload)
             return self._unsent(ctx, asked, workload, method, token.issuer, found)
-        return await self._with_token(ctx, asked, sent, token, method)
+        workload, reason = None, None
+        try:
+            workload = self._standing(ctx, asked, token)
+            if sent.dpop or token.proofs:
+                await self._check_possession(ctx, sent, token, workload)
+            if asked.step_up is not None:
+                asked.step_up.check(token.user.claims, ctx.time, token.issuer.clock_skew)
+        except Refused as refused:
+            reason = refused
+        return self._settled(ctx, token, method, workload, reason)
 
     def again(self, proved: float) -> "Authenticate":
         """The stage for a request that was let in at `proved` (seconds since the epoch) and is judged once more.
@@ -112,29 +140,36 @@ class Authenticate:
         stage._counters = UNCOUNTED  # noqa: SLF001
         return stage
 
-    async def _with_token(
-        self, ctx: RequestContext, asked: RouteCredentials, sent: SentToken, token: VerifiedToken, method: str
+    def _standing(self, ctx: RequestContext, asked: RouteCredentials, token: VerifiedToken) -> Workload | None:
+        """Whom the certificate beside a token proves; raises Refused where either does not hold for this route."""
+        self._check_standing(token, ctx.time)
+        tls = ctx.connection.tls
+        bare = tls is None or not tls.chain
+        workload = None if bare else self._workload(ctx, lambda: _check_audience(token, asked))
+        if workload is None and asked.certificate:
+            raise Refused(
+                Reason.CERTIFICATE_REQUIRED, "the route requires a client certificate", challenge=_CERTIFICATE
+            )
+        _check_audience(token, asked)
+        return workload
+
+    def _settled(
+        self,
+        ctx: RequestContext,
+        token: VerifiedToken,
+        method: str,
+        workload: Workload | None,
+        refused: Refused | None,
     ) -> Principal:
-        try:
-            self._check_standing(token, ctx.time)
-            workload = self._workload(ctx, lambda: _check_audience(token, asked))
-            if workload is None and asked.certificate:
-                raise Refused(
-                    Reason.CERTIFICATE_REQUIRED, "the route requires a client certificate", challenge=_CERTIFICATE
-                )
-            _check_audience(token, asked)
-            if sent.dpop or token.proofs:  # a plain bearer token pays for no coroutine
-                await self._check_possession(ctx, sent, token, workload)
-            if asked.step_up is not None:
-                asked.step_up.check(token.user.claims, ctx.time, token.issuer.clock_skew)
-        except Refused as refused:
-            if refused.reason is Reason.STEP_UP_REQUIRED:
-                refused.principal = Principal(workload, token.user, ctx.client_ip)
-            if refused.reason not in _OF_CERTIFICATES:
-                self._counters.count(method, refused.reason)
-            raise
-        self._counters.count(method, None)
-        return Principal(workload, token.user, ctx.client_ip)
+        """The end of a verified token's judgement: counted, and raised where it was refused."""
+        if refused is None:
+            self._counters.count(method, None)
+            return Principal(workload, token.user, ctx.client_ip)
+        if refused.reason is Reason.STEP_UP_REQUIRED:
+            refused.principal = Principal(workload, token.user, ctx.client_ip)
+        if refused.reason not in _OF_CERTIFICATES:
+            self._counters.count(method, refused.reason)
+        raise refused
 
     async def _check_possession(
         self, ctx: RequestContext, sent: SentToken, token: VerifiedToken, workload: Workload | None

@@ -5,6 +5,7 @@ Invariant: what the gateway sets on any route is taken from clients on all route
 """
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from gateway.model.request import RawHeaders
 from gateway.stages.forward.trailers import TE, TRAILER, RequestTrailers
@@ -116,27 +117,14 @@ class AnswerFields:
         self._set = [(name.lower(), value) for name, value in replace]
         self._own = {name for name, _ in self._set}
         self._dropped = _HOP_BY_HOP | {b"x-request-id"} | self._own | {name.lower() for name in remove}
-        self._known: dict[bytes, bytes] = {}
+        self._passes = _Passes(self._dropped)
 
     def __call__(self, fields: RawHeaders, ours: RawHeaders) -> RawHeaders:
-        """A new list: the backend's fields that pass, in lower case, then `ours`, then what the route sets."""
-        known = self._known
-        passed = []
-        nominating = False
-        for raw, value in fields:
-            name = known.get(raw)
-            if name is None:
-                name = self._learn(raw)
-            if name:
-                passed.append((name, value.rstrip(b" \t")))
-            elif value not in _USUAL_CONNECTION:
-                low = raw.lower()
-                if low == b"connection":
-                    nominating = True
-                elif low in _BOTH_MAY_SEND and low not in self._dropped and low not in dict(ours):
-                    passed.append((low, value.rstrip(b" \t")))
-        if nominating:
-            passed = _without_nominated(passed, fields)
+        """A new list: the backend's fields (names in lower case) that pass, then `ours`, then what the route sets."""
+        passes = self._passes
+        passed = [field for field in fields if passes[field[0]]]
+        if len(passed) != len(fields):
+            passed = self._weighed(passed, fields, ours)
         passed += ours
         if self._set:
             passed = [field for field in passed if field[0] not in self._own] + self._set
@@ -144,18 +132,33 @@ class AnswerFields:
 
     def passes(self, name: bytes) -> bool:
         """Whether a field of a trailer section would pass if it stood in the head; the name in lower case."""
-        return bool(self._learn(name))
+        return self._passes[name]
 
-    def _learn(self, raw: bytes) -> bytes:
-        """The name in lower case, b"" when the field is dropped, or looked at each time."""
-        name = raw.lower()
-        if name in self._dropped or name in _BOTH_MAY_SEND or name.startswith(b"access-control-"):
-            name = b""
-        if len(self._known) < _REMEMBERED:
-            self._known[raw] = name
-        return name
+    def _weighed(self, passed: RawHeaders, fields: RawHeaders, ours: RawHeaders) -> RawHeaders:
+        """As `passed`, but for fields that pass or not by more than their name, and those that Connection names."""
+        nominating = False
+        for name, value in fields:
+            if name == b"connection":
+                nominating = nominating or value not in _USUAL_CONNECTION
+            elif name in _BOTH_MAY_SEND and name not in self._dropped and name not in dict(ours):
+                passed.append((name, value))
+        return _without_nominated(passed, fields) if nominating else passed
+
+
+class _Passes(dict[bytes, bool]):
+    """Whether a backend's field of this name reaches the client whatever it says; a new name is judged."""
+
+    def __init__(self, dropped: AbstractSet[bytes]) -> None:
+        super().__init__()
+        self._dropped = dropped
+
+    def __missing__(self, name: bytes) -> bool:
+        passes = not (name in self._dropped or name in _BOTH_MAY_SEND or name.startswith(b"access-control-"))
+        if len(self) < _REMEMBERED:
+            self[name] = passes
+        return passes
 
 
 def _without_nominated(passed: RawHeaders, fields: RawHeaders) -> RawHeaders:
-    nominated = nominated_by(value.decode("latin-1") for name, value in fields if name.lower() == b"connection")
+    nominated = nominated_by(value.decode("latin-1") for name, value in fields if name == b"connection")
     return [field for field in passed if nominated is None or field[0] not in nominated]

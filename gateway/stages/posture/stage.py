@@ -4,7 +4,7 @@ Rule: no device, no facts, old facts or a condition that does not hold refuse (4
 Invariant: a posture in shadow decides nothing and gives the rules no fact.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from gateway.model.posture import Posture
 from gateway.model.principal import Principal
@@ -25,11 +25,12 @@ class JudgePosture:
         """By route index."""
         self._requirements = dict(requirements)
 
-    async def __call__(self, ctx: RequestContext, route: Route, principal: Principal) -> Posture | None:
+    def __call__(self, ctx: RequestContext, route: Route, principal: Principal) -> Awaitable[Posture | None] | None:
         """Raises Refused(POSTURE_FAILED | POSTURE_STALE | POSTURE_UNAVAILABLE)."""
         requirement = self._requirements.get(route.index)
-        if requirement is None:
-            return None
+        return None if requirement is None else self._judge(requirement, ctx, principal)
+
+    async def _judge(self, requirement: Requirement, ctx: RequestContext, principal: Principal) -> Posture:
         device = principal.caller if requirement.device is None else requirement.device(principal)
         found: Known | None = None
         try:

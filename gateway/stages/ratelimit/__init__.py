@@ -6,6 +6,8 @@ Algorithms are pure; buckets live in this process or in Redis; what a failing st
 
 from gateway.stages.ratelimit.algorithms import Concurrency, FixedWindow, SlidingWindow, TokenBucket
 from gateway.stages.ratelimit.keys import Keyed
+from gateway.stages.ratelimit.leased import LeasingBuckets
+from gateway.stages.ratelimit.leases import Leases
 from gateway.stages.ratelimit.limit import Limit, OnStoreFailure
 from gateway.stages.ratelimit.local import LocalBuckets
 from gateway.stages.ratelimit.overrides import Callers
@@ -19,6 +21,8 @@ __all__ = [
     "FixedWindow",
     "Gates",
     "Keyed",
+    "Leases",
+    "LeasingBuckets",
     "Limit",
     "LocalBuckets",
     "OnStoreFailure",

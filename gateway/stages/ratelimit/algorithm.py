@@ -56,9 +56,19 @@ class Algorithm(Protocol):
         """Seconds until the quota is whole again, where `state` is that of `now`."""
         ...
 
-    def share(self, processes: int) -> "Algorithm":
-        """The same for one of so many processes: rate and burst divided, rounded up."""
+    def resized(self, quota: int, burst: int) -> "Algorithm":
+        """The same with other numbers; `burst` counts only where it is not the quota itself."""
         ...
+
+
+def share(algorithm: Algorithm, processes: int) -> Algorithm:
+    """The same for one of so many processes: rate and burst divided, rounded up."""
+    return algorithm.resized(-(-algorithm.quota // processes), -(-algorithm.burst // processes))
+
+
+def fair_share(algorithm: Algorithm, asking: int) -> Algorithm:
+    """The same for one of so many principals: rate and burst divided, rounded down, and one at least."""
+    return algorithm.resized(max(1, algorithm.quota // asking), max(1, algorithm.burst // asking))
 
 
 def price(algorithm: Algorithm, cost: int) -> int:

@@ -16,11 +16,23 @@ class Charge:
     limit: Limit
     keyed: Keyed
     cost: int = 1  # 0: it has to have room for one, and nothing is spent
+    asking: Keyed | None = None  # of a fair limit: the set of those that ask for what it shares
 
     @property
     def enforced(self) -> bool:
         """False for a limit in shadow, which refuses nothing and spends what it would have admitted."""
         return self.limit.shadow is None
+
+
+def keys_of(charges: Sequence[Charge]) -> list[Keyed]:
+    """What names what a check is asked for: the bucket of each charge, then the set of each fair one."""
+    return [charge.keyed for charge in charges] + [c.asking for c in charges if c.asking is not None]
+
+
+def fair_places(charges: Sequence[Charge]) -> list[tuple[int, int]]:
+    """Of each fair charge its place, and that of its set among the names."""
+    fair = [index for index, charge in enumerate(charges) if charge.asking is not None]
+    return [(index, len(charges) + number) for number, index in enumerate(fair)]
 
 
 Reading: TypeAlias = tuple[int, int, float, float]
@@ -32,7 +44,8 @@ class Check(Protocol):
     """Judges a fixed set of charges.
 
     One reading for each charge, in order; None for one that was not judged because the store failed.
-    `names`: their buckets; `now`: wall clock, for buckets that are kept here. Raises Refused(STORE_UNAVAILABLE).
+    `names`: their buckets, then the sets of the fair ones (`keys_of`); `now`: wall clock, for buckets that are kept
+    here. Raises Refused(STORE_UNAVAILABLE).
     """
 
     def judge(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None] | None:

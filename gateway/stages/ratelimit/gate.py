@@ -11,7 +11,7 @@ from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
 from gateway.model.trace import Trace
 from gateway.stages.ratelimit.algorithms import Concurrency
-from gateway.stages.ratelimit.buckets import BucketKeeper, Charge, Reading
+from gateway.stages.ratelimit.buckets import BucketKeeper, Charge, Reading, keys_of
 from gateway.stages.ratelimit.overrides import Choose
 
 
@@ -44,10 +44,11 @@ class Entrance(Protocol):
 class Gate:
     """A fixed set of charges; without any it admits everything."""
 
-    __slots__ = ("_check", "charges")
+    __slots__ = ("_check", "_keys", "charges")
 
     def __init__(self, keeper: BucketKeeper, charges: Sequence[Charge]) -> None:
         self.charges = tuple(charges)
+        self._keys = keys_of(charges)
         self._check = keeper.check(self.charges) if self.charges else None
 
     async def enter(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> list[LimitStatus]:
@@ -58,7 +59,7 @@ class Gate:
         check = self._check
         if check is None:
             return []
-        names = [charge.keyed.name(ctx, principal) for charge in self.charges]
+        names = [key.name(ctx, principal) for key in self._keys]
         readings = check.judge(names, ctx.time)
         if readings is None:
             readings = await check.ask(names, ctx.time)
@@ -113,7 +114,7 @@ class HoldingGate(Gate):
         """As `Gate.enter`."""
         check, slots = self._check, self._slots
         assert check is not None  # noqa: S101 - one charge at least makes a gate this one
-        names = [charge.keyed.name(ctx, principal) for charge in self.charges]
+        names = [key.name(ctx, principal) for key in self._keys]
         identity = slots.identity()
         readings = check.judge(names, ctx.time)
         if readings is None:

@@ -8,10 +8,12 @@ parts that all of them count by.
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
 from typing import TypeAlias
 
+from gateway.kernel.patterns.blocks import by_identity
 from gateway.model.connection import IPAddress
 from gateway.model.principal import Principal
 from gateway.model.request import RequestContext
@@ -30,7 +32,18 @@ _length = Struct(">I").pack
 class Keyed:
     """The key of one limit on one route: what is known beforehand is joined beforehand."""
 
-    __slots__ = ("_by_workload", "_dynamic", "_known", "_names", "_own", "_secret", "_slot", "length")
+    __slots__ = (
+        "_by_user",
+        "_by_workload",
+        "_dynamic",
+        "_known",
+        "_names",
+        "_own",
+        "_secret",
+        "_slot",
+        "_users",
+        "length",
+    )
 
     def __init__(
         self,
@@ -53,11 +66,16 @@ class Keyed:
         self._slot = None if slot is None else _compiled(slot, route, upstream)
         self.length = NAME_LENGTH if slot is None else 2 * _SLOT + 1 + NAME_LENGTH
         self._names: dict[bytes, bytes] = {}  # what was digested lately: callers come back
+        self._users: dict[tuple[str, str], bytes] = {}  # the same, where the bucket hangs on nothing but the user
+        self._by_user = parts.count("principal") == len(self._dynamic) == 1
         self._own = told and ("principal" in parts or "client_ip" in parts)
         self._by_workload = told and "workload" in parts
 
     def name(self, ctx: RequestContext, principal: Principal | None) -> bytes:
         """The bucket's name: a keyed digest, in hex; in a cluster after the digest that chooses the slot."""
+        user = principal.user if self._by_user and principal is not None else None
+        if user is not None and (known := self._users.get((user.issuer, user.subject))) is not None:
+            return known
         data = self._known
         for part in self._dynamic:
             data += part(ctx, principal)
@@ -70,6 +88,10 @@ class Keyed:
                 name = self._tag(self._slot, ctx, principal) + b"}" + name
             if len(data) <= _LONGEST_REMEMBERED:
                 self._names[data] = name
+        if user is not None and len(data) <= _LONGEST_REMEMBERED:
+            if len(self._users) >= _REMEMBERED:
+                self._users.clear()
+            self._users[user.issuer, user.subject] = name
         return name
 
     def _tag(self, slot: tuple[bytes, tuple[Part, ...]], ctx: RequestContext, principal: Principal | None) -> bytes:
@@ -82,6 +104,7 @@ class Keyed:
         return self._own or (self._by_workload and principal is not None and principal.workload is not None)
 
 
+@by_identity
 def network(address: IPAddress) -> bytes:
     """An address as limits see it: IPv4 whole (mapped into IPv6 too), IPv6 by /64, what one client is given."""
     if address.version == 4:
@@ -104,8 +127,12 @@ def _principal(ctx: RequestContext, principal: Principal | None) -> bytes:
         if principal is None or principal.anonymous:
             return b"a" + network(ctx.client_ip)
         return _workload(ctx, principal)
-    issuer, subject = user.issuer.encode(), user.subject.encode("utf-8", "surrogatepass")
-    return b"u" + _length(len(issuer)) + issuer + _length(len(subject)) + subject
+    return _user(user.issuer, user.subject)
+
+
+@lru_cache(_REMEMBERED)
+def _user(issuer: str, subject: str) -> bytes:
+    return b"u" + _sized(issuer.encode()) + _sized(subject.encode("utf-8", "surrogatepass"))
 
 
 def _issuer(_: RequestContext, principal: Principal | None) -> bytes:

@@ -37,6 +37,8 @@ class Limit:
     shadow: Shadow | None = None  # in shadow: what is told where it would refuse
     bucket: tuple[str, ...] = ()  # what its buckets are known by, where that is not its name alone
     least_life: float = 0.0  # seconds: of the longest window under which its buckets are read
+    lease: int = 0  # requests that a process may take from the store at once, to spend by itself; 0: it asks each time
+    fair: bool = False  # buckets are one principal's each, who has its share of the numbers among those that ask
 
     @property
     def identity(self) -> bytes:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.kernel.store import MemoryStore
-from gateway.stages.ratelimit.algorithm import Algorithm, State, price, spent
+from gateway.stages.ratelimit.algorithm import Algorithm, State, fair_share, price, share, spent
 from gateway.stages.ratelimit.algorithms import Concurrency
-from gateway.stages.ratelimit.buckets import Charge, Reading
+from gateway.stages.ratelimit.askers import Askers, Asking
+from gateway.stages.ratelimit.buckets import Charge, Reading, fair_places
 from gateway.stages.ratelimit.limit import Limit
 from gateway.stages.ratelimit.slots import HeldBuckets, Slots
 
@@ -37,26 +38,39 @@ class LocalBuckets:
         """`slots`: where limits of concurrency count."""
         self._store = store
         self._processes = processes
+        self._askers = Askers()
         self.slots = slots or Slots()
 
     def check(self, charges: Sequence[Charge]) -> "LocalCheck":
         """Prepare for these charges."""
         tables = [self._table(charge.limit) for charge in charges]
-        return LocalCheck(charges, tables, self._processes)
+        fair = [(index, place, self._asking(charges[index].limit)) for index, place in fair_places(charges)]
+        return LocalCheck(charges, tables, self._processes, fair)
 
     def _table(self, limit: Limit) -> Table:
         if isinstance(limit.algorithm, Concurrency):
             return HeldBuckets(self.slots)
         return self._store.table(limit.identity, limit.life)
 
+    def _asking(self, limit: Limit) -> Asking:
+        return self._askers.of(limit.identity, limit.algorithm.window, limit.algorithm.quota)
+
 
 class LocalCheck:
     """Judges a fixed set of charges by the tables of this process."""
 
-    __slots__ = ("_algorithms", "_charges", "_divided", "_prices", "_processes", "_tables")
+    __slots__ = ("_algorithms", "_charges", "_divided", "_fair", "_prices", "_processes", "_tables")
 
-    def __init__(self, charges: Sequence[Charge], tables: Sequence[Table], processes: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        charges: Sequence[Charge],
+        tables: Sequence[Table],
+        processes: Callable[[], int],
+        fair: Sequence[tuple[int, int, Asking]],
+    ) -> None:
+        """`fair`: of each fair charge its place, that of its set among the names, and the sets."""
         self._charges = charges
+        self._fair = fair
         self._processes = processes
         self._tables = tuple(tables)
         self._divided = 1
@@ -72,33 +86,47 @@ class LocalCheck:
         processes = self._processes()
         if processes != self._divided:
             self._divided = processes
-            self._algorithms = tuple(c.limit.algorithm.share(processes) for c in self._charges)
+            self._algorithms = tuple(share(c.limit.algorithm, processes) for c in self._charges)
             self._prices = prices(self._charges, self._algorithms)
-        tables, algorithms, costs = self._tables, self._algorithms, self._prices
+        tables, costs = self._tables, self._prices
         if len(names) == 1:  # nearly always
-            algorithm, cost = algorithms[0], costs[0]
+            algorithm, cost = self._algorithms[0], costs[0]
             state, room = algorithm.look(tables[0].get(names[0], now), now)
             if not cost or room < cost:
                 return (unspent(algorithm, state, now, room, cost),)
             after = spent(state, cost)
             tables[0].put(names[0], after, now)
             return ((room, room - cost, 0.0, algorithm.reset(after, now)),)
+        algorithms, needs, alone = self._among(names, now) if self._fair else (self._algorithms, costs, ())
         looks, admitted = [], True
-        for index, name in enumerate(names):
-            look = algorithms[index].look(tables[index].get(name, now), now)
-            if look[1] < (costs[index] or 1) and self._charges[index].enforced:
+        for index, table in enumerate(tables):
+            state, room = algorithms[index].look(table.get(names[index], now), now)
+            if index in alone:
+                room = algorithms[index].burst
+            if room < (needs[index] or 1) and self._charges[index].enforced:
                 admitted = False
-            looks.append(look)
+            looks.append((state, room))
         readings = []
         for index, (state, room) in enumerate(looks):
             cost = costs[index]
-            if admitted and 0 < cost <= room:
+            if admitted and 0 < needs[index] <= room:
                 after = spent(state, cost)
                 tables[index].put(names[index], after, now)
-                readings.append((room, room - cost, 0.0, algorithms[index].reset(after, now)))
+                readings.append((room, max(0, room - cost), 0.0, algorithms[index].reset(after, now)))
             else:
-                readings.append(unspent(algorithms[index], state, now, room, cost))
+                readings.append(unspent(algorithms[index], state, now, room, needs[index]))
         return readings
+
+    def _among(self, names: Sequence[bytes], now: float) -> tuple[Sequence[Algorithm], Sequence[int], Sequence[int]]:
+        """The algorithms of this request, what it needs under them, and which of them nobody else asks for."""
+        algorithms, needs, alone = list(self._algorithms), list(self._prices), []
+        for index, place, asking in self._fair:
+            among = asking.count(names[place], names[index], now)
+            algorithm = algorithms[index] = fair_share(algorithms[index], among)
+            needs[index] = price(algorithm, needs[index])
+            if among == 1:
+                alone.append(index)
+        return algorithms, needs, alone
 
     def owed(self, index: int, name: bytes, now: float) -> int:
         """What was spent of a bucket here and still counts; 0 for one that holds nothing, or places."""

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from functools import partial
 from struct import error as StructError  # noqa: N812 - an exception, in its own case
 
-from gateway.kernel.store import Call, CallWithId, RedisStore, Reply, StoreUnavailable, WholeCall
+from gateway.kernel.store import Call, CallWithMore, RedisStore, Reply, StoreUnavailable, WholeCall
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.stages.ratelimit.algorithm import price, spent
+from gateway.stages.ratelimit.algorithm import fair_share, price, spent
 from gateway.stages.ratelimit.algorithms import Concurrency
-from gateway.stages.ratelimit.buckets import Charge, Reading
+from gateway.stages.ratelimit.buckets import Charge, Reading, fair_places, keys_of
 from gateway.stages.ratelimit.limit import OnStoreFailure
 from gateway.stages.ratelimit.local import LocalBuckets, unspent
-from gateway.stages.ratelimit.script import Answer, arguments, compose, settling
+from gateway.stages.ratelimit.script import Answer, about, arguments, compose, settling
 
 _SCRIPT = compose()
 _SETTLING = settling()
@@ -62,7 +62,9 @@ class SharedCheck:
         "_costs",
         "_debts",
         "_denies",
+        "_fair",
         "_fallback",
+        "_local_names",
         "_locals",
         "_longest",
         "_settlements",
@@ -73,10 +75,13 @@ class SharedCheck:
         self._charges = charges
         self._store = store
         self._debts = debts
-        told = [argument for c in charges for argument in arguments(c.limit, c.cost)]
-        make = CallWithId if any(isinstance(c.limit.algorithm, Concurrency) for c in charges) else Call
+        make = CallWithMore if any(isinstance(c.limit.algorithm, Concurrency) for c in charges) else Call
         self._call = make(
-            _SCRIPT, prefix=store.prefix, keys=len(charges), length=charges[0].keyed.length, arguments=told
+            _SCRIPT,
+            prefix=store.prefix,
+            keys=len(keys_of(charges)),
+            length=charges[0].keyed.length,
+            arguments=arguments(charges),
         )
         self._answer = Answer(len(charges))
         modes = [c.limit.on_store_failure for c in charges]
@@ -85,11 +90,12 @@ class SharedCheck:
         self._denies = next(denies, None)
         self._locals = [index for index, mode in enumerate(modes) if mode is OnStoreFailure.LOCAL]
         self._fallback = fallback.check([charges[index] for index in self._locals])
+        sets = dict(fair_places(charges))
+        self._fair = tuple(sets)
+        self._local_names = [*self._locals, *(sets[index] for index in self._locals if index in sets)]
         self._longest = max((c.limit.life for c in charges), default=0.0)
         self._settlements = [
-            WholeCall(
-                _SETTLING, prefix=store.prefix, keys=1, length=c.keyed.length, arguments=arguments(c.limit, c.cost)
-            )
+            WholeCall(_SETTLING, prefix=store.prefix, keys=1, length=c.keyed.length, arguments=about(c))
             for c in charges
         ]
 
@@ -125,19 +131,31 @@ class SharedCheck:
             self._fallback.settled(place, name)
 
     def _readings(self, reply: bytes) -> Sequence[Reading]:
+        if len(self._costs) == 1:  # nearly always; it is not fair, for then there are two
+            now, room, state = self._answer.read_one(reply)
+            algorithm, cost = self._charges[0].limit.algorithm, self._costs[0]
+            if 0 < cost <= room:
+                return ((room, room - cost, 0.0, algorithm.reset(spent(state, cost), now)),)
+            return (unspent(algorithm, state, now, room, cost),)
         now, found = self._answer.read(reply)
         charges, costs = self._charges, self._costs
-        admitted = True
-        for index, (room, _) in enumerate(found):
-            if room < (costs[index] or 1) and charges[index].enforced:
+        admitted, needs = True, costs
+        if self._fair:
+            needs = list(costs)
+            for index in self._fair:
+                needs[index] = price(fair_share(charges[index].limit.algorithm, found[index][2]), costs[index])
+        for index, (room, _, _) in enumerate(found):
+            if room < (needs[index] or 1) and charges[index].enforced:
                 admitted = False
         readings = []
-        for index, (room, state) in enumerate(found):
-            algorithm, cost = charges[index].limit.algorithm, costs[index]
-            if admitted and 0 < cost <= room:
-                readings.append((room, room - cost, 0.0, algorithm.reset(spent(state, cost), now)))
+        for index, (room, state, among) in enumerate(found):
+            algorithm, cost, need = charges[index].limit.algorithm, costs[index], needs[index]
+            if among > 1:
+                algorithm = fair_share(algorithm, among)
+            if admitted and 0 < need <= room:
+                readings.append((room, max(0, room - cost), 0.0, algorithm.reset(spent(state, cost), now)))
             else:
-                readings.append(unspent(algorithm, state, now, room, cost))
+                readings.append(unspent(algorithm, state, now, room, need))
         return readings
 
     def _without_store(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None]:
@@ -149,7 +167,7 @@ class SharedCheck:
             )
         readings: list[Reading | None] = [None] * len(self._charges)
         self._debts.until = max(self._debts.until, now + self._longest)
-        judged = self._fallback.judge([names[index] for index in self._locals], now)
+        judged = self._fallback.judge([names[index] for index in self._local_names], now)
         for index, one in zip(self._locals, judged, strict=True):
             readings[index] = one
         return readings

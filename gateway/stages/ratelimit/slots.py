@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
-from gateway.kernel.store import CallWithId, RedisStore, Reply, Script, StoreUnavailable
+from gateway.kernel.store import CallWithMore, RedisStore, Reply, Script, StoreUnavailable
 from gateway.model.trace import Release
 from gateway.stages.ratelimit.algorithm import State
 from gateway.stages.ratelimit.algorithms.concurrency import LEASE
@@ -40,7 +40,7 @@ class Slots:
         self._leases: dict[bytes, tuple[bytes, ...]] = {}  # by id, in the order in which they were taken
         self._process = secrets.token_hex(4).encode()
         self._count = 0
-        self._calls: dict[tuple[Script, int, int], CallWithId] = {}
+        self._calls: dict[tuple[Script, int, int], CallWithMore] = {}
         self._keeper: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -107,12 +107,12 @@ class Slots:
             if identity not in self._leases:  # given back while its renewal was under way: last word is the release's
                 self.forget(names, identity)
 
-    def _call(self, script: Script, names: Sequence[bytes]) -> CallWithId:
+    def _call(self, script: Script, names: Sequence[bytes]) -> CallWithMore:
         assert self._store is not None  # noqa: S101 - asked only where there is one
         which = script, len(names), len(names[0])
         call = self._calls.get(which)
         if call is None:
-            call = self._calls[which] = CallWithId(
+            call = self._calls[which] = CallWithMore(
                 script, prefix=self._store.prefix, keys=len(names), length=len(names[0]), arguments=()
             )
         return call

@@ -1,6 +1,6 @@
 """Record: every decision and outcome, in the audit log and in the metrics."""
 
-from gateway.stages.record.events import record_admin, record_config, record_handshake
+from gateway.stages.record.events import record_admin, record_config, record_handshake, record_store
 from gateway.stages.record.inputs import Inputs, Redaction
 from gateway.stages.record.log import AuditLog
 from gateway.stages.record.settings import LogSettings, RecordedRoute, RecordSettings
@@ -29,4 +29,5 @@ __all__ = [
     "record_admin",
     "record_config",
     "record_handshake",
+    "record_store",
 ]

@@ -5,11 +5,12 @@ Pure: no I/O, no clock.
 """
 
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import NamedTuple, TypeAlias
 
 from gateway.stages.record.text import quote
+from gateway.stages.record.waiting import Waiting
 
 GENESIS = "0" * 64
 CHECKPOINT = "checkpoint"
@@ -42,12 +43,21 @@ class Chain:
 
     def seal(self, kind: str, time: str, members: str) -> bytes:
         """One line, its newline included. `members`: `,"name":value` of each, or ""."""
-        self.seq += 1
-        body = (
-            f'{{"type":"{kind}","time":"{time}","seq":{self.seq},"stream":{self._stream}{members},"prev":"{self.head}"'
-        ).encode("ascii")
-        self.head = head = sha256(body).hexdigest()
-        return body + f',"hash":"{head}"}}\n'.encode("ascii")
+        return self.seal_all(((kind, 0.0, members, None, True),), lambda _: time)[0]
+
+    def seal_all(self, records: Iterable[Waiting], stamp: Callable[[float], str]) -> list[bytes]:
+        """The lines of a tick's records. `stamp` writes a time."""
+        seq, head, stream = self.seq, self.head, self._stream
+        lines, last, time = [], -1.0, ""
+        for kind, at, members, _, _ in records:
+            if at != last:  # those of one tick share a reading of the clock
+                last, time = at, stamp(at)
+            seq += 1
+            body = f'{{"type":"{kind}","time":"{time}","seq":{seq},"stream":{stream}{members},"prev":"{head}"'.encode()
+            head = sha256(body).hexdigest()
+            lines.append(body + f',"hash":"{head}"}}\n'.encode())
+        self.seq, self.head = seq, head
+        return lines
 
     def seal_checkpoint(self, time: str, tree: Root | None) -> bytes:
         """A checkpoint: it signs the hash of the line before it, and the tree where there is one.

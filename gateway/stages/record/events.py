@@ -34,6 +34,12 @@ def record_admin(log: AuditLog, *, action: str, status: int, client: str, subjec
         log.queue("admin", members)
 
 
+def record_store(log: AuditLog, *, store: str, up: bool, trouble: str) -> None:
+    """The limit store came or went: until the next such record of this stream limits are judged as they are then."""
+    members = f',"store":{quote(store)},"state":"{"up" if up else "down"}","detail":{quote(trouble)}'
+    log.queue("store", members)
+
+
 def record_handshake(
     log: AuditLog,
     *,

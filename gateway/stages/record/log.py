@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from gateway.kernel.cells import Counter, Gauge
 from gateway.model.json import JSON
-from gateway.stages.record.chain import CHECKPOINT, Chain, Sign
+from gateway.stages.record.chain import Chain, Sign
 from gateway.stages.record.flood import Flood, Held
 from gateway.stages.record.pruning import PRUNED, Pruner, remove
 from gateway.stages.record.settings import LogSettings
@@ -55,8 +55,9 @@ class AuditLog:
         self._records = records
         self._lag = lag
         self._pending: list[Waiting] = []
+        self._checkpoint_due = False
         self._flood = Flood()
-        self._a_tick = settings.durability != "buffered"  # what waits came in one tick of the loop
+        self._buffered = settings.durability == "buffered"
         self._latest = 0.0  # of all times given out: small steps back of the clock are not written
         self._failure: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -105,12 +106,12 @@ class AuditLog:
         if loop is None:
             raise RuntimeError("the audit log was not started")
         done: asyncio.Future[bool] = loop.create_future()
-        if self.settings.durability == "buffered":
+        if self._buffered:
             if self._failure is None or keep:
                 self.queue(kind, members)
             done.set_result(self._failure is None)
         else:
-            self._pending.append(Waiting(kind, self._now(), members, done, keep))
+            self._pending.append((kind, self._now(), members, done, keep))
             if self._flushing is None:
                 self._schedule()
         return done
@@ -120,7 +121,7 @@ class AuditLog:
         if len(self._pending) >= BACKLOG:
             self._flood.lost(kind, _NOT_WRITTEN, self._clock())
             return
-        self._pending.append(Waiting(kind, self._now(), members, None, True))
+        self._pending.append((kind, self._now(), members, None, True))
         if self._flushing is None:
             self._schedule()
 
@@ -141,7 +142,7 @@ class AuditLog:
             if handle is not None:
                 handle.cancel()
         self._told(self._flood.told(self._clock(), closing=True))
-        self._pending.append(Waiting(CHECKPOINT, self._now(), "", None, True))
+        self._checkpoint_due = True
         self._flush()
         await asyncio.gather(self._syncer.close(), *(asyncio.to_thread(sink.close) for sink in self.sinks))
         self._lag.ask(None)
@@ -157,14 +158,14 @@ class AuditLog:
             raise AuditError(f"{self.settings.directory}: the audit log cannot be written: {error.strerror}") from None
         for torn in self._file.torn:
             members = f',"file":{quote(torn.file)},"bytes":{torn.size},"sha256":"{torn.sha256}"'
-            self._pending.append(Waiting("repair", self._now(), members, None, True))
+            self._pending.append(("repair", self._now(), members, None, True))
 
     def _schedule(self) -> None:
         if self._loop is None:
             return
         if self._failure is not None:
             self._flushing = self._loop.call_later(_RETRY_SECONDS, self._flush)
-        elif self.settings.durability == "buffered":
+        elif self._buffered:
             self._flushing = self._loop.call_later(_BUFFER_SECONDS, self._flush)
         else:
             self._flushing = self._loop.call_soon(self._flush)
@@ -173,19 +174,19 @@ class AuditLog:
         """The tick's end: seal what waits, write it at once, then let the waiting requests go on."""
         self._flushing = None
         batch, self._pending = self._pending, []
-        if not batch:
+        checkpoint, self._checkpoint_due = self._checkpoint_due, False
+        if not batch and not checkpoint:
             return
         chain = self._chain
         mark = chain.seq, chain.head
         try:
             for sink in self.sinks:
-                sink.demand(len(batch))
-            self._rotate_when_due(batch)
+                sink.demand(len(batch) + checkpoint)
+            self._rotate_when_due(batch[0][1] if batch else self._now())
             mark = chain.seq, chain.head  # a new segment's own record stands whatever becomes of the batch
-            lines = [chain.seal(w.kind, self._stamp(w.at), w.members) for w in batch if w.kind != CHECKPOINT]
-            checkpoint = len(lines) < len(batch)
+            lines = chain.seal_all(batch, self._stamp)
             if checkpoint:
-                lines.append(self._checkpoint(lines, batch[-1].at))
+                lines.append(self._checkpoint(lines))
             self._file.append(b"".join(lines))
         except OSError as error:
             chain.seq, chain.head = mark
@@ -194,55 +195,53 @@ class AuditLog:
         if self._failure is not None:
             log.warning("audit: records are written again")
             self._failure = None
-            self._a_tick = self.settings.durability != "buffered"
-        self._wrote(lines, checkpoint=checkpoint, kinds={w.kind for w in batch} if checkpoint else ())
-        waiting = [w.done for w in batch if w.done is not None]
+        self._wrote(lines, {kind for kind, *_ in batch} if checkpoint else None)
+        waiting = [done for _, _, _, done, _ in batch if done is not None]
         if waiting and self.settings.durability == "synced":
             self._syncer.join(waiting)
         else:
             resolve(waiting, written=True)
 
-    def _checkpoint(self, lines: list[bytes], at: float) -> bytes:
+    def _checkpoint(self, lines: list[bytes]) -> bytes:
         """A checkpoint, with the tree over what came since the last one; these lines stand right before it."""
-        chain = self._chain
-        tree = self._tree.root(lines, chain.seq) if lines or self._tree.due else None
-        return chain.seal_checkpoint(self._stamp(at), tree)
+        tree = self._tree.root(lines, self._chain.seq) if lines or self._tree.due else None
+        return self._chain.seal_checkpoint(self._stamp(self._now()), tree)
 
-    def _wrote(self, lines: list[bytes], *, checkpoint: bool = False, kinds: Collection[str] = ()) -> None:
+    def _wrote(self, lines: list[bytes], before: Collection[str] | None = None) -> None:
+        """`before`: the kinds of those that stand before the checkpoint; None: there is none."""
         self._records.inc(len(lines))
         tree = self._tree
-        if checkpoint and (tree.due or len(lines) > 1):
+        if before is not None and (tree.due or len(lines) > 1):
             tree.clear()
             tree.add(lines[-1:], self._chain.seq)
         else:
             tree.add(lines, self._chain.seq)
-            tree.due = not checkpoint
+            tree.due = before is None
         for sink in self.sinks:
             sink.take(lines)
-        if checkpoint and self._pruner is not None and (doomed := self._pruner.wrote(kinds)):
+        if before is not None and self._pruner is not None and (doomed := self._pruner.wrote(before)):
             self._syncer.run(remove, doomed)
 
     def _failed(self, batch: list[Waiting], error: OSError) -> None:
         if self._failure is None:
             log.error("audit: records cannot be written to %s: %s", self._file.path, error.strerror)
         self._failure = error.strerror or "unknown error"
-        self._a_tick = False
-        again = [w._replace(done=None) for w in batch if w.keep and w.kind != CHECKPOINT]
+        again: list[Waiting] = [(kind, at, members, None, True) for kind, at, members, _, keep in batch if keep]
         room = max(0, BACKLOG - len(self._pending))
-        for lost in again[room:]:
-            self._flood.lost(lost.kind, _NOT_WRITTEN, lost.at)
+        for kind, at, *_ in again[room:]:
+            self._flood.lost(kind, _NOT_WRITTEN, at)
         self._pending[:0] = again[:room]
         if self._pending:
             self._schedule()
-        resolve([w.done for w in batch if w.done is not None], written=False)
+        resolve([done for *_, done, _ in batch if done is not None], written=False)
 
     def _not_synced(self, error: OSError) -> None:
         log.error("audit: records may not be on the disk: %s", error.strerror)
         self._failure = error.strerror or "fsync failed"
         self._must_rotate = True
 
-    def _rotate_when_due(self, batch: list[Waiting]) -> None:
-        file, now = self._file, batch[0].at
+    def _rotate_when_due(self, now: float) -> None:
+        file = self._file
         began = file.began if file.began is not None else now
         due = file.size >= self.settings.segment_size or now - began >= self.settings.segment_age
         if not self._must_rotate and (not due or now < self._rotate_again):
@@ -295,8 +294,8 @@ class AuditLog:
         if self._failure is None:
             self._told(self._flood.told(self._clock()))
         if self._pruner is not None and (members := self._pruner.announce(self._clock(), self._file.number)):
-            self._pending.append(Waiting(PRUNED, self._now(), members, None, False))
-        self._pending.append(Waiting(CHECKPOINT, self._now(), "", None, True))
+            self._pending.append((PRUNED, self._now(), members, None, False))
+        self._checkpoint_due = True
         if self._flushing is None:
             self._schedule()
 
@@ -311,14 +310,14 @@ class AuditLog:
         for one in held:  # beside the backlog: a row for each kind at most
             members = f',"kind":"{one.kind}","reason":{quote(one.reason)},"count":{one.count}'
             members = f'{members},"since":"{self._stamp(one.since)}"'
-            self._pending.append(Waiting("suppressed", self._now(), members, None, True))
+            self._pending.append(("suppressed", self._now(), members, None, True))
         if held and self._flushing is None:
             self._schedule()
 
     def _now(self) -> float:
         """The time of a record: a clock that is set back by less than a second does not turn the log around."""
-        if self._pending and self._a_tick:
-            return self._latest  # the clock is read once a tick
+        if self._pending and self._failure is None and not self._buffered:
+            return self._latest  # what waits came in this tick of the loop, and the clock is read once in it
         now = self._clock()
         if now < self._latest < now + 1.0:
             return self._latest
@@ -327,4 +326,4 @@ class AuditLog:
 
     def _age(self) -> float:
         pending = self._pending
-        return max(0.0, self._clock() - pending[0].at) if pending else 0.0
+        return max(0.0, self._clock() - pending[0][1]) if pending else 0.0

@@ -82,8 +82,16 @@ class Record:
             self._refusal(trace, refused)
             return
         index = trace.route.index if trace.route is not None else -1
-        shadows, permit = trace.shadows, trace.permit
-        if permit is None or shadows or permit.audited or trace.posture is not None:
+        permit, shadows = trace.permit, trace.limit_shadows
+        if (
+            permit is None
+            or shadows
+            or permit.shadows
+            or permit.principal.shadows
+            or permit.audited
+            or trace.posture is not None
+        ):
+            shadows = trace.shadows
             members = self._members(trace, index, _ALLOW, None)
         else:
             inputs = "null" if index < 0 else self._inputs[index].text(permit.ctx, permit.principal, None)
@@ -99,7 +107,9 @@ class Record:
         duration = self._monotonic() - trace.began
         index = trace.route.index if trace.route is not None else -1
         self._counters[index].ended(trace.head.method, outcome, duration)
-        if _acted(trace):
+        permit = trace.permit
+        # whether it got beyond its decision; a preflight's answer is its decision
+        if permit is not None and permit.ctx.preflight is None and (trace.refused is None or trace.stage is _FORWARD):
             self._log.queue("outcome", outcome_members(trace, outcome, duration, self._names[index]))
 
     def _refusal(self, trace: Trace, refused: Refused) -> None:
@@ -118,10 +128,3 @@ class Record:
         principal = trace.principal if reason is None else trace.proved
         inputs = "null" if index < 0 else self._inputs[index].text(trace.ctx, principal, trace.device)
         return decision_members(trace, effect, reason, self._names[index], inputs, self._config)
-
-
-def _acted(trace: Trace) -> bool:
-    """Whether the request got beyond its decision; a preflight's answer is its decision."""
-    if trace.permit is None or (trace.ctx is not None and trace.ctx.preflight is not None):
-        return False
-    return trace.refused is None or trace.stage is _FORWARD

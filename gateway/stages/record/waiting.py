@@ -1,14 +1,11 @@
-"""A record on its way to the disk."""
+"""A record on its way to the disk.
+
+A bare tuple: two are made for each request, and a class of names costs several times as much.
+"""
 
 import asyncio
-from typing import NamedTuple
+from typing import TypeAlias
 
-
-class Waiting(NamedTuple):
-    """A record that is not written yet."""
-
-    kind: str
-    at: float  # seconds since the epoch
-    members: str
-    done: "asyncio.Future[bool] | None"  # resolved with True once it is written
-    keep: bool  # try again when the write fails
+Waiting: TypeAlias = "tuple[str, float, str, asyncio.Future[bool] | None, bool]"
+"""Its type, when it was made (seconds since the epoch), its members, what is resolved with True once it is written, and
+whether to try again when the write fails."""

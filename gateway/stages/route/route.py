@@ -1,6 +1,7 @@
 """Route: the first route of the file that matches, found without walking the file.
 
 Hosts and paths choose candidates through an index; listener, method and headers are asked of the candidates alone.
+What was found for a path, method, host and listener is remembered where no header field took part.
 A miss is a Route too, so that a flood of misses can be limited; TRACE and CONNECT are never routed.
 """
 
@@ -20,6 +21,8 @@ from gateway.stages.route.index import PathIndex
 _NO_ROUTE = Route("none", -1, False, None, "", Reason.NO_ROUTE)
 _OWN = Route("none", -1, True, None, "")
 _ROUTABLE = KNOWN_METHODS - NOT_IN_ANY
+_KEPT = 2048  # requests whose route is remembered
+_LONGEST_KEPT = 256  # characters of a path
 
 
 @noun
@@ -67,6 +70,7 @@ class Routes:
         self._hosts: dict[str, PathIndex[_Entry]] = {}
         self._below: dict[str, PathIndex[_Entry]] = {}
         self._anywhere: PathIndex[_Entry] = PathIndex()
+        self._taken: dict[tuple[str, str, str, str], Route] = {}  # what was asked lately, where no field decided it
         for path, own_methods in own.methods.items():
             for entry in _own(own, own_methods):
                 self._anywhere.add(path, entry)
@@ -99,17 +103,29 @@ class Routes:
         """The first route of the file that matches, or why none does. Never raises."""
         method = ctx.judged_method
         listener = ctx.connection.listener
+        asked = ctx.path, method, ctx.host, listener
+        taken = self._taken.get(asked)
+        if taken is not None:
+            return taken
         candidates = self._candidates(ctx.host, ctx.path)
         best: _Entry | None = None
+        by_head = True  # so far no field of the request took part
         for entry in candidates:
             if (
                 method in entry.methods
                 and (best is None or entry.order < best.order)
                 and (not entry.listeners or listener in entry.listeners)
-                and (entry.headers is None or entry.headers(ctx))
             ):
+                if entry.headers is not None:
+                    by_head = False
+                    if not entry.headers(ctx):
+                        continue
                 best = entry
         if best is not None:
+            if by_head and len(ctx.path) <= _LONGEST_KEPT:
+                if len(self._taken) >= _KEPT:
+                    self._taken.clear()
+                self._taken[asked] = best.route
             return best.route
         return self._miss(ctx, candidates, listener)
 

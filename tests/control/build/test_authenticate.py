@@ -20,6 +20,7 @@ from gateway.testing.issuer import Issuer
 from gateway.testing.wait import until
 from tests.control.feeds.introspecting import introspection
 from tests.control.feeds.provider import provider
+from tests.due import due
 from tests.stages.authenticate.asking import ROUTE, reason, request
 
 CLUSTER, PARTNERS = Authority("cluster.local"), Authority("partners")
@@ -73,9 +74,9 @@ async def test_the_files_settings_reach_the_stage(tmp_path: Path) -> None:
     web = CLUSTER.issue(uri="spiffe://cluster.local/a").ders
     partner = PARTNERS.issue(dns=["a.partner.example"]).ders
     both = request(f"Bearer {ISSUER.token(aud='inventory')}", web, now=now)
-    assert (await stage(both, numbered(1))).caller == f"{ISSUER.url}/alice"
-    assert (await stage(request(chain=partner, now=now), numbered(0))).caller == "dns:a.partner.example"
-    assert (await stage(request("Bearer x", now=now), numbered(2))).anonymous
+    assert (await due(stage(both, numbered(1)))).caller == f"{ISSUER.url}/alice"
+    assert (await due(stage(request(chain=partner, now=now), numbered(0)))).caller == "dns:a.partner.example"
+    assert (await due(stage(request("Bearer x", now=now), numbered(2)))).anonymous
     assert await reason(stage, request(f"Bearer {ISSUER.token()}", now=now)) is None
     assert await reason(stage, request(now=now)) is Reason.CREDENTIALS_MISSING
 

@@ -9,6 +9,7 @@ from gateway.control.build.ratelimit import LimitStore, build_ratelimit
 from gateway.kernel.cells import Metrics
 from gateway.model.limit import LimitStatus
 from gateway.model.principal import Principal
+from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.ratelimit import RateLimit
 from tests.stages.ratelimit.requests import NOW, request, route, trace, user, workload
@@ -144,3 +145,71 @@ async def test_under_a_shared_key_an_override_has_a_bucket_of_its_own(stage: Rat
 async def test_before_authentication_an_address_may_be_given_another_rate(stage: RateLimit) -> None:
     assert await passed(stage, HERE) == 2
     assert sum([isinstance(await ask(stage, HERE, ip="198.51.100.7"), list) for _ in range(9)]) == 4
+
+
+FAIR = """
+version: 1
+listeners:
+  edge: {address: "127.0.0.1:8080"}
+rate_limits:
+  tenant: {rate: 6/minute, key: [route, "claim:tenant"], algorithm: fixed_window, fair: true}
+  tried: {rate: 6/minute, key: [], algorithm: fixed_window, fair: true, mode: shadow}
+  places: {concurrency: 4, key: [], fair: true}
+routes:
+  - {name: tenant, match: {paths: [/a]}, respond: {status: 200}, public: true, rate_limits: [tenant]}
+  - {name: tried, match: {paths: [/b]}, respond: {status: 200}, public: true, rate_limits: [tried]}
+  - {name: places, match: {paths: [/c]}, respond: {status: 200}, public: true, rate_limits: [places]}
+audit: {directory: var/audit}
+"""
+TENANT, TRIED, PLACES = range(3)
+
+
+def of_tenant(name: str, tenant: str = "red") -> Principal:
+    return user(name, claims={"tenant": tenant})
+
+
+async def test_a_fair_limit_gives_each_who_asks_its_share(tmp_path: Path, metrics: Metrics) -> None:
+    stage = built(tmp_path, FAIR, metrics)
+    assert await passed(stage, TENANT, of_tenant("bob"), tries=1) == 1
+    assert await passed(stage, TENANT, of_tenant("alice")) == 3
+    assert await passed(stage, TENANT, of_tenant("bob")) == 2
+    assert await passed(stage, TENANT, of_tenant("carol", "blue")) == 6  # another tenant's bucket, and alone in it
+    refused = await ask(stage, TENANT, of_tenant("alice"))
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.detail) == (Reason.RATE_LIMITED, "limit tenant")  # by now all of it is spent
+    assert refused.limits == ()  # R10: neither what is shared nor how many share it is told
+    counted = dict(metrics.rate_limit_decisions.rows())
+    assert counted[("tenant/fair", "refused")] == 17.0 + 18.0 + 1.0
+    assert counted[("tenant/fair", "admitted")] == 6.0 + 20.0  # alone it never refuses: the shared bucket does
+
+
+async def test_a_refusal_by_the_share_names_it(tmp_path: Path, metrics: Metrics) -> None:
+    stage = built(tmp_path, FAIR, metrics)
+    await ask(stage, TENANT, of_tenant("bob"))
+    assert await passed(stage, TENANT, of_tenant("alice"), tries=3) == 3
+    refused = await ask(stage, TENANT, of_tenant("alice"), at=NOW + 1)
+    assert isinstance(refused, Refused)
+    assert (refused.detail, refused.retry_after) == ("limit tenant/fair", 59)
+
+
+async def test_a_fair_limit_in_shadow_refuses_nothing_and_is_told(tmp_path: Path, metrics: Metrics) -> None:
+    stage = built(tmp_path, FAIR, metrics)
+    told = trace()
+    await stage.by_caller(request(), route(TRIED), user("bob"), told)
+    for _ in range(4):
+        told = trace()
+        assert await stage.by_caller(request(), route(TRIED), user("alice"), told) == []
+    assert [shadow.name for shadow in told.limit_shadows] == ["tried/fair"]
+    assert dict(metrics.rate_limit_decisions.rows())[("tried/fair", "shadow_refused")] == 1.0
+
+
+async def test_places_at_once_are_shared_too_and_given_back(tmp_path: Path, metrics: Metrics) -> None:
+    stage = built(tmp_path, FAIR, metrics)
+    traces = [trace() for _ in range(3)]
+    for told in traces[:2]:
+        await stage.by_caller(request(), route(PLACES), user("alice"), told)
+    await stage.by_caller(request(), route(PLACES), user("bob"), trace())
+    with pytest.raises(Refused, match="places/fair"):
+        await stage.by_caller(request(), route(PLACES), user("alice"), traces[2])
+    traces[0].release()
+    assert isinstance(await stage.by_caller(request(), route(PLACES), user("alice"), traces[2]), list)

@@ -13,8 +13,10 @@ from gateway.control.build.posture import PostureSources, offline_posture, postu
 from gateway.kernel.store import RedisAddress, RedisStore
 from gateway.model.json import JSON
 from gateway.model.posture import Posture
+from gateway.model.principal import Principal
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
+from gateway.model.request import RequestContext
 from gateway.model.route import Route
 from gateway.stages.posture import JudgePosture
 from gateway.testing.ca import Authority
@@ -40,9 +42,14 @@ def with_posture(folder: Path, source: str, *, more: str = "") -> Config:
     return config(folder, routes=ROUTES, more=f"posture:\n  {posture}\n")
 
 
+async def judged(stage: JudgePosture, ctx: RequestContext, who: Principal, route: Route = ASKS) -> Posture | None:
+    judging = stage(ctx, route, who)
+    return await judging if judging is not None else None
+
+
 async def ask(stage: JudgePosture, device: JSON, route: Route = ASKS) -> Posture | Reason | None:
     try:
-        return await stage(context(), route, principal(None, user(device_id=device)))
+        return await judged(stage, context(), principal(None, user(device_id=device)), route)
     except Refused as refused:
         return refused.reason
 
@@ -179,11 +186,11 @@ async def test_facts_of_the_certificate_that_proved_the_caller(tmp_path: Path) -
     assert held.tls is not None
     ctx = context(over=replace(held, tls=replace(held.tls, chain=issued.ders)))
     for stage in (serve(loaded)[0], offline_posture(loaded, None)):
-        found = await stage(ctx, ASKS, principal(workload()))
+        found = await judged(stage, ctx, principal(workload()))
         assert found is not None
         assert (found.device, found.facts["encrypted"]) == (workload().fingerprint, True)
         with pytest.raises(Refused) as refused:  # a token beside somebody else's certificate proves no device
-            await stage(ctx, ASKS, principal(None, user(device_id="a")))
+            await judged(stage, ctx, principal(None, user(device_id="a")))
         assert refused.value.reason is Reason.POSTURE_FAILED
 
 

@@ -1,10 +1,10 @@
 """CIDR blocks."""
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 
-from gateway.kernel.patterns.blocks import compile_blocks, parse_block, unmapped
+from gateway.kernel.patterns.blocks import by_identity, compile_blocks, parse_block, unmapped
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,19 @@ def test_a_bad_block_says_what_to_write(block: str, says: str) -> None:
 def test_mapped_addresses_are_what_they_are() -> None:
     assert unmapped(ip_address("::ffff:192.0.2.1")) == ip_address("192.0.2.1")
     assert unmapped(ip_address("2001:db8::1")) == ip_address("2001:db8::1")
+
+
+def test_what_is_remembered_of_an_address_is_its_own_and_made_once() -> None:
+    asked: list[str] = []
+
+    def made(address: IPv4Address | IPv6Address) -> str:
+        asked.append(str(address))
+        return f"<{address}>"
+
+    remembered = by_identity(made)
+    addresses = [ip_address(f"192.0.2.{number}") for number in range(200)]
+    for _ in range(2):
+        assert [remembered(address) for address in addresses] == [f"<{address}>" for address in addresses]
+    assert len(asked) == 200
+    for number in range(5000):  # each gone before the next is made: an id comes again, and another address with it
+        assert remembered(ip_address(number)) == f"<{ip_address(number)}>"

@@ -246,13 +246,42 @@ def test_H6_whatever_comes_is_a_context_or_a_refusal(
 ) -> None:
     raw = [(name.encode(), value if isinstance(value, bytes) else value.encode()) for name, value in fields]
     sent = RequestHead(method, target, "1.1", [(b"host", b"a.example"), *raw], None, False)
+    came = connection(listener=listener, peer="10.0.0.1")
     found: RequestContext | Reason
     try:
-        found = accept(trace(sent, connection(listener=listener, peer="10.0.0.1")))
+        found = accept(trace(sent, came))
     except Refused as refused:
         found = refused.reason
+        assert reason_of(sent, listener=listener, peer="10.0.0.1") is found  # nothing was remembered of it
+    else:
+        again = accept(trace(sent, came))
+        assert (again.path, again.query, again.host) == (found.path, found.query, found.host)
     if isinstance(found, Reason):
         assert 400 <= found.status < 500 or found is Reason.LOOP_DETECTED
     else:
         assert found.path == "*" or found.path.startswith("/")
         assert found.host == found.host.lower()
+
+
+def test_P1_a_target_is_remembered_for_its_listener_alone() -> None:
+    kept = ListenerSettings(compile_normaliser(merge_slashes=True), None, None, None)
+    both = Accept({"edge": EDGE, "merging": kept}, {}, "gateway-me")
+    for _ in range(2):
+        assert both(trace(head("/a//b"), connection(listener="merging"))).path == "/a/b"
+        with pytest.raises(Refused) as refused:
+            both(trace(head("/a//b"), connection(listener="edge")))
+        assert refused.value.reason is Reason.AMBIGUOUS_PATH
+
+
+def test_H6_a_form_whose_meaning_hangs_on_the_method_is_not_remembered() -> None:
+    asterisk = replace(head("*"), method="OPTIONS")
+    assert accept(trace(asterisk, connection())).path == "*"
+    assert reason_of(head("*")) is Reason.BAD_REQUEST
+
+
+def test_R9_a_flood_of_targets_takes_no_more_place_than_is_given() -> None:
+    stage = Accept({"edge": EDGE}, {}, "gateway-me")
+    for n in range(3000):
+        assert stage(trace(head(f"/{n}"), connection())).path == f"/{n}"
+    stage(trace(head("/" + "a" * 5000), connection()))
+    assert 0 < len(stage._targets["edge"]) <= 1024

@@ -24,6 +24,7 @@ from gateway.stages.authenticate.keys import KeySet, parse_key_set
 from gateway.stages.authenticate.revoked import RevokedTokens
 from gateway.testing.ca import Authority
 from gateway.testing.issuer import Issuer
+from tests.due import due
 
 NO_TRUST = Trust({}, ())
 NOW = 1_800_000_000.0
@@ -115,7 +116,7 @@ def stage(
 async def ask(stage: Authenticate, ctx: RequestContext) -> Principal | Refused:
     """The principal, or the refusal."""
     try:
-        return await stage(ctx, ROUTE)
+        return await due(stage(ctx, ROUTE))
     except Refused as refused:
         return refused
 

@@ -15,6 +15,7 @@ from gateway.testing.ca import Authority
 from gateway.testing.clock import Clock
 from gateway.testing.dpop import Holder
 from gateway.testing.issuer import Issuer
+from tests.due import due
 from tests.stages.authenticate.asking import ROUTE, Held, ask, reason, request, stage, trust, trusted
 
 AUTHORITY = Authority("cluster.local")
@@ -135,18 +136,17 @@ async def test_a_remembered_token_waits_for_nothing() -> None:
     judged = stage([trusted(ISSUER)], TRUST)
     ctx = sent("token+cert")
     await ask(judged, ctx)
-    running = judged(ctx, ROUTE).__await__()
-    with pytest.raises(StopIteration):
-        next(running)
+    assert isinstance(judged(ctx, ROUTE), Principal)
 
 
 async def test_a_proof_that_is_remembered_here_waits_for_nothing() -> None:
     holder = Holder(clock=Clock(NOW))
     token = ISSUER.token(cnf={"jkt": holder.thumbprint})
     proof = holder.proof("GET", "https://api.example.com/api", token)
-    running = stage([trusted(ISSUER)])(request(f"DPoP {token}", now=NOW, headers={"dpop": (proof,)}), ROUTE).__await__()
+    ctx = request(f"DPoP {token}", now=NOW, headers={"dpop": (proof,)})
+    running = due(stage([trusted(ISSUER)])(ctx, ROUTE))
     with pytest.raises(StopIteration):
-        next(running)
+        running.send(None)
 
 
 SHADOW = trusted(ISSUER, shadow=True, name="trial")

@@ -12,6 +12,7 @@ from gateway.model.refused import Refused
 from gateway.model.route import Route
 from gateway.model.shadow import Shadow
 from gateway.stages.posture import JudgePosture, Known, Requirement, Unavailable, compile_device, compile_require
+from tests.due import due
 from tests.facts import NOW, context, principal, user
 
 ROUTE = Route("r", 0, False, None, "")
@@ -48,7 +49,7 @@ def stage(source: Source, *, shadow: bool = False, device: str | None = "claims.
 
 
 async def ask(judge: JudgePosture, who: Principal = ALICE) -> Posture | None:
-    return await judge(context(), ROUTE, who)
+    return await due(judge(context(), ROUTE, who))
 
 
 async def refused(judge: JudgePosture, who: Principal = ALICE) -> Refused:
@@ -59,7 +60,7 @@ async def refused(judge: JudgePosture, who: Principal = ALICE) -> Refused:
 
 async def test_a_route_that_asks_for_nothing_is_told_nothing() -> None:
     source = Source()
-    assert await stage(source)(context(), replace(ROUTE, index=1), ALICE) is None
+    assert stage(source)(context(), replace(ROUTE, index=1), ALICE) is None
     assert source.asked == []
 
 

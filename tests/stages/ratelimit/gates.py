@@ -19,10 +19,11 @@ def limit(
     algorithm: Algorithm | None = None,
     failing: OnStoreFailure = OnStoreFailure.LOCAL,
     shadow: bool = False,
+    lease: int = 0,
 ) -> Limit:
     cells = Decisions(Counter(), Counter(), Counter())
     told = Shadow("limit", name, Effect.LIMIT, None) if shadow else None
-    return Limit(name, algorithm or FixedWindow(quota, window), key, failing, cells, told)
+    return Limit(name, algorithm or FixedWindow(quota, window), key, failing, cells, told, lease=lease)
 
 
 def charge(

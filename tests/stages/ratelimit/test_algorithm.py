@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.stages.ratelimit import TokenBucket
-from gateway.stages.ratelimit.algorithm import Algorithm, price
+from gateway.stages.ratelimit.algorithm import Algorithm, fair_share, price, share
 from gateway.stages.ratelimit.algorithms import ALGORITHMS
 from tests.stages.ratelimit.algorithms.contract import Bucket, algorithms, pauses
 from tests.stages.ratelimit.requests import NOW
@@ -43,7 +43,7 @@ def test_a_clock_that_is_set_back_far_does_not_shut_a_bucket_for_as_long(algorit
 def test_R13_a_new_rate_finds_what_was_spent_under_the_old_one(algorithm: Algorithm) -> None:
     bucket = Bucket(algorithm)
     bucket.burst(NOW, 100)
-    bucket.algorithm = algorithm.share(2)  # a lower rate
+    bucket.algorithm = share(algorithm, 2)  # a lower rate
     assert bucket.remaining(NOW) == 0
     wider = type(algorithm)(*(20, 60, 20)[: 3 if isinstance(algorithm, TokenBucket) else 2])
     bucket.algorithm = wider
@@ -88,7 +88,18 @@ def test_R10_numbers_are_never_negative_and_never_more_than_there_is(algorithm: 
 
 @given(algorithms, st.integers(1, 9))
 def test_shares_together_admit_at_least_the_whole_and_little_more(algorithm: Algorithm, processes: int) -> None:
-    share = algorithm.share(processes)
-    assert algorithm.quota <= share.quota * processes < algorithm.quota + processes
-    assert algorithm.burst <= share.burst * processes < algorithm.burst + processes
-    assert share.window == algorithm.window
+    one = share(algorithm, processes)
+    assert algorithm.quota <= one.quota * processes < algorithm.quota + processes
+    assert algorithm.burst <= one.burst * processes < algorithm.burst + processes
+    assert one.window == algorithm.window
+
+
+@given(algorithms, st.integers(1, 30))
+def test_fair_shares_are_together_no_more_than_the_whole_where_each_can_have_one(
+    algorithm: Algorithm, asking: int
+) -> None:
+    one = fair_share(algorithm, asking)
+    assert one.quota >= 1
+    assert one.burst >= 1
+    assert one.quota * asking <= max(algorithm.quota, asking)
+    assert one.burst * asking <= max(algorithm.burst, asking)

@@ -110,3 +110,18 @@ def test_R5_names_are_fixed_in_length_hold_nobodys_name_and_hang_on_the_secret()
 )
 def test_R10_only_a_callers_own_bucket_is_shown(parts: tuple[str, ...], principal: Principal | None, own: bool) -> None:
     assert Keyed(b"l", parts, route="r", upstream="u").own(principal) is own
+
+
+def test_R5_what_is_remembered_of_callers_mixes_none_up_however_many_come() -> None:
+    one = Keyed(b"l", ("route", "principal"), route="r", upstream=None, secret=b"k")
+    who = [user(f"caller-{number % 1500}", f"https://issuer-{number % 3}.example") for number in range(3000)]
+    fresh = [
+        Keyed(b"l", ("route", "principal"), route="r", upstream=None, secret=b"k").name(request(), each)
+        for each in who[:40]
+    ]
+    names = [one.name(request(), each) for each in who]
+    assert names[:40] == fresh
+    assert len(set(names)) == 1500
+    assert [one.name(request(), each) for each in who] == names
+    assert one.name(request(), workload()) not in names
+    assert one.name(request(), anonymous()) not in names

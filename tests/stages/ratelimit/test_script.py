@@ -13,7 +13,7 @@ from gateway.stages.ratelimit.algorithm import Algorithm
 from gateway.stages.ratelimit.script import Answer, arguments, compose
 from tests.redis_server import RedisServer, redis_server
 from tests.stages.ratelimit.algorithms.contract import Bucket, algorithms, pauses
-from tests.stages.ratelimit.gates import limit
+from tests.stages.ratelimit.gates import charge, limit
 from tests.stages.ratelimit.requests import NOW
 
 
@@ -38,13 +38,13 @@ def test_R3_redis_decides_as_python_does(server: RedisServer, algorithm: Algorit
         bucket, answer = Bucket(algorithm), Answer(1)
         name = b"%032x" % abs(hash((algorithm, *times)))
         for now in times:
-            told = [*arguments(limit(algorithm=algorithm), 1), b"%.10f" % now]
+            told = [*arguments([charge(limit(algorithm=algorithm))]), b"%.10f" % now]
             call = Call(script, prefix=store.prefix, keys=1, length=32, arguments=told)
             reply = await store.run(call, (name,))
             assert isinstance(reply, bytes)
             seen, found = answer.read(reply)
             assert seen == now
-            assert [(state, room) for room, state in found] == [algorithm.look(bucket.state, now)]
+            assert [(state, room) for room, state, _ in found] == [algorithm.look(bucket.state, now)]
             bucket.hit(now)
         await store.close()
 
@@ -58,7 +58,7 @@ def test_R9_every_key_has_an_end(server: RedisServer) -> None:
         store = RedisStore(RedisAddress.parse(server.unix_url), timeout=5)
         await store.start()
         call = Call(
-            compose(), prefix=store.prefix, keys=1, length=32, arguments=arguments(limit(algorithm=algorithm), 1)
+            compose(), prefix=store.prefix, keys=1, length=32, arguments=arguments([charge(limit(algorithm=algorithm))])
         )
         await store.run(call, (b"e" * 32,))
         await store.close()
@@ -76,7 +76,11 @@ def test_R2_what_only_looks_writes_nothing(server: RedisServer) -> None:
         store = RedisStore(RedisAddress.parse(server.unix_url), timeout=5)
         await store.start()
         call = Call(
-            compose(), prefix=store.prefix, keys=1, length=32, arguments=arguments(limit(quota=5, window=10), 0)
+            compose(),
+            prefix=store.prefix,
+            keys=1,
+            length=32,
+            arguments=arguments([charge(limit(quota=5, window=10), 0)]),
         )
         reply = await store.run(call, (b"f" * 32,))
         await store.close()

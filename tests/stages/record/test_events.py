@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from gateway.stages.record import record_admin, record_config, record_handshake
+from gateway.stages.record import record_admin, record_config, record_handshake, record_store
 from gateway.stages.record.flood import PER_SECOND
 from tests.stages.record.scene import lines, open_log
 
@@ -20,6 +20,7 @@ async def test_each_says_what_happened(tmp_path: Path) -> None:
     record_config(log, digest="cd", ok=False, errors=3)
     record_admin(log, action="reload", status=200, client="127.0.0.1")
     record_admin(log, action="drain", status=401, client='evil"\n')
+    record_store(log, store="redis://127.0.0.1:6379/0", up=False, trouble="Redis answers OOM")
     record_handshake(
         log,
         listener="edge",
@@ -35,6 +36,7 @@ async def test_each_says_what_happened(tmp_path: Path) -> None:
         {"result": "failure", "config": "cd", "errors": 3},
         {"action": "reload", "status": 200, "client_ip": "127.0.0.1"},
         {"action": "drain", "status": 401, "client_ip": 'evil"\n'},
+        {"store": "redis://127.0.0.1:6379/0", "state": "down", "detail": "Redis answers OOM"},
         {
             "listener": "edge",
             "client_ip": "203.0.113.7",

@@ -166,13 +166,45 @@ def test_Z16_the_index_agrees_with_walking_the_file(asked: list[tuple[str, str, 
         ]
     )
     assert routes(context(path, host=host)).name == walked
+    assert routes(context(path, host=host)).name == walked  # now from memory
+
+
+def test_H17_what_a_field_took_part_in_is_never_remembered() -> None:
+    routes = Routes([route("canary", "/a", headers={"x-canary": "1"}), route("rest", "/a"), route("plain", "/b")])
+    fields = [{"x-canary": ("1",)}, {}, {"x-canary": ("2",)}, {"x-canary": ("1",)}]
+    assert [routes(context("/a", headers=each)).name for each in fields] == ["canary", "rest", "rest", "canary"]
+    assert [routes(context("/b", headers=each)).name for each in fields] == ["plain"] * 4
+
+
+def test_what_is_remembered_is_remembered_for_its_method_host_and_listener() -> None:
+    routes = Routes(
+        [
+            route("inner", "/a", listeners=frozenset({"inner"})),
+            route("hosted", "/a", hosts=("b.example",)),
+            route("read", "/a", methods=frozenset({"GET"})),
+        ]
+    )
+    for _ in range(2):
+        assert routes(context("/a")).name == "read"
+        assert routes(context("/a", host="b.example")).name == "hosted"
+        assert routes(context("/a", over=connection(listener="inner"))).name == "inner"
+        assert routes(context("/a", method="POST")).refusal is Reason.METHOD_NOT_ALLOWED
+
+
+def test_R9_a_flood_of_paths_takes_no_more_place_than_is_given() -> None:
+    routes = Routes([route("all", "/*")])
+    for n in range(5000):
+        assert routes(context(f"/{n}")).name == "all"
+    assert routes(context("/" + "a" * 5000)).name == "all"
+    assert 0 < len(routes._taken) <= 2048
 
 
 def test_the_cost_does_not_grow_with_the_file() -> None:
     def cost(size: int) -> float:
         routes = Routes([route(f"r{n}", f"/api/v{n}/*", f"/t{n}/{{*}}/x") for n in range(size)])
-        ctx = context(f"/api/v{size - 1}/items/42")
-        assert routes(ctx).name == f"r{size - 1}"
-        return min(repeat(lambda: routes(ctx), number=200, repeat=5))
+        asked = [context(f"/api/v{size - 1}/items/{n}") for n in range(1000)]
+        fresh = iter(asked)  # none of them is remembered
+        assert routes(context(f"/api/v{size - 1}/items")).name == f"r{size - 1}"
+        return min(repeat(lambda: routes(next(fresh)), number=200, repeat=5))
 
     assert cost(5000) < 5 * cost(10)

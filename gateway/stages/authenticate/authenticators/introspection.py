@@ -134,6 +134,14 @@ class IntrospectingVerifier:
     def method(self, token: str) -> str:
         return "jwt" if is_jwt(token) else "introspection"
 
+    def known(self, sent: SentToken, now: float) -> VerifiedToken | None:
+        """A JWT that verified before, and that nobody has to be asked about."""
+        known = self._jwts.known(sent, now)
+        introspector = self._introspector
+        if known is not None and introspector.all_tokens and known.issuer is introspector.issuer:
+            return None
+        return known
+
     async def verify(self, sent: SentToken, now: float) -> VerifiedToken:
         """Waits where its issuer has to be asked."""
         introspector = self._introspector

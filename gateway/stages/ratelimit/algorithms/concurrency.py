@@ -45,5 +45,5 @@ class Concurrency:
     def reset(self, state: State, now: float) -> float:
         return 0.0
 
-    def share(self, processes: int) -> "Concurrency":
-        return Concurrency(-(-self.quota // processes))
+    def resized(self, quota: int, burst: int) -> "Concurrency":
+        return Concurrency(quota)

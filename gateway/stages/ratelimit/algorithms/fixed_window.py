@@ -43,5 +43,5 @@ class FixedWindow:
     def reset(self, state: State, now: float) -> float:
         return min(state[0] + self.window - now, float(self.window)) if state[1] else 0.0
 
-    def share(self, processes: int) -> "FixedWindow":
-        return FixedWindow(-(-self.quota // processes), self.window)
+    def resized(self, quota: int, burst: int) -> "FixedWindow":
+        return FixedWindow(quota, self.window)

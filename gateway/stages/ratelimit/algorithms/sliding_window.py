@@ -75,5 +75,5 @@ class SlidingWindow:
             return min(since + self.window * (2 - 1 / count) - now, float(self.window))
         return max(0.0, since + self.window * (1 - 1 / before) - now) if before else 0.0
 
-    def share(self, processes: int) -> "SlidingWindow":
-        return SlidingWindow(-(-self.quota // processes), self.window)
+    def resized(self, quota: int, burst: int) -> "SlidingWindow":
+        return SlidingWindow(quota, self.window)

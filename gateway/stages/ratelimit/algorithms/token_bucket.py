@@ -50,5 +50,5 @@ class TokenBucket:
     def reset(self, state: State, now: float) -> float:
         return state[1] * self.window / self.quota
 
-    def share(self, processes: int) -> "TokenBucket":
-        return TokenBucket(-(-self.quota // processes), self.window, -(-self.burst // processes))
+    def resized(self, quota: int, burst: int) -> "TokenBucket":
+        return TokenBucket(quota, self.window, burst)
