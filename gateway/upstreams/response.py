@@ -87,7 +87,8 @@ class ResponseReader:
                 usual = read_usual(data)
                 if usual is not None:
                     self.status, self.headers, body = usual
-                    self.chunks.append(body)
+                    if body:
+                        self.chunks.append(body)
                     self.head_done = self.complete = self.reusable = True
                     return
         if self.complete or parser is None:
