@@ -98,7 +98,7 @@ class FaultProxy:
             self._writers |= writers
             self._clients.add(writer)
             await asyncio.gather(self._pass(reader, back_writer, None), self._pass(back_reader, writer, self.cut_after))
-        except OSError:
+        except (OSError, RuntimeError):  # the latter is uvloop's word for a transport that was aborted meanwhile
             pass
         finally:
             self._writers -= writers
