@@ -1,4 +1,4 @@
-"""`gateway serve`: runs the gateway. SIGHUP reads the file again, SIGTERM drains, SIGUSR2 replaces the workers.
+"""`gateway serve`: runs the gateway. A changed file is taken over, SIGTERM drains, SIGUSR2 replaces the workers.
 
 What fails at the start is one line that says what to do, and exit code 2.
 """

@@ -6,6 +6,7 @@ Invariant: a request sees one snapshot, a handshake one context; one reload runs
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from gateway.config.problem import ConfigInvalid, ConfigUnreadable
 from gateway.config.schema import Config
 from gateway.control.build.listeners import build_contexts, check_dates, listener_limits, listener_proxies
 from gateway.control.build.record import grants_told, input_names
+from gateway.control.feeds.feed import Watched
 from gateway.control.grants import GrantFile
 from gateway.control.rotation import Rotation
 from gateway.control.runtime import Runtime, Unusable
@@ -23,6 +25,8 @@ from gateway.server.tls import TlsUnusable
 from gateway.stages.record import record_config
 
 log = logging.getLogger(__name__)
+
+_REST = 0.1  # seconds without a change
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,13 @@ class Reloader:
         self._lock = asyncio.Lock()
         self._rotation = Rotation(runtime, listeners, self._lock)
         self.grants = GrantFile(runtime, self._lock, loud=loud)
+        self._file: Watched | None = None  # the config's own, as it was read last
 
     async def __call__(self) -> ReloadResult:
         """Read the file and take it over, or say why not."""
         async with self._lock:
+            if self._file is not None:
+                self._file.changed()  # whatever it says from here on is another change
             errors, config = await self._take()
             runtime = self._runtime
             ok = not errors
@@ -92,10 +99,29 @@ class Reloader:
             await self._rotation.catch_up()
 
     async def watch(self) -> None:
-        """Swap what certificates, keys, bundles and grants make when their files change. Runs until it is cancelled."""
+        """Take over the config and swap what certificates, keys, bundles and grants make when their files change.
+
+        Runs until it is cancelled.
+        """
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
             tasks.create_task(self._rotation.watch())
             tasks.create_task(self.grants.watch())
+
+    async def _follow(self) -> None:
+        """Read the config's file again when it changes, and has come to rest: who writes it may not be done."""
+        path = self._runtime.parts.config.path
+        self._file = file = Watched(path)
+        file.changed()
+        with contextlib.closing(self._runtime.watch.bell(path)) as bell:
+            while True:
+                await bell.wait()
+                if not file.changed():
+                    continue
+                await asyncio.sleep(_REST)
+                while file.changed():  # noqa: ASYNC110 - nothing tells that a writer is done
+                    await asyncio.sleep(_REST)
+                await self()
 
     async def _take(self) -> tuple[list[str], Config | None]:
         runtime, config = self._runtime, None

@@ -19,6 +19,7 @@ class FaultProxy:
     def __init__(self, to: int, host: str = "127.0.0.1") -> None:
         self.delay = 0.0  # seconds that each piece is held back, either way
         self.cut_after: int | None = None  # bytes from the backend, for each connection; then both sides are closed
+        self.rate: int | None = None  # bytes a second that are read of either side, for connections from now on
         self.accepted = 0
         self._to = to
         self._host = host
@@ -28,6 +29,8 @@ class FaultProxy:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.StreamWriter] = set()  # of them those that lead back to who connected
+        self._ended: set[asyncio.StreamWriter] = set()  # of these those that were ended
 
     @property
     def port(self) -> int:
@@ -61,6 +64,12 @@ class FaultProxy:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             writer.transport.abort()
 
+    def half_close(self) -> None:
+        """End the backend's side of every open connection with a FIN, and read on."""
+        for writer in self._clients - self._ended:
+            self._ended.add(writer)
+            writer.write_eof()
+
     async def stop(self) -> None:
         """End everything."""
         self.refuse()
@@ -87,16 +96,22 @@ class FaultProxy:
             back_reader, back_writer = await asyncio.open_connection(self._host, self._to)
             writers.add(back_writer)
             self._writers |= writers
+            self._clients.add(writer)
             await asyncio.gather(self._pass(reader, back_writer, None), self._pass(back_reader, writer, self.cut_after))
-        except OSError:
+        except (OSError, RuntimeError):  # the latter is uvloop's word for a transport that was aborted meanwhile
             pass
         finally:
             self._writers -= writers
+            self._clients.discard(writer)
+            self._ended.discard(writer)
             for each in writers:
                 each.close()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: int | None) -> None:
-        while data := await reader.read(65536):
+        rate = self.rate
+        while data := await reader.read(65536 if rate is None else max(1, rate // 100)):
+            if rate is not None:
+                await asyncio.sleep(len(data) / rate)
             if self.delay:
                 await asyncio.sleep(self.delay)
             await self._flowing.wait()
@@ -105,6 +120,8 @@ class FaultProxy:
                 await writer.drain()
                 raise ConnectionAbortedError
             left = None if left is None else left - len(data)
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
+            if writer not in self._ended:
+                writer.write(data)
+                await writer.drain()
+        if writer not in self._ended and not writer.is_closing():
+            writer.write_eof()

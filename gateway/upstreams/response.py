@@ -126,7 +126,7 @@ class ResponseReader:
 
     @property
     def trailers(self) -> RawHeaders:
-        """The trailer section of a complete answer, as it came."""
+        """The trailer section of a complete answer; names in lower case."""
         return self._fields
 
     def take_hints(self) -> RawHeaders:

@@ -166,3 +166,30 @@ def test_what_may_change_is_not_fixed(file: Path) -> None:
     change(file, "headers: 10", "headers: 20")
     change(file, "body: ok", "body: other")
     assert fixed(before, load(file)) == []
+
+
+async def test_a_file_that_changes_is_taken_over_without_a_signal_once_it_rests(file: Path) -> None:
+    async with at_work(file) as (runtime, listeners, reload):
+        watching = asyncio.create_task(reload.watch())
+        reloads = runtime.metrics.config_reloads
+        await until(lambda: reload._file is not None)
+        text = file.read_text().replace("headers: 10", "headers: 20")
+        with file.open("w") as slowly:
+            slowly.write(text[: len(text) // 2])
+            slowly.flush()
+            await asyncio.sleep(0.02)
+            slowly.write(text[len(text) // 2 :])
+        await until(lambda: listeners["edge"].limits.headers == 20)
+        assert reloads.labels("success").value == 1
+        change(file, "headers: 20", "haeders: 20")
+        await until(lambda: reloads.labels("failure").value == 1)
+        assert listeners["edge"].limits.headers == 20
+        change(file, "haeders: 20", "headers: 30")
+        assert (await reload()).ok  # what a signal took is no change any more
+        count = reloads.labels("success").value
+        runtime.watch.ring()
+        await until(lambda: listeners["edge"].limits.headers == 30)
+        await asyncio.sleep(0.25)
+        assert reloads.labels("success").value == count
+        watching.cancel()
+        await asyncio.wait([watching])

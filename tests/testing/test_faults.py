@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.testing.faults import FaultProxy
-from gateway.testing.upstream import Upstream, answer
+from gateway.testing.upstream import Call, Upstream, answer
 from gateway.testing.wait import until
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -70,4 +70,31 @@ async def test_a_delay_holds_back() -> None:
         writer.write(REQUEST)
         await reader.readuntil(b"hello")
         assert asyncio.get_running_loop().time() - began > 0.095  # the loop counts whole milliseconds
+        writer.close()
+
+
+async def test_a_half_closed_answer_ends_while_the_request_still_passes() -> None:
+    async def reads_on(call: Call) -> None:
+        await call.send(b"HTTP/1.1 200 OK\r\n")
+        assert await call.read(4) == b"more"
+
+    async with Upstream(reads_on) as backend, FaultProxy(backend.port) as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(REQUEST)
+        assert await reader.readline()
+        proxy.half_close()
+        assert await reader.read() == b""
+        writer.write(b"more")
+        await until(lambda: bytes(backend.bytes_in[0]).endswith(b"more"))
+        writer.close()
+
+
+async def test_a_rate_holds_up_who_writes() -> None:
+    async with Upstream() as backend, FaultProxy(backend.port) as proxy:
+        proxy.rate = 2000
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        began = asyncio.get_running_loop().time()
+        writer.write(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 300\r\n\r\n" + b"x" * 300)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        assert asyncio.get_running_loop().time() - began > 0.15
         writer.close()

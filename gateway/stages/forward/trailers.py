@@ -86,5 +86,4 @@ def trailing(declared: bytes, exchange: Exchange, passes: Callable[[bytes], bool
 
 def behind(trailers: RawHeaders, names: list[bytes]) -> RawHeaders:
     """Of an answer's trailer section what was announced."""
-    lower = [(name.lower(), value.strip(b" \t")) for name, value in trailers]
-    return [field for field in lower if field[0] in names]
+    return [field for field in trailers if field[0] in names]
