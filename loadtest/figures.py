@@ -35,10 +35,11 @@ from gateway.testing.process import free_port, running
 from loadtest.inside import Clients, backends
 from loadtest.job import CALLERS, CONNECTIONS, ROUTES, WORK, Place, Scenario, Variant, path_of
 from loadtest.peers.gateway import Gateway
-from loadtest.world import LIFETIME, certificates_of, redis_binary
+from loadtest.world import LIFETIME, certificates_of, issuer_of, redis_binary
 
 RECORDS = 1_000_000
 _SERVED = 200  # requests from which the facts are taken
+_MOST_FAULTY, _PAUSE = 100, 0.3  # seconds
 Drive = Callable[[], Coroutine[Any, Any, object]]
 
 
@@ -114,12 +115,19 @@ async def compared(
     turning = Turning(connections)
     for make in (with_it, without):
         await turning.batch(make, size)
-    costs, idle = [], []
-    for _ in range(rounds):
+    costs: list[float] = []
+    idle: list[float] = []
+    faulty = 0
+    while len(costs) < rounds:
         idle.append(await turning.batch(without, size))
         before, cost = faults(), await turning.batch(with_it, size)
         if faults() == before:
             costs.append(cost)
+            continue
+        faulty += 1
+        if faulty > _MOST_FAULTY:
+            raise RuntimeError("this machine is too busy to measure anything on it")
+        await asyncio.sleep(_PAUSE)  # the store is looked for again
     return (min(costs) - min(idle)) / each, (statistics.median(costs) - statistics.median(idle)) / each
 
 
@@ -325,7 +333,8 @@ async def _awaited(what: Awaitable[object]) -> object:
 async def measure(directory: Path, redis: str, rounds: int, size: int, say: Callable[[object], None]) -> Asked:
     """All but the verifier."""
     (directory / "certificates").mkdir()
-    issuer = certificates_of(directory / "certificates")
+    certificates_of(directory / "certificates")
+    issuer = issuer_of(directory / "certificates", "RS256")
     telemetry = {"otlp": "http://127.0.0.1:9", "sample": "0%"}
     off = await served(directory / "off", issuer, {"store": redis})
     on = await served(directory / "on", issuer, {"telemetry": telemetry})

@@ -26,7 +26,7 @@ from gateway.model.request import RawHeaders, RequestContext
 from gateway.model.route import Route
 from gateway.model.trace import Trace
 from gateway.server.acceptor import listen
-from gateway.server.listener import Listener
+from gateway.server.listener import Expired, Listener, never_expires
 from gateway.server.server import DriverName, Server
 from gateway.server.settings import CertificateFiles, Limits, Redirect, TlsSettings
 from gateway.server.tls import Contexts
@@ -62,6 +62,7 @@ class Gateway:
     handshakes: list[tuple[str, str, str]] = field(default_factory=list)  # listener, reason, detail
     strangers: list[tuple[str | None, bytes]] = field(default_factory=list)  # SNI and certificate of those refused
     open: int = 0
+    resumptions: int = 0
     accept_listeners: dict[str, ListenerSettings] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     listeners: dict[str, Listener] = field(default_factory=dict)
@@ -72,6 +73,9 @@ class Gateway:
 
     def connections(self, listener: str, change: int) -> None:
         self.open += change
+
+    def resumed(self, listener: str) -> None:
+        self.resumptions += 1
 
     def handshake(
         self, listener: str, peer: str, reason: str, detail: str, sni: str | None = None, claimed: bytes = b""
@@ -180,6 +184,7 @@ class Spec:
     redirect: int | None = None
     covering: Covering | None = None
     proxies: InBlocks | None = None
+    expired: Expired = never_expires
 
 
 @contextlib.asynccontextmanager
@@ -197,7 +202,13 @@ async def serving(
         contexts = Contexts(spec.tls) if spec.tls is not None else None
         redirect = Redirect(spec.redirect) if spec.redirect is not None else None
         listener = Listener(
-            spec.name, limits or Limits(), gateway, contexts=contexts, redirect=redirect, proxies=spec.proxies
+            spec.name,
+            limits or Limits(),
+            gateway,
+            contexts=contexts,
+            redirect=redirect,
+            proxies=spec.proxies,
+            expired=spec.expired,
         )
         gateway.listeners[spec.name] = listener
         gateway.accept_listeners[spec.name] = ListenerSettings(compile_normaliser(), None, spec.covering, None)

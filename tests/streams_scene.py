@@ -30,7 +30,7 @@ WEB, STOCK, OWN = (f"spiffe://cluster.local/ns/default/sa/{name}" for name in ("
 FILE = """\
 version: 1
 listeners:
-  edge: {{address: "127.0.0.1:0", tls: {{certificate: edge.pem, key: edge.key}}}}
+  edge: {{address: "127.0.0.1:0", tls: {{certificate: edge.pem, key: edge.key, min_version: "1.2"}}}}
   plain: {{address: "127.0.0.1:0"}}
 identity: {{certificate: gateway.pem, key: gateway.key}}
 trust_domains: {{cluster.local: {{bundle: ca.pem, crl: ca.crl}}}}

@@ -26,6 +26,10 @@ class ConnectionObserver:
         """A connection opened (+1) or closed (-1)."""
         self._metrics.downstream_connections.labels(listener).inc(change)
 
+    def resumed(self, listener: str) -> None:
+        """A handshake was short."""
+        self._metrics.tls_resumptions.labels(listener).inc()
+
     def handshake(
         self, listener: str, peer: str, reason: str, detail: str, sni: str | None = None, claimed: bytes = b""
     ) -> None:

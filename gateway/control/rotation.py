@@ -97,6 +97,9 @@ class Rotation:
     def _behind(self, parts: Parts) -> set[tuple[str, str]]:
         """What was made of other bundles, or may have been, or of another SVID, than are there now."""
         roots, config = self._roots(), parts.config
+        for held in self._listeners.values():
+            if held.contexts is not None:
+                held.contexts.forget()  # sessions that were begun under other revocation lists, or may have been
         listeners = {
             (LISTENER, name)
             for name, held in self._listeners.items()

@@ -18,7 +18,13 @@ from typing import Protocol
 
 from gateway.app import GatewayApp
 from gateway.config.schema import Config
-from gateway.control.build.listeners import build_contexts, listener_limits, listener_proxies, listener_redirect
+from gateway.control.build.listeners import (
+    build_contexts,
+    expired,
+    listener_limits,
+    listener_proxies,
+    listener_redirect,
+)
 from gateway.control.build.record import grants_told, input_names
 from gateway.control.observe import ConnectionObserver
 from gateway.control.reload import Reloader, ReloadResult
@@ -89,6 +95,7 @@ class Worker:
                 contexts=contexts[name],
                 redirect=listener_redirect(config, listener, ports),
                 proxies=listener_proxies(listener),
+                expired=self._expired,
             )
             for name, listener in config.listeners.items()
         }
@@ -111,6 +118,9 @@ class Worker:
     def current(self) -> Snapshot:
         """What a request that begins now is judged by."""
         return self.runtime.parts.snapshot
+
+    def _expired(self, chain: tuple[bytes, ...]) -> bool:
+        return expired(self.runtime.parts.sources.certificates, chain, time.time())
 
     async def run(self) -> int:
         """Serve until told to stop; returns the exit code. Signals count from here on, also before it serves."""
@@ -185,6 +195,11 @@ class Worker:
             found.append(Condition("telemetry", ok=not parts.telemetry.outbox.failing, needed=False))
         for name, feed in parts.sources.keys.items():
             found.append(Condition(f"issuer {name}", feed.current is not None and not feed.failing, needed=False))
+        for name, why in parts.sources.statuses.troubles.items():
+            found.append(Condition(f"ocsp {name}", ok=False, needed=False, detail=why))
+        for name, exchanger in parts.exchanges.exchangers.items():
+            trouble = exchanger.trouble
+            found.append(Condition(f"token exchange {name}", trouble is None, needed=False, detail=trouble or ""))
         if parts.revocations is not None:
             trouble = parts.revocations.trouble
             found.append(Condition("revoked tokens", trouble is None, needed=False, detail=trouble or ""))

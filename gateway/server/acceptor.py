@@ -21,6 +21,7 @@ from gateway.app import plain_address
 from gateway.kernel.patterns.blocks import InBlocks
 from gateway.server.handshake import reason_of
 from gateway.server.listener import Listener
+from gateway.server.memory import room_for_a_buffer
 from gateway.server.protocol import HttpProtocol
 from gateway.server.proxied import BadProxyHeader, read_source
 from gateway.server.tls import ServerSide, arriving
@@ -33,6 +34,7 @@ _BACKLOG = 4096  # connections that the kernel keeps for us
 _HANDSHAKES = 512  # at work at one time; beyond, the oldest gives way: real clients take milliseconds
 _FULL = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _FULL_PAUSE = 0.1  # seconds
+_MANY = 64  # open connections, from which on the memory of each counts more than the time that it takes
 _TLS_CLOSE = 2.0  # seconds that a client has to answer our close_notify
 
 Address = tuple[str, int]
@@ -113,9 +115,15 @@ class Acceptor:
         reason = detail = ""
         sessions: list[ServerSide] = []
         arriving.set(sessions)  # in this task's own context
+
+        def arrive() -> HttpProtocol:
+            if contexts is not None and len(listener.connections) >= _MANY:
+                room_for_a_buffer()  # the loop makes one next
+            return protocol
+
         try:
             await self._loop.connect_accepted_socket(
-                lambda: protocol,
+                arrive,
                 accepted,
                 ssl=contexts.base if contexts is not None else None,
                 ssl_handshake_timeout=listener.limits.header_timeout if contexts is not None else None,
@@ -125,6 +133,9 @@ class Acceptor:
             reason, detail = "overloaded", "gave way to newer handshakes"
         except (ssl.SSLError, OSError) as error:
             reason, detail = reason_of(error)
+        else:
+            if protocol.expired:
+                reason, detail = "certificate_expired", "the session was resumed after its certificate had expired"
         finally:
             listener.arriving.discard(protocol)
         if contexts is None:

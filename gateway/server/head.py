@@ -34,7 +34,7 @@ class HeadParser:
         self._target = b""
         self._headers: RawHeaders = []
         self._complete = False
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: httptools.HttpRequestParser | None = None  # made for the first section that is not known yet
 
     def parse(self, raw: bytes, max_headers: int) -> Framing | None:
         """The head that `raw` holds from its first byte to the empty line; None where no request line can be made out.
@@ -69,13 +69,16 @@ class HeadParser:
         headers: RawHeaders = []
         self._headers = headers
         self._complete = False
+        parser = self._parser
+        if parser is None:
+            self._parser = parser = httptools.HttpRequestParser(self)
         try:
-            self._parser.feed_data(raw)
+            parser.feed_data(raw)
         except httptools.HttpParserUpgrade:
             pass  # an upgrade or CONNECT: `judge` refuses it, and nothing behind it is read
         except httptools.HttpParserError:
             return salvage(raw, Reason.BAD_REQUEST)
-        method, target = self._parser.get_method(), self._target
+        method, target = parser.get_method(), self._target
         line = method + b" " + target
         end = len(line) + 11
         version = _LINE_END.get(raw[end - 11 : end])
@@ -84,7 +87,7 @@ class HeadParser:
         framing = judge(method.decode("ascii"), target, version, headers)
         head = framing.head
         if head.has_body:
-            self._parser = httptools.HttpRequestParser(self)  # this one waits for the body, which we read ourselves
+            self._parser = None  # this one waits for the body, which we read ourselves
         if len(target) > MAX_TARGET:
             return _faulty(head, Reason.TARGET_TOO_LONG)
         if len(headers) > max_headers:
@@ -92,8 +95,8 @@ class HeadParser:
         return framing
 
     def close(self) -> None:
-        """Part from llhttp's parser, which holds on to this object; nothing can be parsed any more."""
-        del self._parser
+        """Part from llhttp's parser, which holds on to this object."""
+        self._parser = None
 
     # llhttp's callbacks
 

@@ -4,6 +4,7 @@ Rule: a reload replaces `limits`, `contexts` and `proxies` whole; connections th
 Invariant: `connections` holds exactly those that were made and not yet lost.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gateway.kernel.patterns.blocks import InBlocks
@@ -13,6 +14,13 @@ from gateway.server.tls import Contexts
 
 if TYPE_CHECKING:
     from gateway.server.protocol import HttpProtocol
+
+Expired = Callable[[tuple[bytes, ...]], bool]
+
+
+def never_expires(_: tuple[bytes, ...]) -> bool:
+    """For listeners where nobody is judged by a certificate."""
+    return False
 
 
 class Listener:
@@ -28,16 +36,19 @@ class Listener:
         contexts: Contexts | None = None,
         redirect: Redirect | None = None,
         proxies: InBlocks | None = None,
+        expired: Expired = never_expires,
     ) -> None:
         """`address`: for people. `contexts` is None for a listener without TLS.
 
-        `proxies`: peers that speak the PROXY protocol; None where nobody does.
+        `proxies`: peers that speak the PROXY protocol; None where nobody does. `expired`: whether a certificate chain
+        has expired that OpenSSL does not look at, its session being resumed.
         """
         self.name = name
         self.limits = limits
         self.address = address
         self.observer = observer
-        self.contexts = contexts
+        self.expired = expired
+        self._contexts = contexts
         self.redirect = redirect
         self.proxies = proxies
         self.connections: set[HttpProtocol] = set()
@@ -50,6 +61,17 @@ class Listener:
 
     def __repr__(self) -> str:
         return f"Listener({self.name}, {len(self.connections)} connections{', draining' if self.draining else ''})"
+
+    @property
+    def contexts(self) -> Contexts | None:
+        """What the next handshake is shaken with."""
+        return self._contexts
+
+    @contexts.setter
+    def contexts(self, fresh: Contexts | None) -> None:
+        before, self._contexts = self._contexts, fresh
+        if before is not None and before is not fresh:
+            before.forget()
 
     @property
     def full(self) -> bool:

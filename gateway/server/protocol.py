@@ -47,6 +47,7 @@ class HttpProtocol(Outgoing):
         "_rest",
         "_waits_since",
         "client",
+        "expired",
         "server",
     )
 
@@ -68,6 +69,7 @@ class HttpProtocol(Outgoing):
         self._read_paused = False
         self._pace: Pace | None = None  # of a body that had to be waited for
         self._waits_since: float | None = None  # loop time
+        self.expired = False  # the client's certificate has, since the session that it resumes began
 
     # asyncio.Protocol
 
@@ -76,6 +78,13 @@ class HttpProtocol(Outgoing):
         session = transport.get_extra_info("ssl_object")
         self._connection = read_connection(self.listener.name, self.client, self.server, session)
         self.listener.opened(self)
+        tls = self._connection.tls
+        if tls is not None and tls.resumed:
+            if tls.chain and self.listener.expired(tls.chain):
+                self.expired = self._deaf = True  # a full handshake would end here too
+                transport.abort()
+                return
+            self.listener.observer.resumed(self.listener.name)
         seconds = _LAST_CHANCE if self.listener.draining else self.listener.limits.header_timeout
         self._deadline.arm(seconds, self._late)
 
@@ -98,9 +107,7 @@ class HttpProtocol(Outgoing):
             if self._discarded > _LINGER_BYTES:
                 self._close()
             return
-        if self._rest:
-            data = self._rest + data
-            self._rest = b""
+        data, self._rest = self._rest + data, b""
         self._consume(data)
 
     # What comes in
@@ -238,9 +245,7 @@ class HttpProtocol(Outgoing):
         if type(self._reader) is Tunnelled:
             return
         limits = self.listener.limits
-        pace = self._pace
-        if pace is None:
-            pace = self._pace = Pace(limits)
+        pace = self._pace = self._pace or Pace(limits)
         self._waits_since = self.loop.time()
         self._deadline.arm(min(limits.idle_timeout, pace.left), self._body_late)
 

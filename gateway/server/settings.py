@@ -43,6 +43,7 @@ class TlsSettings:
     client_certificate: ClientCertificate = "none"
     roots: tuple[bytes, ...] = field(default=(), repr=False)  # DER, of all trust domains and client authorities
     min_version: Literal["1.2", "1.3"] = "1.3"
+    resumption: bool = True  # whether who comes back may go on with its session
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,10 @@ class Observer(Protocol):
 
     def connections(self, listener: str, change: int) -> None:
         """A connection opened (+1) or closed (-1)."""
+        ...
+
+    def resumed(self, listener: str) -> None:
+        """A handshake that ends well goes on with an earlier session."""
         ...
 
     def handshake(

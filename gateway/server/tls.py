@@ -1,22 +1,27 @@
 """The TLS contexts of a listener: one for each certificate, chosen by SNI.
 
 Rule: contexts are built and checked as a whole and never changed afterwards; a reload puts new ones in their place.
-Invariant: no session tickets, so that TLS 1.3 never resumes; what TLS 1.2 resumes from OpenSSL's cache is told by
-`TlsFacts.resumed` and judged like any other connection.
+Invariant: a session is resumed under the very contexts that it began with, or not at all: no ticket goes from one
+listener, certificate, bundle or revocation list to another. What is resumed is told by `TlsFacts.resumed`, brings the
+chain that was sent, and is judged like any other connection.
 
 There is no need for an SSLContext that delegates to another: our acceptor asks for the context at each connection.
 """
 
 import ssl
+import time
 from contextvars import ContextVar
 from typing import Any, Self
 
+from gateway.server.sessions import forget_sessions, keep_none, keep_sessions
 from gateway.server.settings import CertificateFiles, TlsSettings
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 # TLS 1.2 only with forward secrecy and AEAD (RFC 9325 section 4.2); the level refuses SHA-1 and RSA below 2048 bits
 _CIPHERS = "@SECLEVEL=2:ECDHE+AESGCM:ECDHE+CHACHA20"
+_SESSIONS = 2048  # kept by one listener: 12 kB each with a client certificate, 1 kB where it was resumed itself
+_SESSION_SECONDS = 3600  # a session's life; and as often all end, so that a key is proved anew by who always resumes
 
 
 class TlsUnusable(Exception):  # noqa: N818 - what became of the files
@@ -43,6 +48,10 @@ class ServerSide(ssl.SSLObject):
             sessions.append(made)
         return made
 
+    def getpeercert(self, binary_form: bool = False) -> Any:
+        """The certificate as DER. Never as a mapping: uvloop would keep one a connection, and nobody may believe it."""
+        return super().getpeercert(binary_form=True) if binary_form else {}
+
 
 class Contexts:
     """The contexts of one listener. `base` is the one that a connection begins with."""
@@ -61,6 +70,12 @@ class Contexts:
             for context in self._contexts:
                 _overhear(context)
             self._quiet = _context(settings, settings.certificates[0])
+        # OpenSSL binds a session of TLS 1.3 to no server name: with several certificates there is none
+        self.resumes = settings.resumption and len(self._contexts) == 1
+        self.resumes = self.resumes and keep_sessions(self.base, _SESSIONS, _SESSION_SECONDS)
+        if not self.resumes:
+            keep_none(self.base)
+        self._fresh_until = time.monotonic() + _SESSION_SECONDS
 
     def entry(self, name: str) -> int:
         """Which entry of `certificates` a server name is answered with: exact before wildcard, else the first."""
@@ -71,10 +86,22 @@ class Contexts:
 
     def shaken(self, session: ssl.SSLObject) -> None:
         """The handshake is done. A session that is overheard on would call back for every record that it carries."""
-        if self._quiet is not None:
+        if self._quiet is not None and session.context is not self._quiet:
             session.context = self._quiet  # what was agreed stands; CPython takes the callback from the context
+        if self.resumes and time.monotonic() >= self._fresh_until:
+            self.forget()
+            self._fresh_until = time.monotonic() + _SESSION_SECONDS
+
+    def forget(self) -> None:
+        """Nobody resumes what came before.
+
+        A context that is out of work would keep its sessions for as long as a connection of it is open.
+        """
+        forget_sessions(self.base)
 
     def _choose(self, session: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        if self._quiet is not None and session.session_reused:
+            session.context = self._quiet  # no certificate comes that could be overheard
         if name is None or not isinstance(session, ServerSide):
             return
         session.sni = name = name.lower()
@@ -90,7 +117,7 @@ def _context(settings: TlsSettings, files: CertificateFiles) -> ssl.SSLContext:
     context.options |= (
         ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     )
-    context.num_tickets = 0  # OP_NO_TICKET alone leaves TLS 1.3's stateful tickets
+    context.num_tickets = 0
     context.set_alpn_protocols(["http/1.1"])
     _load_pair(context, files)
     context.verify_mode = _VERIFY[settings.client_certificate]

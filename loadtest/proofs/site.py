@@ -52,10 +52,10 @@ class Site(Scene):
 
 
 @contextlib.contextmanager
-def nginx(folder: Path, certs: Path, port: int, counts: int) -> Generator[Process]:
+def nginx(folder: Path, certs: Path, port: int, counts: int, plain: int) -> Generator[Process]:
     """The benchmark's backend, by the certificate `backend` of the folder."""
     folder.mkdir(exist_ok=True)
-    command = pinned(cores()[1], backend.command(port, counts, folder, certs))
+    command = pinned(cores()[1], backend.command(port, counts, plain, folder, certs))
     with running(command, folder / "backend.log") as process:
         process.wait_for(lambda: listening(port) and listening(counts), what="the backend")
         yield process
@@ -70,9 +70,9 @@ async def site(
     root = certs.authority("cluster-ca")
     certs.issue("backend", uri=STOCK, hosts=["localhost", "127.0.0.1"])
     (certs.path / "ca.pem").write_bytes(root.pem())
-    port, counts = free_ports(2)
+    port, counts, plain = free_ports(3)
     with contextlib.ExitStack() as stack:
-        await asyncio.to_thread(stack.enter_context, nginx(folder / "backend", certs.path, port, counts))
+        await asyncio.to_thread(stack.enter_context, nginx(folder / "backend", certs.path, port, counts, plain))
         async with provider() as held:
             text = routes.format(issuer=held.url, stock=f"https://127.0.0.1:{port}", keys=keys, more=more)
             served = serving(folder, text, *arguments, issuer="corp", head=head)

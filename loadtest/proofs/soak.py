@@ -66,8 +66,8 @@ class Trouble:
 class Second:
     """The backend that comes and goes."""
 
-    def __init__(self, held: Site, port: int, counts: int) -> None:
-        self._made = partial(nginx, held.gateway.folder / "second", held.certs.path, port, counts)
+    def __init__(self, held: Site, port: int, counts: int, plain: int) -> None:
+        self._made = partial(nginx, held.gateway.folder / "second", held.certs.path, port, counts, plain)
         self._held = contextlib.ExitStack()
         self._process: Process | None = None
 
@@ -82,9 +82,9 @@ class Second:
 
 async def soak(plan: Plan) -> list[Figure]:
     """`plan.soak` seconds."""
-    port, counts = free_ports(2)
+    port, counts, plain = free_ports(3)
     async with site(plan.folder, routes=_TWO.replace("@", str(port))) as held:
-        trouble, second = Trouble(held), Second(held, port, counts)
+        trouble, second = Trouble(held), Second(held, port, counts, plain)
         await second.start()
         try:
             rate = await _capacity(held, plan.rate) * plan.share

@@ -2,11 +2,9 @@
 
 import asyncio
 import contextlib
-import socket
 import ssl
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -219,69 +217,7 @@ async def test_M11_compression_and_renegotiation_are_off(edge: CertificateFiles)
     context = Contexts(tls(edge, version="1.2")).base
     wanted = ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
     assert context.options & wanted == wanted
-    assert context.num_tickets == 0
     assert context.verify_flags & ssl.VERIFY_X509_STRICT
-
-
-# Resumption
-
-
-@dataclass
-class Visit:
-    status: int
-    resumed: bool
-    session: ssl.SSLSession | None
-
-
-def visit(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None, name: str = "localhost") -> Visit:
-    """One request over a blocking socket, which can be given a session. Raises OSError."""
-    with (
-        socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
-        context.wrap_socket(plain, server_hostname=name, session=session) as secure,
-    ):
-        secure.sendall(get("/", host=name))
-        answer = secure.recv(65536)
-        if not answer:
-            raise ConnectionResetError
-        visited = Visit(int(answer.split()[1]), bool(secure.session_reused), secure.session)
-        with contextlib.suppress(OSError):
-            secure.unwrap()  # OpenSSL forgets the session of a connection that was not closed properly
-        return visited
-
-
-@pytest.mark.parametrize("mode", ["required", "optional"])
-async def test_M14_tls13_never_resumes(edge: CertificateFiles, mode: str) -> None:
-    async with serving(Spec(tls=tls(edge, mode=mode))) as gateway:
-        port, context = gateway.ports["edge"], client_context([ROOT], CLIENT)
-        first = await asyncio.to_thread(visit, port, context, None)
-        assert first.session is None or not first.session.has_ticket
-        again = await asyncio.to_thread(visit, port, context, first.session)
-        assert (again.status, again.resumed) == (200, False)
-        assert [seen.tls.resumed for seen in gateway.seen if seen.tls] == [False, False]
-
-
-async def test_M14_what_tls12_resumes_is_told_with_the_certificate_so_that_it_is_judged_again(
-    edge: CertificateFiles,
-) -> None:
-    async with serving(Spec(tls=tls(edge, version="1.2"))) as gateway:
-        port, context = gateway.ports["edge"], client_context([ROOT], CLIENT, max_version=ssl.TLSVersion.TLSv1_2)
-        first = await asyncio.to_thread(visit, port, context, None)
-        assert first.session is not None
-        assert not first.session.has_ticket  # nothing that outlives this process or its contexts
-        again = await asyncio.to_thread(visit, port, context, first.session)
-        assert again.resumed
-        facts = [seen.tls for seen in gateway.seen if seen.tls]
-        assert [fact.resumed for fact in facts] == [False, True]
-        assert facts[1].chain[0] == CLIENT.der
-
-
-async def test_M14_a_swap_of_contexts_ends_every_session(edge: CertificateFiles) -> None:
-    async with serving(Spec(tls=tls(edge, version="1.2"))) as gateway:
-        port, context = gateway.ports["edge"], client_context([ROOT], CLIENT, max_version=ssl.TLSVersion.TLSv1_2)
-        first = await asyncio.to_thread(visit, port, context, None)
-        gateway.listeners["edge"].contexts = Contexts(tls(edge, version="1.2"))
-        again = await asyncio.to_thread(visit, port, context, first.session)
-        assert not again.resumed
 
 
 async def test_M14_a_swap_takes_an_authority_away_from_the_next_handshake_on(edge: CertificateFiles) -> None:
@@ -290,20 +226,6 @@ async def test_M14_a_swap_takes_an_authority_away_from_the_next_handshake_on(edg
         assert await ask(port, context) == 200
         gateway.listeners["edge"].contexts = Contexts(TlsSettings((edge,), "required", roots(STRANGER)))
         assert await refused(port, context)
-
-
-@pytest.mark.parametrize("version", ["1.2", "1.3"])
-async def test_M15_a_session_of_a_lax_listener_opens_no_strict_one(edge: CertificateFiles, version: str) -> None:
-    lax, strict = Spec("lax", tls(edge, mode="optional", version="1.2")), Spec("strict", tls(edge, version="1.2"))
-    last = ssl.TLSVersion.TLSv1_2 if version == "1.2" else ssl.TLSVersion.TLSv1_3
-    async with serving(lax, strict) as gateway:
-        context = client_context([ROOT], None, max_version=last)
-        first = await asyncio.to_thread(visit, gateway.ports["lax"], context, None)
-        with pytest.raises(OSError):
-            await asyncio.to_thread(visit, gateway.ports["strict"], context, first.session)
-        assert [seen.tls.chain for seen in gateway.seen if seen.tls] == [()]
-        await until(lambda: gateway.reasons)
-        assert gateway.reasons == ["certificate_required"]
 
 
 # The ClientHello
@@ -441,15 +363,6 @@ async def test_M22_bytes_behind_a_client_hello_that_is_never_finished_are_no_req
             assert b"HTTP/1.1" not in await client.all()
         await until(lambda: gateway.handshakes)
         assert gateway.seen == []
-
-
-async def test_M21_no_early_data_is_offered(edge: CertificateFiles) -> None:
-    """Python has no early data; without tickets a client has nothing to send it under either."""
-    async with serving(Spec(tls=tls(edge))) as gateway:
-        context = client_context([ROOT], CLIENT)
-        first = await asyncio.to_thread(visit, gateway.ports["edge"], context, None)
-        assert first.status == 200
-        assert first.session is None or (first.session.ticket_lifetime_hint, first.session.has_ticket) == (0, False)
 
 
 # Several certificates

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from gateway.cli.main import main
@@ -47,6 +48,14 @@ def test_init_makes_all_that_the_examples_name_and_keys_are_private(certs: Path)
         assert stat.S_IMODE(key.stat().st_mode) == 0o600
     public = load_pem_public_key((certs / "audit.pub").read_bytes())
     assert public == read_private(certs / "audit.key").public_key()
+
+
+def test_every_certificate_has_an_ecdsa_key(certs: Path) -> None:
+    assert main(["pki", "issue", "web", "--uri", WEB]) == 0
+    for path in certs.glob("*.pem"):
+        key = x509.load_pem_x509_certificate(path.read_bytes()).public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        assert isinstance(key.curve, ec.SECP256R1)
 
 
 def test_each_certificate_of_the_gateway_fits_its_key_and_its_root(certs: Path) -> None:

@@ -16,6 +16,7 @@ WRITES = "the rule inventory.allow[0] lets every caller write (name the callers,
 LIMITS = "rate_limits: {each: {rate: 1/second, key: [client_ip]}}"
 NEVER = "the rule inventory.allow[0] can never match"
 NOBODY = "nothing says whose client certificates are believed: none ever is (add trust_domains or client_authorities)"
+PAIR = "{certificate: certs/edge.pem, key: certs/edge.key}"
 TWO = "listeners:\n  b: {address: 127.0.0.1:1}\n"
 
 
@@ -37,6 +38,14 @@ CASES = [
         ["5:62 no listener has tls, so there is no address that it could be sent to"],
         id="events-without-tls",
     ),
+    # handshakes
+    pytest.param(
+        [(f"tls: {PAIR}", f"tls: {{resumption: true, certificates: [{PAIR}, {PAIR}]}}")],
+        "",
+        ["3:53 nothing is resumed where SNI chooses between certificates"],
+        id="resumption-with-sni",
+    ),
+    pytest.param([("tls: {", "tls: {resumption: true, ")], "", [], id="resumption"),
     # routes against routes
     pytest.param(
         [],

@@ -20,12 +20,14 @@ async def test_good_handshakes_are_counted_and_refused_ones_are_records_too(tmp_
     observer.connections("edge", 1)
     observer.connections("edge", -1)
     observer.handshake("edge", "192.0.2.1", "", "")
+    observer.resumed("edge")
     observer.handshake("edge", "192.0.2.2", "timeout", "the handshake took too long")
     stranger = Authority("other.example").issue(uri="spiffe://other.example/web")
     observer.handshake("edge", "192.0.2.3", "certificate_untrusted", "unable to", "a.example", stranger.der)
     await asyncio.sleep(0)
     await audit.close()
     assert metrics.downstream_connections.labels("edge").value == 1
+    assert metrics.tls_resumptions.labels("edge").value == 1
     assert [row[0] for row in metrics.tls_handshakes.rows()] == [
         ("edge", "ok", ""),
         ("edge", "refused", "timeout"),

@@ -88,3 +88,21 @@ def test_what_a_client_sends_is_overheard_in_the_handshake_and_not_behind_it(
     assert client.read() == b"answer"
     assert len(heard) == before
     assert server.getpeercert(binary_form=True) == caller.der
+
+
+def test_who_always_resumes_proves_a_key_anew_every_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    contexts = Contexts(TlsSettings((entry(tmp_path, "a.example"),)))
+    assert contexts.resumes
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = contexts.base.wrap_bio(to_server, to_client, server_side=True)
+    client = client_context([ROOT]).wrap_bio(to_client, to_server, server_hostname="a.example")
+    for _ in range(3):
+        for side in (client, server):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    contexts.shaken(server)
+    assert contexts.base.session_stats()["number"] == 1
+    monkeypatch.setattr(tls, "_SESSION_SECONDS", 0)
+    contexts._fresh_until -= 3600
+    contexts.shaken(server)
+    assert contexts.base.session_stats()["number"] == 0

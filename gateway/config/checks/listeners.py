@@ -74,6 +74,8 @@ def _tls(report: Report, path: Path, tls: ListenerTls) -> None:
         report.error(path, "'key' is missing")
     elif tls.certificate is None and not tls.certificates:
         report.error(path, "'certificate' is missing")
+    if len(tls.certificates) > 1 and tls.resumption and "resumption" in tls.model_fields_set:
+        report.warn((*path, "resumption"), "nothing is resumed where SNI chooses between certificates")
 
 
 def _client_certificate(config: Config, report: Report, path: Path, tls: ListenerTls) -> None:

@@ -49,6 +49,8 @@ class ListenerTls(Node):
     """none, optional (PERMISSIVE) or required (STRICT)."""
     min_version: Literal["1.2", "1.3"] = "1.3"
     """The oldest version of TLS that is spoken."""
+    resumption: Boolean = True
+    """Who comes back within the hour may resume its session, its certificate judged again; not with several."""
 
     @property
     def pairs(self) -> tuple[CertificateFiles, ...]:

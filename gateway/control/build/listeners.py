@@ -14,9 +14,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway.config.schema import Config, Listener, ListenerTls
 from gateway.control.build.accept import names_of
 from gateway.kernel.patterns.blocks import InBlocks, compile_blocks
+from gateway.kernel.x509.leaf import UNREADABLE
 from gateway.kernel.x509.trust import Trust
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
 from gateway.server.settings import CertificateFiles, Limits, Redirect, TlsSettings
 from gateway.server.tls import Contexts, TlsUnusable
+from gateway.stages.authenticate.evidence import CertificateJudge
 
 
 def build_contexts(config: Config, trust: Trust) -> dict[str, Contexts | None]:
@@ -51,6 +55,18 @@ def _out_of_date(contexts: Contexts, now: float) -> str | None:
     return None
 
 
+def expired(judge: CertificateJudge, chain: tuple[bytes, ...], now: float) -> bool:
+    """Whether a full handshake would end for a chain that came with a resumed session.
+
+    Under the same roots its dates alone can have changed; all else that is wrong with it the request is told.
+    """
+    try:
+        judge.judge(chain, now)
+    except Refused as refused:
+        return refused.reason is Reason.CERTIFICATE_EXPIRED or _ended(chain[0], now)
+    return False
+
+
 def tls_settings(tls: ListenerTls, roots: tuple[bytes, ...] = ()) -> TlsSettings:
     """The settings of one `tls` mapping, the admin address's too. Raises TlsUnusable."""
     return TlsSettings(
@@ -58,6 +74,7 @@ def tls_settings(tls: ListenerTls, roots: tuple[bytes, ...] = ()) -> TlsSettings
         tls.client_certificate or "none",
         roots,
         tls.min_version,
+        tls.resumption,
     )
 
 
@@ -92,6 +109,13 @@ def certificate_files(listener: Listener) -> list[Path]:
     """Every file that a listener's contexts are made of, besides the roots."""
     pairs = listener.tls.pairs if listener.tls is not None else ()
     return [path for pair in pairs for path in (pair.certificate, pair.key)]
+
+
+def _ended(leaf: bytes, now: float) -> bool:
+    try:
+        return x509.load_der_x509_certificate(leaf).not_valid_after_utc.timestamp() < now
+    except UNREADABLE:
+        return True
 
 
 def _files(certificate: Path, key: Path) -> CertificateFiles:

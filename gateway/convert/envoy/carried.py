@@ -16,7 +16,7 @@ _CARRIED: dict[str, frozenset[str]] = {
         "Config": "version listeners identity trust_domains client_authorities issuers rate_limits upstreams "
         "policies routes",
         "Listener": "address tls redirect protocols paths trusted_proxies limits rate_limits",
-        "ListenerTls": "certificate key certificates client_certificate min_version",
+        "ListenerTls": "certificate key certificates client_certificate min_version resumption",
         "CertificateFiles": "certificate key",
         "PathRules": "double_slash encoded_slash",
         "ListenerLimits": "header_bytes headers header_timeout idle_timeout connections",
@@ -87,6 +87,9 @@ _WHY = {
     "RateLimit.overrides": "each caller is given the limit's own rate",
     "LimitUse.cost": "each request costs one",
     "Upstream.protocol": "clusters are given HTTP/1.1",
+    "Upstream.token_exchange": "Envoy exchanges no tokens (RFC 8693)",
+    "TrustDomain.ocsp": "Envoy asks no OCSP responder about client certificates",
+    "ClientAuthority.ocsp": "Envoy asks no OCSP responder about client certificates",
     "Timeouts.response": "Envoy bounds the whole answer: write the route's `timeout`",
     "Forward.assertion": "Envoy signs no assertions",
     "Retries.hedge_after": "Envoy hedges when a try has timed out, not before",

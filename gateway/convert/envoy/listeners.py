@@ -128,6 +128,8 @@ class Listeners:
             "alpn_protocols": list(listener.protocols),
         }
         context: Message = {"common_tls_context": common}
+        if not tls.resumption:
+            context |= {"disable_stateless_session_resumption": True, "disable_stateful_session_resumption": True}
         if tls.client_certificate in ("optional", "required"):
             common["validation_context"] = self._validation()
             context["require_client_certificate"] = tls.client_certificate == "required"
