@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rate", type=float, default=500, help="good requests a second, default 500")
     parser.add_argument("--seconds", type=float, help="of a calm or troubled stretch, default 20: 10,000 samples")
     parser.add_argument("--soak", type=float, help="seconds of the soak, default 600")
+    parser.add_argument("--share", type=float, default=0.7, help="of what one core can do, in the soak, default 0.7")
     parser.add_argument("--output", type=Path, help="where the JSON goes (default: a new file in loadtest/results/)")
     given = parser.parse_args(arguments)
     if unknown := set(given.names) - PROOFS.keys():
@@ -54,7 +55,8 @@ def main(arguments: list[str]) -> int:
             continue
         began = time.monotonic()
         with tempfile.TemporaryDirectory(dir=WORK, prefix=f"{name}-") as directory:
-            plan = Plan(Path(directory), given.rate, given.seconds or seconds, turns, size, given.soak or soak)
+            length, longest = given.seconds or seconds, given.soak or soak
+            plan = Plan(Path(directory), given.rate, length, turns, size, longest, given.share)
             figures += uvloop.run(_proved(name, prove, plan))
         took[name] = time.monotonic() - began
         print(f"{name}: {took[name]:.0f} s", file=sys.stderr, flush=True)

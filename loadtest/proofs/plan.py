@@ -14,3 +14,4 @@ class Plan:
     turns: int  # rotations, restarts, reloads
     mebibytes: int  # of a large body
     soak: float  # seconds
+    share: float  # of what one core can do, in the soak

@@ -17,7 +17,6 @@ from loadtest.proofs.plan import Plan
 from loadtest.proofs.site import Site, nginx, site
 from tests.flows.trust_scene import ROUTES
 
-SHARE = 0.7
 FLAT = 8.0  # MiB that the last quarter may be above the second one
 _TRIAL = 5.0  # seconds in which a request's cost is measured
 _RELOAD, _RESTART = 10.0, 15.0  # seconds between two
@@ -88,8 +87,8 @@ async def soak(plan: Plan) -> list[Figure]:
         trouble, second = Trouble(held), Second(held, port, counts, plain)
         await second.start()
         try:
-            rate = await _capacity(held, plan.rate) * SHARE
-            rate = await _capacity(held, rate) * SHARE  # busier, a request costs less
+            rate = await _capacity(held, plan.rate) * plan.share
+            rate = await _capacity(held, rate) * plan.share  # busier, a request costs less
             async with load([held.gateway.edge], held.mix(), rate, ca=held.ca, connections=64, fresh=200) as steady:
                 doings = trouble.reload(), trouble.restart(second), trouble.watch()
                 tasks = [asyncio.create_task(each) for each in doings]
@@ -107,7 +106,13 @@ async def soak(plan: Plan) -> list[Figure]:
         whole, excused = steady.all(), [steady.between(at, at + _EXCUSED) for at in trouble.restarts]
         lost = sum(one.failed["502"] for one in excused)
         return [
-            at_most("soak", f"{plan.soak:g} s at {rate:.0f} requests/s: failed", whole.lost - lost, 0, note=str(whole)),
+            at_most(
+                "soak",
+                f"{plan.soak:g} s at {plan.share:.0%}, {rate:.0f} requests/s: failed",
+                whole.lost - lost,
+                0,
+                note=str(whole),
+            ),
             at_most("soak", f"502 within {_EXCUSED:g} s of a backend's end", lost / max(1, len(whole.waits)), 0.001),
             at_most("soak", "growth of memory", late - early, FLAT, "MiB", note),
             at_most("soak", "reloads refused", sum(map(bool, trouble.reloads)), 0, note=f"of {len(trouble.reloads)}"),

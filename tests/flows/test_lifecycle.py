@@ -306,6 +306,7 @@ async def test_no_request_is_lost_over_a_rolling_restart_of_two_workers(site: Si
             process.signal(signal.SIGUSR2)
             await until(lambda: len(_workers(site) - before) == 2, what="two successors")
             await until(lambda: not _workers(site) & before, what="the end of both")
+            assert site.is_ready()  # a successor is asked from the moment on in which it serves
             told, other = sorted(_workers(site))
             os.kill(told, signal.SIGTERM)  # one alone
             await until(lambda: len(_workers(site) - {told, other}) == 1, what="its successor")
@@ -313,7 +314,7 @@ async def test_no_request_is_lost_over_a_rolling_restart_of_two_workers(site: Si
             load.bodies.clear()
             await load.more()
             assert load.bodies == {b"newer"}  # those who came later began with what `gateway reload` had put to work
-            assert site.is_ready()
+            await until(site.is_ready, what="/readyz")
         assert (load.lost, load.refused) == ([], 0)
         assert load.closing
         assert "Traceback" not in process.output
