@@ -68,12 +68,15 @@ class Parts:
 class Runtime:
     """The long-lived parts of one worker."""
 
-    def __init__(self, worker: int = 0, clock: Callable[[], float] = time.time) -> None:
-        """`worker`: its number, which names its audit stream; `clock`: wall clock, seconds since the epoch."""
+    def __init__(self, worker: int = 0, clock: Callable[[], float] = time.time, *, loud: bool = True) -> None:
+        """`worker`: the number that names its audit stream; `clock`: wall clock, seconds since the epoch.
+
+        `loud`: log what is wrong with files; of several workers that read the same ones, one is enough.
+        """
         self.metrics = Metrics()
         self.watch = FileWatch()
         self.health = FileHealth(self.metrics)
-        self.health.loud = worker == 0
+        self.health.loud = loud
         self._worker = worker
         self._clock = clock
         self._parts: Parts | None = None

@@ -51,6 +51,7 @@ class Scene:
     root: Authority
     provider: Provider
     backend: Upstream
+    pause: float = 0.02  # seconds between two looks at the metrics
 
     def client(self, issued: Issued | None = None) -> ssl.SSLContext:
         return client_context([self.root], issued)
@@ -77,7 +78,7 @@ class Scene:
         end = time.monotonic() + BOUND
         while await self.metric(metric, **labels) < value:
             assert time.monotonic() < end, (metric, labels, value, self.gateway.process.output)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(self.pause)
 
     async def reloaded(self, role: str, name: str, count: float = 1, result: str = "success") -> None:
         await self.comes(count, "certificate_reloads_total", role=role, name=name, result=result)

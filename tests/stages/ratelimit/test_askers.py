@@ -1,14 +1,25 @@
 """A shared limit that is fair: what each principal is given, here and in Redis."""
 
 import asyncio
+import time
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.kernel.store import Call, MemoryStore, RedisAddress, RedisStore
-from gateway.stages.ratelimit import Concurrency, FixedWindow, Keyed, LocalBuckets, SlidingWindow, TokenBucket
+from gateway.stages.ratelimit import (
+    Concurrency,
+    FixedWindow,
+    Keyed,
+    LocalBuckets,
+    OnStoreFailure,
+    SharedBuckets,
+    SlidingWindow,
+    TokenBucket,
+)
 from gateway.stages.ratelimit.algorithm import Algorithm
 from gateway.stages.ratelimit.askers import LATELY, MOST, Askers, lately
 from gateway.stages.ratelimit.buckets import Charge
@@ -193,3 +204,37 @@ async def test_places_are_shared_like_requests(server: RedisServer) -> None:
         passed.append(all(room for room, *_ in Answer(2).read(reply)[1]))
     assert passed == [True, True, True, True, False, True, True, False]  # three each; then none is left for a third
     await store.close()
+
+
+async def test_R8_without_its_store_a_fair_limit_shares_what_this_process_may_admit(tmp_path: Path) -> None:
+    store = RedisStore(RedisAddress.parse(f"redis+unix://{tmp_path}/absent"), timeout=5)
+    keeper = SharedBuckets(store, LocalBuckets(MemoryStore(), lambda: 2), b"")
+    unjudged = charge(limit("a", 1, failing=OnStoreFailure.ALLOW))
+    check = keeper.check([unjudged, *fair(FixedWindow(24, 60))])
+    taken = [0, 0]
+    for _ in range(12):
+        for who in range(2):
+            readings = check.judge((b"u" * 32, ALL, of(who), SET), NOW)
+            assert readings is not None
+            assert readings[0] is None
+            taken[who] += all(reading is None or reading[0] for reading in readings)
+    assert taken == [6, 6]  # twelve of this process, for two
+
+
+async def test_a_debt_of_a_fair_limit_is_told_to_both_of_its_buckets(server: RedisServer) -> None:
+    with server.client() as client:
+        client.flushdb()
+        store = RedisStore(RedisAddress.parse(server.unix_url), timeout=5)
+        keeper = SharedBuckets(store, LocalBuckets(MemoryStore(), lambda: 1), b"")
+        check, now = keeper.check(fair(FixedWindow(12, 3600))), time.time()
+        names = ALL, of(1), SET
+        for _ in range(5):
+            assert check.judge(names, now) is not None  # the store is not there yet
+        await store.start()
+        readings = await check.ask(names, now)
+        assert [reading[0] for reading in readings if reading is not None] == [7, 12]  # alone: all of it is its share
+        other = await check.ask((ALL, of(2), SET), now)
+        assert [reading[0] for reading in other if reading is not None] == [6, 6]
+        again = await check.ask(names, now)
+        assert [reading[0] for reading in again if reading is not None] == [5, 0]  # six of its six are spent
+        await store.close()
