@@ -42,7 +42,7 @@ class Demand:
 
     rate: float  # requests a second
     new: float = 0.01  # of the requests, the share that comes over a new connection
-    resuming: float = 0.8  # of the new connections, the share that takes up a session
+    resuming: float = 0.0  # of the new connections, the share that takes up a session: each worker keeps its own
     open: float = 0.1  # connections that are open, by requests a second
 
 
@@ -149,7 +149,7 @@ def _checks(run: Run, costs: Costs, rows: list[tuple[int, Recorded | None]]) -> 
             yield Check(count, predicted, float(row.members["requests_per_second"]))
 
 
-def text(run: Run, rates: list[float], layout: Layout) -> str:
+def text(run: Run, rates: list[float], layout: Layout, resuming: float = 0.0) -> str:
     """Costs, check and plans, as Markdown."""
     made = model(run)
     costs = made.costs
@@ -173,7 +173,7 @@ def text(run: Run, rates: list[float], layout: Layout) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for rate in rates:
-        need = plan(Demand(rate), costs, layout)
+        need = plan(Demand(rate, resuming=resuming), costs, layout)
         lines.append(
             f"| {rate:,.0f} | {need.cores:,.0f} | {need.replicas:,} | {need.shards} | {need.handshakes:,.0f}"
             f" | {need.resumed:,.0f} | {need.memory:,.0f} |"
@@ -189,12 +189,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rate", type=float, nargs="+", default=RATES, help="requests a second")
     parser.add_argument("--cores", type=int, default=usual.cores, help=f"of a replica, default {usual.cores}")
     parser.add_argument("--busy", type=float, default=usual.busy, help=f"share of a core, default {usual.busy}")
+    parser.add_argument("--resuming", type=float, default=0.0, help="share of new connections that resume, default 0")
     given = parser.parse_args(arguments)
     file = given.run or last()
     if file is None:
         print("no run is recorded: make bench", file=sys.stderr)
         return 2
-    print(text(read(file), list(given.rate), Layout(given.cores, given.busy)))
+    print(text(read(file), list(given.rate), Layout(given.cores, given.busy), given.resuming))
     return 0
 
 

@@ -11,6 +11,7 @@ import ssl
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -70,6 +71,8 @@ def renew(order: Order, tally: Tally, until: float) -> None:
                 tally.resumed += bool(connection.session_reused)
                 if order.how is How.RESUMED:  # in TLS 1.3 it came after the handshake
                     session = connection.session
+                with suppress(OSError):  # said goodbye to, as RFC 8446 section 6.1 wants: else some keep no session
+                    connection.unwrap()
         except (OSError, ValueError):
             tally.failed += 1
             session = None
