@@ -1,10 +1,13 @@
 """The backend: 1 kB over mTLS, kept connections. nginx where it is, else this module as a program.
 
 It counts what reached it: requests of a window are told by the backend, whatever made the load. On a port of its own it
-answers with that count, as nginx' stub_status words it.
+answers with that count, as nginx' stub_status words it; on a third one it takes anything without TLS, and under /bytes/
+it has larger answers (nginx only). Bodies are sent to this module's own: nginx would answer before it has read them.
 """
 
 import asyncio
+import getpass
+import os
 import shutil
 import socket
 import ssl
@@ -12,7 +15,9 @@ import sys
 from pathlib import Path
 from typing import cast
 
-from loadtest.job import BODY
+import httptools
+
+from loadtest.job import BODY, SIZES
 
 try:
     import uvloop as loops
@@ -21,6 +26,7 @@ except ImportError:
 
 _NGINX = """
 daemon off;
+{user}
 worker_processes 1;
 pid {directory}/nginx.pid;
 error_log {directory}/error.log error;
@@ -35,9 +41,17 @@ http {{
     ssl_protocols TLSv1.3;
     ssl_certificate {certificates}/backend.pem; ssl_certificate_key {certificates}/backend.key;
     ssl_client_certificate {certificates}/ca.pem; ssl_verify_client on;
-    location / {{ default_type application/octet-stream; return 200 "{body}"; }}
+    client_max_body_size 0;
+    default_type application/octet-stream;
+    location / {{ return 200 "{body}"; }}
+    location ~ "/bytes/([0-9]+)$" {{ alias {directory}/bytes-$1; }}
   }}
   server {{ listen 127.0.0.1:{counts}; location / {{ stub_status; }} }}
+  server {{
+    listen 127.0.0.1:{plain} backlog=4096;
+    default_type application/octet-stream;
+    location / {{ return 200 "{body}"; }}
+  }}
 }}
 """
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n%b" % (
@@ -46,14 +60,27 @@ _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent
 )
 
 
-def command(port: int, counts: int, directory: Path, certificates: Path) -> list[str]:
+def missing() -> str | None:
+    """Why this machine's backend has no plain port and no other sizes; None when it has them."""
+    return None if shutil.which("nginx") else "apt-get install nginx (as the backend)"
+
+
+def own_command(port: int, counts: int, certificates: Path) -> list[str]:
+    """What to start where bodies are sent."""
+    return [sys.executable, "-m", "loadtest.backend", str(port), str(counts), str(certificates)]
+
+
+def command(port: int, counts: int, plain: int, directory: Path, certificates: Path) -> list[str]:
     """What to start."""
     nginx = shutil.which("nginx")
     if nginx is None:
-        return [sys.executable, "-m", "loadtest.backend", str(port), str(counts), str(certificates)]
+        return own_command(port, counts, certificates)
+    for size in SIZES:
+        (directory / f"bytes-{size}").write_bytes(b"x" * size)
     file = directory / "nginx.conf"
-    values = {"directory": directory, "certificates": certificates, "port": port, "counts": counts, "body": "x" * BODY}
-    file.write_text(_NGINX.format(**values))
+    user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""  # it reads files of ours
+    ports = {"port": port, "counts": counts, "plain": plain}
+    file.write_text(_NGINX.format(user=user, directory=directory, certificates=certificates, body="x" * BODY, **ports))
     return [nginx, "-c", str(file), "-p", str(directory), "-e", "stderr"]
 
 
@@ -75,19 +102,21 @@ class Count:
 
 
 class Backend(asyncio.Protocol):
-    """Answers each head that ends; requests here have no body."""
+    """Answers each request once all of it is there."""
 
     def __init__(self, count: Count) -> None:
         self._count = count
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._rest = b""
+        self._parser = httptools.HttpRequestParser(self)
 
     def data_received(self, data: bytes) -> None:
-        *heads, self._rest = (self._rest + data).split(b"\r\n\r\n")
-        self._count.requests += len(heads)
-        self._transport.write(_ANSWER * len(heads))
+        self._parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
+        self._count.requests += 1
+        self._transport.write(_ANSWER)
 
 
 async def serve(port: int, counts: int, certificates: Path) -> None:

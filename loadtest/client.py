@@ -1,114 +1,191 @@
-"""Our own load generator, for machines without wrk: `python -m loadtest.client PORT MIX CONNECTIONS SECONDS`.
+"""Our own load generator for kept connections: `python -m loadtest.client ORDER`, the file of a `load.Order`.
 
-Keeps connections and asks again on each answer; prints one JSON object with the members of `load.Load`.
+Closed: each connection asks again when it is answered. At a steady rate: requests fall due at random moments (Poisson),
+whatever the answers do, and a request's time counts from when it was due, so that a stall shows in every one after it.
+Prints one JSON object with the members of `load.Load`.
 """
 
 import asyncio
 import json
-import ssl
+import random
 import sys
 import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 import httptools
+
+from gateway.testing.wait import until
+from loadtest.job import How
+from loadtest.load import BEGUN, Load, Order
 
 try:
     import uvloop as loops
 except ImportError:
     import asyncio as loops  # type: ignore[no-redef]
 
+WARM_UP = 1.0  # seconds at the rate before those that count
+LATE = 5.0  # seconds that the last answers of a paced run have
 
-class Mix:
+
+class Asker(Protocol):
+    """Says what a connection that is free does next."""
+
+    def free(self, client: "Client") -> None: ...
+
+
+class Tally:
     """The requests, in turn, and what came of them."""
 
-    def __init__(self, requests: list[bytes]) -> None:
-        self.requests = requests
-        self.until = float("inf")
+    def __init__(self, order: Order) -> None:
+        self._requests = [asked.raw() for asked in order.mix]
+        self._at = 0
+        self.status = order.status
         self.latencies: list[float] = []
         self.failed = 0
-        self._at = 0
+        self.over = False
 
-    def begin(self, seconds: float) -> None:
-        """What counts begins now: all connections are open."""
+    def begin(self) -> None:
+        """What counts begins now."""
         self.latencies.clear()
         self.failed = 0
-        self.until = time.perf_counter() + seconds
 
     def next(self) -> bytes:
-        self._at = (self._at + 1) % len(self.requests)
-        return self.requests[self._at]
+        self._at = (self._at + 1) % len(self._requests)
+        return self._requests[self._at]
 
 
 class Client(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, mix: Mix) -> None:
+    def __init__(self, tally: Tally, asker: Asker) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._mix = mix
-        self._began = 0.0
+        self._tally = tally
+        self._asker = asker
+        self._due = 0.0
 
-    def _ask(self) -> None:
+    def ask(self, due: float) -> None:
+        """Send the next request; its time counts from `due` (perf_counter)."""
         self._parser = httptools.HttpResponseParser(self)
-        self._began = time.perf_counter()
-        self._transport.write(self._mix.next())
+        self._due = due
+        self._transport.write(self._tally.next())
+
+    def close(self) -> None:
+        self._transport.close()
 
     def on_message_complete(self) -> None:
-        now = time.perf_counter()
-        if 200 <= self._parser.get_status_code() < 300:
-            self._mix.latencies.append(now - self._began)
+        if self._parser.get_status_code() == self._tally.status:
+            self._tally.latencies.append(time.perf_counter() - self._due)
         else:
-            self._mix.failed += 1
-        if now < self._mix.until:
-            self._ask()
-        else:
-            self._transport.close()
+            self._tally.failed += 1
+        self._asker.free(self)
 
     # --- asyncio.Protocol ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._ask()
+        self._asker.free(self)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if time.perf_counter() < self._mix.until:
-            self._mix.failed += 1
+        if not self._tally.over:
+            self._tally.failed += 1
         if not self.done.done():
             self.done.set_result(None)
 
 
-async def ask(port: int, mix: Mix, connections: int, seconds: float) -> None:
+class Closed:
+    """Asks again at once, until the time is over."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def free(self, client: Client) -> None:
+        if self._tally.over:
+            client.close()
+        else:
+            client.ask(time.perf_counter())
+
+
+class Paced:
+    """Asks when a request falls due; what finds no free connection waits for one, and its time runs."""
+
+    def __init__(self, rate: float) -> None:
+        """`rate`: requests a second."""
+        self._rate = rate
+        self._free: list[Client] = []
+        self._waiting: deque[float] = deque()
+        self._random = random.Random(1)  # every gateway meets the same arrivals
+
+    def free(self, client: Client) -> None:
+        if self._waiting:
+            client.ask(self._waiting.popleft())
+        else:
+            self._free.append(client)
+
+    async def run(self, seconds: float) -> None:
+        """Let requests fall due for so long."""
+        loop = asyncio.get_running_loop()
+        due = time.perf_counter()
+        end = due + seconds
+        while (due := due + self._random.expovariate(self._rate)) < end:
+            if (ahead := due - time.perf_counter()) > 0:
+                await _moment(loop, ahead)
+            if self._free:
+                self._free.pop().ask(due)
+            else:
+                self._waiting.append(due)
+
+    async def unanswered(self, connections: int) -> int:
+        """How many of them get no answer, though it is waited for."""
+        with suppress(TimeoutError):
+            await until(lambda: len(self._free) == connections, seconds=LATE)
+        return connections - len(self._free)
+
+
+def _moment(loop: asyncio.AbstractEventLoop, seconds: float) -> "asyncio.Future[None]":
+    """A wait that costs less than a task's sleep."""
+    moment: asyncio.Future[None] = loop.create_future()
+    loop.call_later(seconds, moment.set_result, None)
+    return moment
+
+
+async def carry_out(order: Order) -> Load:
     """Open all, ask for so long, and wait until the last has its answer."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # wrk verifies nothing either
-    loop = asyncio.get_running_loop()
-    opened = [
-        await loop.create_connection(lambda: Client(mix), "127.0.0.1", port, ssl=context) for _ in range(connections)
-    ]
-    mix.begin(seconds)
-    await asyncio.wait([client.done for _, client in opened])
+    loop, tally = asyncio.get_running_loop(), Tally(order)
+    paced = Paced(order.rate) if order.how is How.PACED else None
+    asker: Asker = paced or Closed(tally)
+    context = order.context()
+    clients = []
+    for _ in range(order.connections):
+        made = await loop.create_connection(lambda: Client(tally, asker), "127.0.0.1", order.port, ssl=context)
+        clients.append(made[1])
+    print(BEGUN, flush=True)
+    if paced is None:
+        tally.begin()
+        await asyncio.sleep(order.seconds)
+        tally.over = True
+        await asyncio.wait([client.done for client in clients])
+        return Load.of(tally.latencies, tally.failed)
+    await paced.run(WARM_UP)
+    tally.begin()
+    await paced.run(order.seconds - WARM_UP)
+    unanswered = await paced.unanswered(order.connections)
+    tally.over = True
+    for client in clients:
+        client.close()
+    return Load.of(tally.latencies, tally.failed + unanswered)
 
 
 def main(arguments: list[str]) -> int:
     """Ask and print."""
-    port, file, connections, seconds = int(arguments[0]), Path(arguments[1]), int(arguments[2]), float(arguments[3])
-    requests = []
-    for path, token in json.loads(file.read_text()):
-        authorization = f"Authorization: Bearer {token}\r\n" if token else ""
-        requests.append(f"GET {path} HTTP/1.1\r\nHost: api.bench.example\r\n{authorization}\r\n".encode())
-    mix = Mix(requests)
-    loops.run(ask(port, mix, connections, seconds))
-    times = sorted(mix.latencies) or [0.0]
-    report = {
-        "requests": len(mix.latencies) + mix.failed,
-        "p50": times[len(times) // 2] * 1000,
-        "p99": times[len(times) * 99 // 100] * 1000,
-        "failed": mix.failed,
-    }
-    print(json.dumps(report))
+    load = loops.run(carry_out(Order.read(Path(arguments[0]))))
+    print(json.dumps(asdict(load)))
     return 0
 
 

@@ -35,7 +35,7 @@ from gateway.testing.process import free_port, running
 from loadtest.inside import Clients, backends
 from loadtest.job import CALLERS, CONNECTIONS, ROUTES, WORK, Place, Scenario, Variant, path_of
 from loadtest.peers.gateway import Gateway
-from loadtest.world import LIFETIME, certificates_of, redis_binary
+from loadtest.world import LIFETIME, certificates_of, issuer_of, redis_binary
 
 RECORDS = 1_000_000
 _SERVED = 200  # requests from which the facts are taken
@@ -325,7 +325,8 @@ async def _awaited(what: Awaitable[object]) -> object:
 async def measure(directory: Path, redis: str, rounds: int, size: int, say: Callable[[object], None]) -> Asked:
     """All but the verifier."""
     (directory / "certificates").mkdir()
-    issuer = certificates_of(directory / "certificates")
+    certificates_of(directory / "certificates")
+    issuer = issuer_of(directory / "certificates", "RS256")
     telemetry = {"otlp": "http://127.0.0.1:9", "sample": "0%"}
     off = await served(directory / "off", issuer, {"store": redis})
     on = await served(directory / "on", issuer, {"telemetry": telemetry})

@@ -30,7 +30,7 @@ from gateway.server.turns import Turns
 from gateway.upstreams.connection import Connection
 from loadtest.job import BODY, CALLERS, CONNECTIONS, ROUTES, WORK, Place, Scenario, Variant, path_of
 from loadtest.peers.gateway import Gateway
-from loadtest.world import LIFETIME, certificates_of
+from loadtest.world import LIFETIME, certificates_of, issuer_of
 
 ANSWER = (  # as the benchmark's nginx writes it
     b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Mon, 02 Feb 2026 02:02:02 GMT\r\n"
@@ -39,6 +39,7 @@ ANSWER = (  # as the benchmark's nginx writes it
 
 
 DRIVERS = ("lane", "asgi")
+WARM = "warm"
 
 
 class Pipe(asyncio.Transport):
@@ -129,13 +130,17 @@ def backends(loop: asyncio.AbstractEventLoop, runtime: Runtime, connections: int
 
 
 async def measure(
-    directory: Path, *, rounds: int, size: int, connections: int, drivers: Sequence[str]
+    directory: Path, *, rounds: int, size: int, connections: int, drivers: Sequence[str], wait: bool = False
 ) -> dict[str, list[float]]:
-    """CPU microseconds a request, of each batch, for each driver; their batches take turns."""
+    """CPU microseconds a request, of each batch, for each driver; their batches take turns.
+
+    `wait`: once all is warm, for a line on stdin.
+    """
     loop = asyncio.get_running_loop()
     certificates = directory / "certificates"
     certificates.mkdir()
-    issuer = certificates_of(certificates)
+    certificates_of(certificates)
+    issuer = issuer_of(certificates, "RS256")
     tokens = [issuer.token(f"caller-{number}", lifetime=LIFETIME) for number in range(CALLERS)]
     Gateway().command(Variant(Scenario.FULL), Place(8443, directory, certificates, 1))
     runtime = Runtime()
@@ -155,6 +160,9 @@ async def measure(
     for each in clients.values():
         await each.batch(size)
     calm_collector()
+    if wait:
+        print(WARM, flush=True)
+        sys.stdin.readline()
     figures: dict[str, list[float]] = {name: [] for name in drivers}
     for _ in range(rounds):
         for name in drivers:
@@ -174,12 +182,18 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--size", type=int, default=500, help="requests of a batch")
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
     parser.add_argument("--driver", choices=DRIVERS, help="only this one")
+    parser.add_argument("--wait", action="store_true", help="say when all is warm, and go on at a line on stdin")
     given = parser.parse_args(arguments)
     WORK.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WORK, prefix="inside-") as directory:
         drivers = DRIVERS if given.driver is None else (given.driver,)
         run = measure(
-            Path(directory), rounds=given.rounds, size=given.size, connections=given.connections, drivers=drivers
+            Path(directory),
+            rounds=given.rounds,
+            size=given.size,
+            connections=given.connections,
+            drivers=drivers,
+            wait=given.wait,
         )
         measured = uvloop.run(run)
     for name, figures in measured.items():

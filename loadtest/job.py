@@ -20,6 +20,11 @@ ISSUER = "https://issuer.bench.example"
 AUDIENCE = "api-service"
 BACKEND_ID = "spiffe://bench.local/ns/bench/sa/backend"
 GATEWAY_ID = "spiffe://bench.local/ns/bench/sa/gateway"
+CLIENT_ID = "spiffe://bench.local/ns/bench/sa/client"
+TRUST_DOMAIN = "bench.local"
+ALGORITHMS = ("RS256", "ES256")
+REMEMBERED = 4096  # tokens that gateway and Envoy remember at most
+SIZES = (65_536, 10_485_760)  # bytes of the answers that the backend has besides
 LIMIT = 10_000_000  # requests a second and caller: counted, never reached
 
 
@@ -30,6 +35,54 @@ class Scenario(StrEnum):
     FORWARD = "forward only"
 
 
+class How(StrEnum):
+    """How a row is loaded."""
+
+    KEPT = "kept connections"
+    NEW = "a new connection each"
+    RESUMED = "a new connection each, resumed"
+    PACED = "at a steady rate"
+    IDLE = "idle connections"
+
+
+class Token(StrEnum):
+    """What is sent where a token belongs."""
+
+    GOOD = "good"
+    NONE = "none"
+    FORGED = "forged"  # right but for its signature
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a row is asked for, and how."""
+
+    how: How = How.KEPT
+    connections: int = CONNECTIONS
+    tokens: int = CALLERS
+    token: Token = Token.GOOD
+    method: str = "GET"
+    sent: int = 0  # bytes of each request's body
+    answer: int = BODY  # bytes of each answer's
+    status: int = 200  # of every answer
+
+
+USUAL_WORK = Work()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where the job differs from the usual one, for every peer alike."""
+
+    routes: int = ROUTES
+    algorithm: str = "RS256"  # of the tokens
+    clients: bool = False  # client certificates are required and verified
+    workers: int = 1
+
+
+USUAL = Setting()
+
+
 @dataclass(frozen=True)
 class Variant:
     """One way in which a peer does a scenario."""
@@ -37,6 +90,7 @@ class Variant:
     scenario: Scenario
     name: str = ""  # "" for the only or usual way
     note: str = ""  # what of the job it does not do, or does besides
+    setting: Setting = USUAL
 
 
 @dataclass(frozen=True)
@@ -45,9 +99,18 @@ class Place:
 
     port: int  # to listen on, on loopback
     directory: Path  # of its own
-    certificates: Path  # edge, gateway and backend (.pem and .key), ca.pem, jwks.json, issuer.pem (public key)
+    certificates: Path  # edge, gateway, client and backend (.pem and .key), ca.pem; of each algorithm: `jwks`, `key`
     backend: int  # the backend's port, on loopback
     redis: Path | None = None  # socket of a Redis server
+    plain: int = 0  # the backend without TLS, which takes anything
+
+    def jwks(self, variant: Variant) -> Path:
+        """The issuer's key set."""
+        return self.certificates / f"jwks-{variant.setting.algorithm}.json"
+
+    def key(self, variant: Variant) -> Path:
+        """The issuer's public key, PEM."""
+        return self.certificates / f"issuer-{variant.setting.algorithm}.pem"
 
 
 def path_of(route: int) -> str:

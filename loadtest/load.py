@@ -1,16 +1,21 @@
-"""Load: 64 connections that each ask again as soon as they are answered; by `wrk` where it is, else our client."""
+"""Load: connections that each ask again as soon as they are answered, by `wrk` where it is, else our client.
+
+What wrk cannot do is ours everywhere: client certificates, large bodies, a steady rate, a new connection a request.
+"""
 
 import json
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from math import ceil
 from pathlib import Path
 from typing import Self
 
-from loadtest.job import CONNECTIONS, ROOT
+from loadtest.job import CONNECTIONS, ROOT, How
 from loadtest.measure import pinned
 
 _SCRIPT = """
@@ -24,6 +29,8 @@ request = function()
   return requests[at]
 end
 """
+BEGUN = "begun"  # what ours say when their first connections are open
+LARGE = 1 << 20  # bytes of a body that wrk fails to send over TLS
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
@@ -33,6 +40,48 @@ class Asked:
 
     path: str
     token: str  # "" for none
+    method: str = "GET"
+    sent: int = 0  # bytes of its body
+
+    def raw(self) -> bytes:
+        """As it goes over the wire."""
+        fields = ["Host: api.bench.example"]
+        fields += [f"Authorization: Bearer {self.token}"] if self.token else []
+        fields += [f"Content-Length: {self.sent}"] if self.sent else []
+        head = "".join(f"{line}\r\n" for line in (f"{self.method} {self.path} HTTP/1.1", *fields, ""))
+        return head.encode() + b"x" * self.sent
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a load generator is told."""
+
+    port: int
+    mix: Sequence[Asked]
+    seconds: float
+    how: How = How.KEPT
+    connections: int = CONNECTIONS
+    status: int = 200  # of every answer; any other is a failure
+    rate: float = 0.0  # requests a second, of How.PACED
+    certificate: str = ""  # of the client: path of PEM files without .pem and .key; "" for none
+
+    def write(self, file: Path) -> None:
+        """For a program that is told by a file."""
+        file.write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """What `write` wrote."""
+        told = json.loads(file.read_text())
+        return cls(**{**told, "mix": [Asked(**one) for one in told["mix"]], "how": How(told["how"])})
+
+    def context(self) -> ssl.SSLContext:
+        """The client's side of TLS: it verifies nothing, as wrk does."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if self.certificate:
+            context.load_cert_chain(f"{self.certificate}.pem", f"{self.certificate}.key")
+        return context
 
 
 @dataclass(frozen=True)
@@ -42,25 +91,42 @@ class Load:
     requests: int
     p50: float  # milliseconds
     p99: float
-    failed: int  # answers that were not 2xx, and socket errors
+    failed: int  # answers of another status, and socket errors
+    resumed: int = 0  # of the connections, those that took up an earlier session
+
+    @classmethod
+    def of(cls, seconds: Sequence[float], failed: int, resumed: int = 0) -> Self:
+        """From what each right answer took."""
+        ranked = sorted(seconds) or [0.0]
+        p50, p99 = (ranked[len(ranked) * percent // 100] * 1000 for percent in (50, 99))
+        return cls(len(seconds) + failed, p50, p99, failed, resumed)
 
 
 def tool() -> str:
-    """What makes the load."""
+    """What makes the load of kept connections."""
     return "wrk" if shutil.which("wrk") else "loadtest.client"
 
 
 class Asking:
     """A tool at work; `with` it, and it never outlives the block."""
 
-    def __init__(self, port: int, mix: Sequence[Asked], seconds: int, core: int | None, directory: Path) -> None:
-        """Ask for so many seconds."""
-        self._wrk = tool() == "wrk"
-        self._seconds = seconds
-        command = _wrk(port, mix, seconds, directory) if self._wrk else _client(port, mix, seconds, directory)
+    def __init__(self, order: Order, core: int | None, directory: Path) -> None:
+        """Carry out an order; returns once it has begun. Raises ValueError when ours could not."""
+        large = order.mix[0].sent > LARGE
+        self._wrk = order.how is How.KEPT and not order.certificate and not large and tool() == "wrk"
+        self._order = order
+        command = _wrk(order, directory) if self._wrk else _own(order, directory)
         self._popen = subprocess.Popen(
-            pinned(core, command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+            pinned(core, command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
         )
+        assert self._popen.stdout is not None
+        if not self._wrk and self._popen.stdout.readline().strip() != BEGUN:
+            self.finish()
 
     def __enter__(self) -> Self:
         return self
@@ -70,41 +136,49 @@ class Asking:
         self._popen.communicate()
 
     def finish(self) -> Load:
-        """Wait for its end. Raises subprocess.TimeoutExpired, ValueError when it failed."""
-        output, errors = self._popen.communicate(timeout=self._seconds + 30)
+        """Wait for its end; idle connections end now. Raises subprocess.TimeoutExpired, ValueError when it failed."""
+        output, errors = self._popen.communicate(timeout=self._order.seconds + 30)
         if self._popen.returncode:
-            raise ValueError(f"{tool()} failed: {errors.strip()[-300:] or output.strip()[-300:]}")
-        return parse_wrk(output) if self._wrk else Load(**json.loads(output))
+            raise ValueError(f"the load failed: {errors.strip()[-300:] or output.strip()[-300:]}")
+        return parse_wrk(output, refused=self._order.status >= 300) if self._wrk else Load(**json.loads(output))
 
 
-def _wrk(port: int, mix: Sequence[Asked], seconds: int, directory: Path) -> list[str]:
+def _wrk(order: Order, directory: Path) -> list[str]:
     script = directory / "mix.lua"
-    script.write_text(_SCRIPT % {"requests": "\n".join(map(_lua, mix))})
-    options = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", "--latency", "-s", str(script)]
-    return ["wrk", *options, f"https://127.0.0.1:{port}/"]
+    script.write_text(_SCRIPT % {"requests": "\n".join(map(_lua, order.mix))})
+    options = ["-t1", f"-c{order.connections}", f"-d{ceil(order.seconds)}s", "--timeout", "10s", "--latency"]
+    return ["wrk", *options, "-s", str(script), f"https://127.0.0.1:{order.port}/"]
 
 
-def _client(port: int, mix: Sequence[Asked], seconds: int, directory: Path) -> list[str]:
-    file = directory / "mix.json"
-    file.write_text(json.dumps([[asked.path, asked.token] for asked in mix]))
-    return [sys.executable, "-m", "loadtest.client", str(port), str(file), str(CONNECTIONS), str(seconds)]
+def _own(order: Order, directory: Path) -> list[str]:
+    file = directory / "order.json"
+    order.write(file)
+    module = "loadtest.client" if order.how in (How.KEPT, How.PACED) else "loadtest.connections"
+    return [sys.executable, "-m", module, str(file)]
 
 
 def _lua(asked: Asked) -> str:
     token = f'["Authorization"]="Bearer {asked.token}"' if asked.token else ""
-    return f'  requests[#requests + 1] = wrk.format("GET", "{asked.path}", {{["Host"]="api.bench.example",{token}}})'
+    body = f', string.rep("x", {asked.sent})' if asked.sent else ""
+    head = f'{{["Host"]="api.bench.example",{token}}}'
+    return f'  requests[#requests + 1] = wrk.format("{asked.method}", "{asked.path}", {head}{body})'
 
 
-def parse_wrk(text: str) -> Load:
-    """wrk's report. Raises ValueError when it is not one."""
+def parse_wrk(text: str, *, refused: bool = False) -> Load:
+    """wrk's report; `refused`: an answer of 300 and above is what is wanted, and whoever refuses may close.
+
+    Raises ValueError for another text.
+    """
     total = re.search(r"(\d+) requests in ", text)
     median = re.search(r"50%\s+([\d.]+)(us|ms|s|m)", text)
     tail = re.search(r"99%\s+([\d.]+)(us|ms|s|m)", text)
     if total is None or median is None or tail is None:
         raise ValueError(f"wrk said something else:\n{text}")
-    wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    unwanted = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    wrong = int(unwanted[1]) if unwanted else 0
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
-    failed = (int(wrong[1]) if wrong else 0) + (sum(map(int, errors.groups())) if errors else 0)
+    connect, read, write, timeout = map(int, errors.groups()) if errors else (0, 0, 0, 0)
+    failed = (int(total[1]) - wrong if refused else wrong + read) + connect + write + timeout
     return Load(int(total[1]), _milliseconds(median), _milliseconds(tail), failed)
 
 

@@ -60,6 +60,14 @@ def pinned(core: int | None, command: list[str]) -> list[str]:
     return [sys.executable, "-S", "-c", code, *command]
 
 
+def pin(pid: int, core: int | None) -> None:
+    """Keep a tree of processes that runs already to one core, all of its threads; None: leave it."""
+    if core is not None:
+        for one in tree(pid):
+            for thread in Path(f"/proc/{one}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), {core})
+
+
 def cores() -> tuple[int | None, int | None]:
     """One for the gateway, one for load, backend and Redis; (None, None) where there is only one."""
     usable = sorted(os.sched_getaffinity(0))

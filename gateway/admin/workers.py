@@ -70,8 +70,10 @@ class Worker:
 class Workers:
     """The `AdminSource` of a supervisor. `workers` gives those that should be running now."""
 
-    def __init__(self, workers: Callable[[], Sequence[Worker]]) -> None:
+    def __init__(self, workers: Callable[[], Sequence[Worker]], on_reload: Callable[[], None] = lambda: None) -> None:
+        """`on_reload`: all workers have taken over a file."""
         self._workers = workers
+        self._on_reload = on_reload
         self._last: dict[int, tuple[int, Dump]] = {}  # by number: process id and what it said last
         self._gone: list[Dump] = []  # counts of processes that were replaced, at most one dump
 
@@ -118,6 +120,8 @@ class Workers:
                 ok = ok and bool(answer["ok"])
                 digests.append(answer["digest"])
                 errors.update(dict.fromkeys(answer["errors"]))
+        if ok and digests:
+            self._on_reload()
         return Reloaded(ok and bool(digests), digests[0] if digests else "", tuple(errors))
 
     async def drain(self) -> None:

@@ -1,4 +1,4 @@
-"""`gateway serve`: runs the gateway. SIGHUP reads the file again, SIGTERM drains.
+"""`gateway serve`: runs the gateway. SIGHUP reads the file again, SIGTERM drains, SIGUSR2 replaces the workers.
 
 What fails at the start is one line that says what to do, and exit code 2.
 """
@@ -7,7 +7,7 @@ import argparse
 import shutil
 import ssl
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from gateway.admin import AdminSettings, Local
+    from gateway.admin import Worker as AskedWorker
     from gateway.config.schema import Address, Config
+    from gateway.control.supervisor import Post
     from gateway.control.worker import Side, Worker, WorkerSettings
 
 
@@ -123,63 +125,92 @@ def _one(config: "Config", settings: "WorkerSettings") -> int:
 
 def _several(config: "Config", settings: "WorkerSettings") -> int:
     """Keep workers running, and a process that answers for them on the admin address."""
-    from dataclasses import replace
-
     from gateway.control import logs
-    from gateway.control.runtime import Unusable
-    from gateway.control.supervisor import UNUSABLE, Child, Supervisor, WorkerSockets
-    from gateway.control.worker import serve
+    from gateway.control.supervisor import Child, Supervisor
 
-    at_work = config
-    sockets = WorkerSockets(config, config.workers)
-    admin = _open_admin(config) if config.admin is not None else None
+    several = _Several(config, settings)
     logs.configure(config.log.level, config.log.format)
-    directory = Path(tempfile.mkdtemp(prefix="gateway-"))  # mode 0700
+    children = [Child(f"worker {number}", several.worker(number)) for number in range(config.workers)]
+    if several.admin is not None:
+        children.append(Child("the admin process", several.answer, serves=False))
+    try:
+        return Supervisor(children, several.close, several.take_newest).run()
+    finally:
+        shutil.rmtree(several.directory, ignore_errors=True)
 
-    def worker(number: int) -> Callable[[int], int]:
-        def start(lifeline: int) -> int:
-            own = replace(settings, number=number, lifeline=lifeline)
-            if admin is not None:
-                admin[0].close()
-                own = replace(own, make_side=lambda made: _worker_side(made, directory / f"w{number}.sock"))
+
+class _Several:
+    """What the workers share, in the supervisor."""
+
+    def __init__(self, config: "Config", settings: "WorkerSettings") -> None:
+        from gateway.control.supervisor import WorkerSockets
+
+        self._at_work = config
+        self._settings = settings
+        self._sockets = WorkerSockets(config, config.workers)
+        self.admin = _open_admin(config) if config.admin is not None else None
+        self.directory = Path(tempfile.mkdtemp(prefix="gateway-"))  # mode 0700
+
+    def worker(self, number: int) -> "Callable[[Post], int]":
+        """What runs a worker, in a process of its own."""
+        from dataclasses import replace
+
+        from gateway.control.runtime import Unusable
+        from gateway.control.supervisor import UNUSABLE
+        from gateway.control.worker import serve
+
+        def start(post: "Post") -> int:
+            path = self.directory / f"w{number}-{post.seat}.sock"
+
+            def serving() -> None:
+                if self.admin is not None:
+                    path.replace(self._socket(number))  # from now on this one is asked
+                post.serving()
+
+            stream = number + self._at_work.workers * post.seat
+            own = replace(self._settings, number=number, stream=stream, lifeline=post.lifeline)
+            own = replace(own, on_serving=serving, on_leaving=post.leaving)
+            if self.admin is not None:
+                self.admin[0].close()
+                own = replace(own, make_side=lambda made: _worker_side(made, path))
             try:
-                return serve(at_work, sockets.take(number), own)
+                return serve(self._at_work, self._sockets.take(number), own)
             except (Unusable, OSError) as error:
                 output.cannot_tell(CannotTell(str(error)), as_json=False)
                 return UNUSABLE
 
         return start
 
-    def answer(lifeline: int) -> int:
-        assert admin is not None  # noqa: S101 - for the type checker
-        sockets.take(-1)
-        return _answer_for(config.workers, directory, admin, lifeline)
+    def answer(self, post: "Post") -> int:
+        """Run the admin process."""
+        from gateway.admin import Worker
 
-    def hang_up() -> None:
+        assert self.admin is not None  # noqa: S101 - for the type checker
+        self._sockets.take(-1)
+        known = [Worker(number, self._socket(number)) for number in range(self._at_work.workers)]
+        return _answer_for(known, self.admin, post)
+
+    def take_newest(self) -> None:
         """A worker that is started later begins with the newest good file."""
-        nonlocal at_work
         from gateway.config.problem import ConfigInvalid, ConfigUnreadable
         from gateway.control.reload import fixed
 
         try:
-            fresh = settings.load()
+            fresh = self._settings.load()
         except (ConfigInvalid, ConfigUnreadable, CannotTell):
             return
-        at_work = at_work if fixed(at_work, fresh) else fresh
+        if not fixed(self._at_work, fresh):
+            self._at_work = fresh
 
-    children = [Child(f"worker {number}", worker(number)) for number in range(config.workers)]
-    if admin is not None:
-        children.append(Child("the admin process", answer))
+    def close(self) -> None:
+        """Give up the parent's copies of the sockets."""
+        self._sockets.close()
+        if self.admin is not None:
+            self.admin[0].close()
 
-    def close() -> None:
-        sockets.close()
-        if admin is not None:
-            admin[0].close()
-
-    try:
-        return Supervisor(children, close, hang_up).run()
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    def _socket(self, number: int) -> Path:
+        """Where a worker is asked what the admin address wants to know."""
+        return self.directory / f"w{number}.sock"
 
 
 def _open_admin(config: "Config") -> "tuple[socket.socket, AdminSettings, ssl.SSLContext | None]":
@@ -233,31 +264,27 @@ def _worker_side(worker: "Worker", path: Path) -> "Side":
 
 
 def _answer_for(
-    workers: int,
-    directory: Path,
-    admin: "tuple[socket.socket, AdminSettings, ssl.SSLContext | None]",
-    lifeline: int,
+    known: "Sequence[AskedWorker]", admin: "tuple[socket.socket, AdminSettings, ssl.SSLContext | None]", post: "Post"
 ) -> int:
     """The admin process: asks the workers over their sockets. Runs until it is told to stop."""
     import asyncio
     import signal
 
-    from gateway.admin import Worker, Workers, admin_app
+    from gateway.admin import Workers, admin_app
 
     bound, guard, context = admin
-    known = [Worker(number, directory / f"w{number}.sock") for number in range(workers)]
 
     async def serve() -> None:
-        side = _side(admin_app(guard, Workers(lambda: known)), bound, context)
+        side = _side(admin_app(guard, Workers(lambda: known, post.reloaded)), bound, context)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: None)  # the workers' matter
-        loop.add_reader(lifeline, stop.set)
+        loop.add_reader(post.lifeline, stop.set)
         await side.start()
         await stop.wait()
-        loop.remove_reader(lifeline)
+        loop.remove_reader(post.lifeline)
         await side.stop()
 
     asyncio.run(serve())

@@ -22,7 +22,9 @@ from gateway.kernel.x509.trust import Trust, parse_certificates
 from gateway.model.json import JSON, Claims
 from gateway.model.place import Place
 from gateway.model.principal import User, Workload
+from gateway.model.refused import Refused
 from gateway.stages.authenticate.assumed import AssumedCertificate, AssumedToken, FixedKeys
+from gateway.stages.authenticate.authenticators.certificate import CertificateAuthenticator
 from gateway.stages.authenticate.authenticators.introspection import is_jwt
 from gateway.stages.authenticate.authenticators.jwt import JwtVerifier
 from gateway.stages.authenticate.claims import FOREVER
@@ -153,6 +155,9 @@ def real_certificate(config: Config, file: Path, now: float) -> CertificateEvide
     unknown = _unknown_domain(sent[0], sources.trust.current)
     if unknown is not None:
         raise CannotJudge(f"the bundle of {unknown} lies in no file: give the SPIFFE id with --client")
+    asked = _asked_about(sources.certificates, sent, now)
+    if asked is not None:
+        raise CannotJudge(f"only the OCSP responder of {asked} says whether it is revoked: give the id with --client")
     return CertificateEvidence(sources.certificates, sent, None, _closed(sent, sources.trust.current, now))
 
 
@@ -164,6 +169,15 @@ def _unknown_domain(leaf: bytes, trust: Trust) -> str | None:
         return None
     authority = trust.domains.get(identity.trust_domain) if identity is not None else None
     return authority.name if authority is not None and not authority.known else None
+
+
+def _asked_about(certificates: CertificateAuthenticator, chain: tuple[bytes, ...], now: float) -> str | None:
+    """Whose responder a gateway that serves would ask about a chain that holds."""
+    try:
+        asked = certificates.proof(chain, now).questions
+    except Refused:
+        return None
+    return asked[0].authority if asked else None
 
 
 def _whole(file: Path) -> Place:

@@ -21,6 +21,7 @@ from gateway.control.build.receivers import revocation_feed
 from gateway.control.build.record import AuditKeys, build_record, log_settings, open_audit_log, read_audit_keys
 from gateway.control.build.snapshot import build_snapshot
 from gateway.control.build.telemetry import Telemetry
+from gateway.control.build.token_exchange import TokenExchanges, token_exchanges
 from gateway.control.build.upstreams import Given, Upstreams, build_upstreams
 from gateway.control.build.workload import workload_source
 from gateway.control.feeds.assertion import AssertionKeys
@@ -61,17 +62,21 @@ class Parts:
     telemetry: Telemetry | None
     assertion: AssertionKeys | None  # None where backends are told nothing
     workload: WorkloadApi | None  # None where the gateway's identity lies in files, or it has none
+    exchanges: TokenExchanges
 
 
 class Runtime:
     """The long-lived parts of one worker."""
 
-    def __init__(self, worker: int = 0, clock: Callable[[], float] = time.time) -> None:
-        """`worker`: its number, which names its audit stream; `clock`: wall clock, seconds since the epoch."""
+    def __init__(self, worker: int = 0, clock: Callable[[], float] = time.time, *, loud: bool = True) -> None:
+        """`worker`: the number that names its audit stream; `clock`: wall clock, seconds since the epoch.
+
+        `loud`: log what is wrong with files; of several workers that read the same ones, one is enough.
+        """
         self.metrics = Metrics()
         self.watch = FileWatch()
         self.health = FileHealth(self.metrics)
-        self.health.loud = worker == 0
+        self.health.loud = loud
         self._worker = worker
         self._clock = clock
         self._parts: Parts | None = None
@@ -101,6 +106,7 @@ class Runtime:
                 watch=self.watch,
                 health=self.health,
                 workload=workload,
+                metrics=self.metrics,
             )
             given = _given(sources, workload)
             store = before.store if before is not None and before.store.serves(config) else None
@@ -117,6 +123,8 @@ class Runtime:
             )
             telemetry = self._telemetry(config)
             assertion = self._assertion(config)
+            held = before.exchanges if before is not None else None
+            exchanges = token_exchanges(config, held, self.metrics, self._clock)
             snapshot = build_snapshot(
                 config,
                 self.metrics,
@@ -131,10 +139,11 @@ class Runtime:
                 telemetry,
                 assertion,
                 given.svid,
+                exchanges,
             )
         except (FeedError, AuditError, OSError, ssl.SSLError, ValueError) as error:
             raise Unusable(f"{config.path}: {error}") from error
-        feeds = revocations, telemetry, assertion, workload
+        feeds = revocations, telemetry, assertion, workload, exchanges
         return Parts(config, snapshot, store, sources, posture, upstreams, audit, keys, *feeds)
 
     async def adopt(self, parts: Parts) -> None:
@@ -152,6 +161,7 @@ class Runtime:
         if parts.workload is not None:
             parts.workload.start()
         parts.sources.start()
+        parts.exchanges.start()
         if parts.revocations is not None:
             parts.revocations.start()
             await parts.revocations.tried()
@@ -177,9 +187,9 @@ class Runtime:
         parts = self.parts
         forward = parts.snapshot.forward
         own = forward.own if isinstance(forward, Forward) else {}
-        fresh = build_forward(
-            parts.config, parts.upstreams.clusters, self.streams, own, parts.assertion, self.given().svid
-        )
+        clusters, svid = parts.upstreams.clusters, self.given().svid
+        exchangers = parts.exchanges.exchangers
+        fresh = build_forward(parts.config, clusters, self.streams, own, parts.assertion, svid, exchangers)
         self._parts = replace(parts, snapshot=replace(parts.snapshot, forward=fresh))
 
     def replace_stages(self, accept: AcceptStage) -> None:
@@ -210,6 +220,7 @@ class Runtime:
             await self._parts.revocations.close()
         await self.watch.close()
         await self._parts.posture.close()
+        await self._parts.exchanges.close()
         if self._parts.assertion is not None:
             await self._parts.assertion.close()
         if self._parts.workload is not None:
@@ -223,6 +234,7 @@ class Runtime:
         before.upstreams.close(keep=now.upstreams)
         await before.sources.close(keep=now.sources)
         await before.posture.close(keep=now.posture)
+        await before.exchanges.close(keep=now.exchanges)
         if before.revocations is not None and before.revocations is not now.revocations:
             await before.revocations.close()
         if before.assertion is not None and before.assertion is not now.assertion:
@@ -273,4 +285,6 @@ def _given(sources: CredentialSources, workload: WorkloadApi | None) -> Given:
 
 def _facts(parts: Parts) -> list[object]:
     """What verdicts hang on besides the config, and what is replaced when it changes."""
-    return [parts.snapshot, parts.sources.trust.current, *(file.devices for file in parts.posture.files.values())]
+    sources = parts.sources
+    devices = (file.devices for file in parts.posture.files.values())
+    return [parts.snapshot, sources.trust.current, sources.statuses.revoked, *devices]

@@ -67,7 +67,10 @@ class WorkerSettings:
     load: Callable[[], Config]  # reads the file again, with what the command line overrides
     make_side: "Callable[[Worker], Side] | None" = None
     number: int = 0
+    stream: int = 0  # names its audit stream: its number, unless a predecessor that drains still has that one
     lifeline: int | None = None  # a pipe whose other end the supervisor holds: at its end the worker drains
+    on_serving: Callable[[], None] | None = None  # it accepts connections
+    on_leaving: Callable[[], None] | None = None  # it accepts no more
     driver: DriverName = "lane"
 
 
@@ -76,7 +79,7 @@ class Worker:
 
     def __init__(self, config: Config, sockets: Sockets, settings: WorkerSettings) -> None:
         """On the running loop. Raises Unusable, TlsUnusable."""
-        self.runtime = Runtime(settings.number)
+        self.runtime = Runtime(settings.stream, loud=settings.number == 0)
         self._settings = settings
         self._began = time.time()
         self._parts = self.runtime.prepare(config)
@@ -100,12 +103,16 @@ class Worker:
         self._reloads: set[asyncio.Task[ReloadResult]] = set()
         self._adopted = False
         self._hung_up = False  # SIGHUP came before there was anything to reload
+        self._all_end = False  # the whole gateway drains, not this worker alone
         self._server = Server(
             GatewayApp(self.current, listener=next(iter(self.listeners))),
             [(listener, sockets[name]) for name, listener in self.listeners.items()],
             on_hangup=self._hang_up,
+            on_serving=settings.on_serving,
+            on_drain=self._leaving,
             on_cut=self.runtime.streams.drain,
             driver=settings.driver,
+            supervised=settings.lifeline is not None,
         )
 
     def current(self) -> Snapshot:
@@ -160,7 +167,8 @@ class Worker:
         return await self._reloader()
 
     def drain(self) -> None:
-        """Begin to drain; the process ends when the last request is answered."""
+        """Begin to drain; the process ends when the last request is answered, and with it the other workers."""
+        self._all_end = True
         self._server.stop()
 
     def record(self, action: str, status: int, client: str) -> None:
@@ -187,6 +195,11 @@ class Worker:
             found.append(Condition("telemetry", ok=not parts.telemetry.outbox.failing, needed=False))
         for name, feed in parts.sources.keys.items():
             found.append(Condition(f"issuer {name}", feed.current is not None and not feed.failing, needed=False))
+        for name, why in parts.sources.statuses.troubles.items():
+            found.append(Condition(f"ocsp {name}", ok=False, needed=False, detail=why))
+        for name, exchanger in parts.exchanges.exchangers.items():
+            trouble = exchanger.trouble
+            found.append(Condition(f"token exchange {name}", trouble is None, needed=False, detail=trouble or ""))
         if parts.revocations is not None:
             trouble = parts.revocations.trouble
             found.append(Condition("revoked tokens", trouble is None, needed=False, detail=trouble or ""))
@@ -221,7 +234,11 @@ class Worker:
     def _orphaned(self, lifeline: int) -> None:
         asyncio.get_running_loop().remove_reader(lifeline)
         log.warning("the supervisor is gone: draining")
-        self._server.stop()
+        self.drain()
+
+    def _leaving(self) -> None:
+        if self._settings.on_leaving is not None and not self._all_end:
+            self._settings.on_leaving()
 
 
 def _address(bound: socket.socket) -> str:
@@ -268,5 +285,6 @@ def serve(config: Config, sockets: Sockets, settings: WorkerSettings) -> int:
         return await worker.run()
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the loop listens to it, the signal must not end the process
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # a supervisor's matter
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())

@@ -20,3 +20,4 @@ class Permit:
     audited: tuple[str, ...]  # AUDIT rules that matched
     shadows: tuple[Shadow, ...]
     expires: float | None  # seconds since the epoch: when the first proof behind it ends; None when nothing ends
+    authorization: bytes | None = None  # set by forward: what the backend gets in the place of the caller's token

@@ -64,6 +64,7 @@ class Reason(Enum):
     SCOPE_MISSING = "scope_missing", 403, "the token lacks a required scope"
     POSTURE_FAILED = "posture_failed", 403, "the device does not meet the requirements"
     POSTURE_STALE = "posture_stale", 403, "what is known of the device is too old"
+    EXCHANGE_REFUSED = "exchange_refused", 403, "no rule allows this request"
     CORS_REFUSED = "cors_refused", 403, "this origin may not call this resource"
 
     NO_ROUTE = "no_route", 404, "nothing is served here"
@@ -86,6 +87,7 @@ class Reason(Enum):
     OVERLOADED = "overloaded", 503, "the gateway is overloaded"
     KEYS_UNAVAILABLE = "keys_unavailable", 503, "the issuer's keys are not available"
     INTROSPECTION_UNAVAILABLE = "introspection_unavailable", 503, "the issuer's introspection is not available"
+    EXCHANGE_UNAVAILABLE = "exchange_unavailable", 503, "the issuer's token exchange is not available"
     IDENTITY_UNAVAILABLE = "identity_unavailable", 503, "the gateway's identity is not available"
     POSTURE_UNAVAILABLE = "posture_unavailable", 503, "the device inventory is not available"
     STORE_UNAVAILABLE = "store_unavailable", 503, "the store is not available"
@@ -136,5 +138,6 @@ _WIRE = {
     Reason.CERTIFICATE_EXPIRED: Reason.CERTIFICATE_UNTRUSTED,
     Reason.CERTIFICATE_REVOKED: Reason.CERTIFICATE_UNTRUSTED,
     Reason.SPIFFE_ID_INVALID: Reason.CERTIFICATE_UNTRUSTED,
+    Reason.EXCHANGE_REFUSED: Reason.NO_RULE_ALLOWS,
 }
 _NOT_A_FAILED_CREDENTIAL = {Reason.CREDENTIALS_MISSING, Reason.CERTIFICATE_REQUIRED, Reason.STEP_UP_REQUIRED}

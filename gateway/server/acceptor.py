@@ -28,7 +28,9 @@ from gateway.server.tls import ServerSide, arriving
 
 log = logging.getLogger(__name__)
 
-_BATCH = 64  # connections taken in one turn of the loop
+_BATCH = 64  # plain connections taken in one turn of the loop
+_TLS_BATCH = 2  # and those with a handshake, a millisecond each: who is connected already has its turn in between
+_BACKLOG = 4096  # connections that the kernel keeps for us
 _HANDSHAKES = 512  # at work at one time; beyond, the oldest gives way: real clients take milliseconds
 _FULL = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _FULL_PAUSE = 0.1  # seconds
@@ -60,7 +62,9 @@ class Acceptor:
         """Accept what already waits, then close the socket: who was let in by the kernel is answered."""
         if not self._open:
             return
-        self._ready()
+        for _ in range(_BACKLOG // _BATCH):
+            if not self._take(_BATCH):
+                break
         self._open = False
         self._loop.remove_reader(self._socket.fileno())
         self._socket.close()
@@ -71,17 +75,22 @@ class Acceptor:
             await asyncio.wait(tuple(self._tasks))
 
     def _ready(self) -> None:
-        for _ in range(_BATCH):
+        self._take(_BATCH if self.listener.contexts is None else _TLS_BATCH)
+
+    def _take(self, count: int) -> bool:
+        """Accept so many; False when fewer waited."""
+        for _ in range(count):
             try:
                 accepted, peer = self._socket.accept()
             except (BlockingIOError, InterruptedError):
-                return
+                return False
             except OSError as error:
                 if error.errno in _FULL:
                     self._pause(error)
-                    return
+                    return False
                 continue  # the client was gone again (ECONNABORTED and its like)
             self._admit(accepted, (peer[0], peer[1]))
+        return True
 
     def _admit(self, accepted: socket.socket, peer: Address) -> None:
         if self.listener.full:
@@ -175,7 +184,7 @@ class Acceptor:
                 self._loop.add_reader(self._socket.fileno(), self._ready)
 
 
-def listen(host: str, port: int, *, reuse_port: bool = False, backlog: int = 4096) -> socket.socket:
+def listen(host: str, port: int, *, reuse_port: bool = False, backlog: int = _BACKLOG) -> socket.socket:
     """A listening TCP socket. Raises OSError, naming the address in one line.
 
     With `reuse_port` several sockets share the address and the kernel spreads connections over them.

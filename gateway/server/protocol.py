@@ -103,9 +103,7 @@ class HttpProtocol(Outgoing):
             if self._discarded > _LINGER_BYTES:
                 self._close()
             return
-        if self._rest:
-            data = self._rest + data
-            self._rest = b""
+        data, self._rest = self._rest + data, b""
         self._consume(data)
 
     # What comes in
@@ -243,9 +241,7 @@ class HttpProtocol(Outgoing):
         if type(self._reader) is Tunnelled:
             return
         limits = self.listener.limits
-        pace = self._pace
-        if pace is None:
-            pace = self._pace = Pace(limits)
+        pace = self._pace = self._pace or Pace(limits)
         self._waits_since = self.loop.time()
         self._deadline.arm(min(limits.idle_timeout, pace.left), self._body_late)
 

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 25.0  # Kubernetes kills after 30
 _FAREWELL_SECONDS = 3.0  # before the end, in which connections that would stay open are told to go
 _LOOK = 0.02  # seconds between two looks while draining
+_ARRIVAL_SECONDS = 2.0  # that handshakes have which were at work, or waited, when the drain began
 _CUT_SECONDS = 1.0  # that requests have to end when they are cancelled
 
 DriverName = Literal["lane", "asgi"]
@@ -44,15 +45,18 @@ class Server(uvicorn.Server):
         listeners: Sequence[tuple[Listener, socket.socket]],
         *,
         on_hangup: Callable[[], None] | None = None,
+        on_serving: Callable[[], None] | None = None,
         on_drain: Callable[[], None] | None = None,
         on_cut: Callable[[], None] | None = None,
         drain_seconds: float = DRAIN_SECONDS,
         driver: DriverName = "lane",
+        supervised: bool = False,
     ) -> None:
         """`driver`: what carries the requests of all listeners but those that only redirect, which are ASGI's.
 
-        `on_hangup`: SIGHUP came. `on_drain`: from now on the process is not ready. `on_cut`: shortly before what is
-        still open is cut off.
+        `on_hangup`: SIGHUP came. `on_serving`: from now on connections are accepted. `on_drain`: from now on the
+        process is not ready. `on_cut`: shortly before what is still open is cut off. `supervised`: a signal that comes
+        twice, once to the whole process group and once from the supervisor, does not cut the drain short; SIGQUIT does.
         """
         super().__init__(
             uvicorn.Config(
@@ -74,18 +78,25 @@ class Server(uvicorn.Server):
         self._bound = listeners
         self._acceptors: list[Acceptor] = []
         self._on_hangup = on_hangup
+        self._on_serving = on_serving
         self._on_drain = on_drain
         self._on_cut = on_cut
         self._drain_seconds = drain_seconds
         self._stop = asyncio.Event()
         self._app = app
         self._driver = driver
+        self._supervised = supervised
         self._working: set[Work] = set()
         self._capturing = False
+        self._arrivals_end = float("inf")
 
     def stop(self) -> None:
         """Begin to drain, then end `serve()`. A second call cuts it short."""
         self.force_exit = self._stop.is_set()
+        self.drain()
+
+    def drain(self) -> None:
+        """Begin to drain, if that has not begun."""
         self.should_exit = True
         self._stop.set()
 
@@ -96,6 +107,8 @@ class Server(uvicorn.Server):
             acceptor.start()
             self._acceptors.append(acceptor)
         self.accepting = True
+        if self._on_serving is not None:
+            self._on_serving()
 
     async def main_loop(self) -> None:
         await self._stop.wait()
@@ -110,6 +123,7 @@ class Server(uvicorn.Server):
         for listener in self.listeners:
             listener.drain()
         end = self._loop_time() + self._drain_seconds
+        self._arrivals_end = min(end, self._loop_time() + _ARRIVAL_SECONDS)
         await self._idle_until(end - min(_FAREWELL_SECONDS, self._drain_seconds / 2))
         if self._busy() and self._on_cut is not None:
             self._on_cut()
@@ -128,6 +142,8 @@ class Server(uvicorn.Server):
         self._capturing = True
         loop = asyncio.get_running_loop()
         handlers: dict[signal.Signals, Callable[[], None]] = {signal.SIGTERM: self.stop, signal.SIGINT: self._interrupt}
+        if self._supervised:
+            handlers = {signal.SIGTERM: self.drain, signal.SIGINT: self.drain, signal.SIGQUIT: self._cut_short}
         if self._on_hangup is not None:
             handlers[signal.SIGHUP] = self._on_hangup
         for number, handler in handlers.items():
@@ -138,6 +154,10 @@ class Server(uvicorn.Server):
             self._capturing = False
             for number in handlers:
                 loop.remove_signal_handler(number)
+
+    def _cut_short(self) -> None:
+        self.drain()
+        self.force_exit = True
 
     def _interrupt(self) -> None:
         self.interrupted = True
@@ -158,7 +178,10 @@ class Server(uvicorn.Server):
         return lambda listener, peer, local: HttpProtocol(make(), listener, peer, local)
 
     def _busy(self) -> bool:
-        return bool(self._working) or any(listener.connections for listener in self.listeners)
+        arriving = self._loop_time() < self._arrivals_end
+        return bool(self._working) or any(
+            listener.connections or (arriving and listener.arriving) for listener in self.listeners
+        )
 
     async def _idle_until(self, end: float) -> None:
         """Until nothing is at work, or the loop's time has come, or the patience ended."""

@@ -1,4 +1,4 @@
-"""A small OpenID provider over an Issuer: discovery, key set, authorization code with PKCE, client credentials.
+"""A small OpenID provider over an Issuer: discovery, keys, authorization code with PKCE, client credentials, exchange.
 
 Rule: OAuth 2.1's shape: S256 only, redirect URIs compared whole, codes good once and for a minute.
 Invariant: nothing is sent to a redirect URI that the client did not register.
@@ -24,6 +24,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway.testing.exchange import GRANT as TOKEN_EXCHANGE
+from gateway.testing.exchange import exchanged
 from gateway.testing.issuer import Issuer, User, base64url
 from gateway.testing.serve import serving
 
@@ -40,6 +42,7 @@ class Client:
     redirect_uris: tuple[str, ...] = ()
     scopes: frozenset[str] = frozenset()
     origin: str | None = None  # a browser application's, for CORS
+    exchanges: frozenset[str] = frozenset()  # audiences for which it may exchange tokens (RFC 8693)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class Provider:
             "jwks_uri": f"{url}/jwks",
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
-            "grant_types_supported": ["authorization_code", "client_credentials"],
+            "grant_types_supported": ["authorization_code", "client_credentials", TOKEN_EXCHANGE],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": sorted({key.algorithm for key in self.issuer.keys}),
             "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
@@ -187,6 +190,8 @@ class Provider:
                     answer = self._redeem(client, form)
                 case "client_credentials":
                     answer = self._own_token(client, form)
+                case grant if grant == TOKEN_EXCHANGE and client.secret is not None:
+                    answer = self._exchanged(client, form)
                 case _:
                     raise _OAuthError("unsupported_grant_type")
         except _OAuthError as failed:
@@ -228,6 +233,12 @@ class Provider:
         if client.secret is None:
             raise _OAuthError("unauthorized_client")
         return self._answer(client.id, client, _granted(form.get("scope", ""), client.scopes), {})
+
+    def _exchanged(self, client: Client, form: dict[str, str]) -> dict[str, Any]:
+        try:
+            return exchanged(self.issuer, client.id, client.exchanges, form, self.token_lifetime)
+        except ValueError as error:
+            raise _OAuthError(str(error)) from None
 
     def _answer(self, subject: str, client: Client, scope: str, claims: Any) -> dict[str, Any]:
         token = self.issuer.token(

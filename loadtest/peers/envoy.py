@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from loadtest.job import AUDIENCE, BACKEND_ID, ISSUER, LIMIT, ROUTES, WORK, Place, Scenario, Variant, path_of
+from loadtest.job import AUDIENCE, BACKEND_ID, ISSUER, LIMIT, REMEMBERED, WORK, Place, Scenario, Variant, path_of
 
 CACHED = "JWT cache on"
 _API = "type.googleapis.com/envoy.extensions"
@@ -38,8 +38,8 @@ class Envoy:
         file = place.directory / "envoy.json"
         file.write_text(json.dumps(_bootstrap(variant, place), indent=1))
         return [
-            str(binary()), "--config-path", str(file), "--concurrency", "1", "--disable-hot-restart",
-            "--log-level", "error",
+            str(binary()), "--config-path", str(file), "--concurrency", str(variant.setting.workers),
+            "--disable-hot-restart", "--log-level", "error",
         ]  # fmt: skip
 
 
@@ -48,26 +48,30 @@ def _bootstrap(variant: Variant, place: Place) -> dict[str, object]:
         "@type": f"{_API}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "edge",
         "codec_type": "HTTP1",
-        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": _routes()}]},
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": _routes(variant)}]},
         "http_filters": _filters(variant, place),
     }
     if variant.scenario is Scenario.FULL:
         manager["access_log"] = [_access_log(place)]
+    downstream = _certificate(place, "edge")
+    if variant.setting.clients:
+        downstream["validation_context"] = {"trusted_ca": {"filename": f"{place.certificates}/ca.pem"}}
     listener = {
         "name": "edge",
         "address": _address(place.port),
         "filter_chains": [
             {
                 "filters": [{"name": "http", "typed_config": manager}],
-                "transport_socket": _tls("Downstream", _certificate(place, "edge")),
+                "transport_socket": _tls("Downstream", downstream, require_client_certificate=variant.setting.clients),
             }
         ],
     }
     return {"static_resources": {"listeners": [listener], "clusters": [_cluster(place)]}}
 
 
-def _routes() -> list[dict[str, object]]:
-    return [{"match": {"prefix": path_of(number)}, "route": {"cluster": "backend"}} for number in range(ROUTES)]
+def _routes(variant: Variant) -> list[dict[str, object]]:
+    prefixes = map(path_of, range(variant.setting.routes))
+    return [{"match": {"prefix": prefix}, "route": {"cluster": "backend", "timeout": "60s"}} for prefix in prefixes]
 
 
 def _filters(variant: Variant, place: Place) -> list[dict[str, object]]:
@@ -77,11 +81,11 @@ def _filters(variant: Variant, place: Place) -> list[dict[str, object]]:
     provider: dict[str, object] = {
         "issuer": ISSUER,
         "audiences": [AUDIENCE],
-        "local_jwks": {"filename": f"{place.certificates}/jwks.json"},
+        "local_jwks": {"filename": str(place.jwks(variant))},
         "payload_in_metadata": "payload",
     }
     if variant.name == CACHED:
-        provider["jwt_cache_config"] = {"jwt_cache_size": 1000}
+        provider["jwt_cache_config"] = {"jwt_cache_size": REMEMBERED}
     jwt = {
         "providers": {"bench": provider},
         "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "bench"}}],
@@ -94,7 +98,7 @@ def _filters(variant: Variant, place: Place) -> list[dict[str, object]]:
         "filter_enabled": {**always, "runtime_key": "enabled"},
         "filter_enforced": {**always, "runtime_key": "enforced"},
     }
-    policies = {f"s{number}": _policy(number) for number in range(ROUTES)}
+    policies = {f"s{number}": _policy(number) for number in range(variant.setting.routes)}
     return [
         _filter("jwt_authn", "jwt_authn.v3.JwtAuthentication", jwt),
         _filter("rbac", "rbac.v3.RBAC", {"rules": {"action": "ALLOW", "policies": policies}}),
@@ -166,10 +170,11 @@ def _certificate(place: Place, name: str) -> dict[str, object]:
     }
 
 
-def _tls(side: str, common: dict[str, object]) -> dict[str, object]:
+def _tls(side: str, common: dict[str, object], **more: object) -> dict[str, object]:
     context: dict[str, object] = {
         "@type": f"{_API}.transport_sockets.tls.v3.{side}TlsContext",
         "common_tls_context": common,
+        **more,
     }
     if side == "Upstream":
         context["sni"] = "localhost"

@@ -2,8 +2,10 @@
 
 import json
 import sys
+from collections.abc import Callable
+from typing import Any
 
-from loadtest.job import AUDIENCE, BACKEND_ID, ISSUER, LIMIT, ROUTES, Place, Scenario, Variant, path_of
+from loadtest.job import AUDIENCE, BACKEND_ID, ISSUER, LIMIT, TRUST_DOMAIN, Place, Scenario, Variant, path_of
 
 REDIS = "Redis store"
 ASGI = "ASGI driver"
@@ -30,57 +32,106 @@ class Gateway:
 
     def command(self, variant: Variant, place: Place) -> list[str]:
         file = place.directory / "routes.yaml"
-        file.write_text(json.dumps(self._config(variant, place), indent=1))
+        file.write_text(json.dumps(_config(variant, place), indent=1))
         driver = "asgi" if variant.name == ASGI else "lane"
-        return [sys.executable, "-m", "gateway", "serve", "-c", str(file), "--driver", driver]
+        command = [sys.executable, "-m", "gateway", "serve", "-c", str(file), "--driver", driver]
+        return [*command, "--workers", str(variant.setting.workers)] if variant.setting.workers > 1 else command
 
-    def _config(self, variant: Variant, place: Place) -> dict[str, object]:
-        certificates = place.certificates
-        full = variant.scenario is Scenario.FULL
-        config: dict[str, object] = {
-            "version": 1,
-            "state_dir": "state",
-            "log": {"level": "warning"},
-            "listeners": {
-                "edge": {
-                    "address": f"127.0.0.1:{place.port}",
-                    "tls": {
-                        "certificate": f"{certificates}/edge.pem",
-                        "key": f"{certificates}/edge.key",
-                        "client_certificate": "none",
-                    },
-                }
-            },
-            "identity": {"certificate": f"{certificates}/gateway.pem", "key": f"{certificates}/gateway.key"},
-            "upstreams": {
-                "backend": {
-                    "endpoints": [f"https://127.0.0.1:{place.backend}"],
-                    "tls": {
-                        "server_identity": BACKEND_ID,
-                        "server_name": "localhost",
-                        "ca": f"{certificates}/ca.pem",
-                    },
-                }
-            },
-            "routes": [self._route(number, full=full) for number in range(ROUTES)],
-            "audit": {"directory": "audit"},
-        }
-        if full:
-            config["issuers"] = {
-                "bench": {"issuer": ISSUER, "audiences": [AUDIENCE], "jwks": f"{certificates}/jwks.json"}
+
+def _config(variant: Variant, place: Place) -> dict[str, Any]:
+    certificates, setting = place.certificates, variant.setting
+    full = variant.scenario is Scenario.FULL
+    config: dict[str, Any] = {
+        "version": 1,
+        "state_dir": "state",
+        "log": {"level": "warning"},
+        "listeners": {
+            "edge": {
+                "address": f"127.0.0.1:{place.port}",
+                "tls": {
+                    "certificate": f"{certificates}/edge.pem",
+                    "key": f"{certificates}/edge.key",
+                    "client_certificate": "required" if setting.clients else "none",
+                },
             }
-            config["rate_limits"] = {"per-client": {"rate": f"{LIMIT}/second", "key": ["principal"]}}
-        if variant.name == REDIS:
-            config["store"] = f"redis+unix://{place.redis}"
-        return config
+        },
+        "identity": {"certificate": f"{certificates}/gateway.pem", "key": f"{certificates}/gateway.key"},
+        "upstreams": {
+            "backend": {
+                "endpoints": [f"https://127.0.0.1:{place.backend}"],
+                "tls": {
+                    "server_identity": BACKEND_ID,
+                    "server_name": "localhost",
+                    "ca": f"{certificates}/ca.pem",
+                },
+            }
+        },
+        "routes": [_route(number, full=full) for number in range(setting.routes)],
+        "audit": {"directory": "audit"},
+    }
+    if setting.clients:
+        config["trust_domains"] = {TRUST_DOMAIN: {"bundle": f"{certificates}/ca.pem"}}
+    if full:
+        config["issuers"] = {"bench": {"issuer": ISSUER, "audiences": [AUDIENCE], "jwks": str(place.jwks(variant))}}
+        config["rate_limits"] = {"per-client": {"rate": f"{LIMIT}/second", "key": ["principal"]}}
+    if variant.name in FEATURES:
+        FEATURES[variant.name](config, place)
+    return config
 
-    def _route(self, number: int, *, full: bool) -> dict[str, object]:
-        route: dict[str, object] = {
-            "name": f"s{number}",
-            "match": {"paths": [f"{path_of(number)}*"]},
-            "upstream": "backend",
-        }
-        if full:
-            rule = {"from": {"request_principals": [f"{ISSUER}/*"]}, "to": {"methods": ["GET"]}}
-            return {**route, "rate_limits": ["per-client"], "allow": [rule]}
-        return {**route, "public": True}
+
+def _route(number: int, *, full: bool) -> dict[str, object]:
+    route: dict[str, object] = {
+        "name": f"s{number}",
+        "match": {"paths": [f"{path_of(number)}*"]},
+        "upstream": "backend",
+    }
+    if full:
+        rule = {"from": {"request_principals": [f"{ISSUER}/*"]}, "to": {"methods": ["GET"]}}
+        return {**route, "rate_limits": ["per-client"], "allow": [rule]}
+    return {**route, "public": True}
+
+
+def _redis(config: dict[str, Any], place: Place) -> None:
+    config["store"] = f"redis+unix://{place.redis}"
+
+
+def _no_limits(config: dict[str, Any], place: Place) -> None:
+    del config["rate_limits"]
+    for route in config["routes"]:
+        del route["rate_limits"]
+
+
+def _plain_out(config: dict[str, Any], place: Place) -> None:
+    config["upstreams"]["backend"] = {"endpoints": [f"http://127.0.0.1:{place.plain}"]}
+
+
+def _traced(sample: str) -> Callable[[dict[str, Any], Place], None]:
+    def traced(config: dict[str, Any], place: Place) -> None:
+        config["telemetry"] = {"otlp": f"http://127.0.0.1:{place.plain}", "sample": sample}
+
+    return traced
+
+
+def _audited(durability: str) -> Callable[[dict[str, Any], Place], None]:
+    def audited(config: dict[str, Any], place: Place) -> None:
+        config["audit"]["durability"] = durability
+
+    return audited
+
+
+def _asserted(config: dict[str, Any], place: Place) -> None:
+    config["assertion"] = {}
+    for route in config["routes"]:
+        route["forward"] = {"assertion": True}
+
+
+FEATURES: dict[str, Callable[[dict[str, Any], Place], None]] = {
+    REDIS: _redis,
+    "no limits": _no_limits,
+    "plain HTTP to the backend": _plain_out,
+    "traces, 10 % sampled": _traced("10%"),
+    "traces, all sampled": _traced("100%"),
+    "audit buffered": _audited("buffered"),
+    "audit synced": _audited("synced"),
+    "assertion to the backend": _asserted,
+}

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from loadtest.job import AUDIENCE, ISSUER, LIMIT, ROUTES, Place, Scenario, Variant, path_of
+from loadtest.job import AUDIENCE, ISSUER, LIMIT, Place, Scenario, Variant, path_of
 
 _CONFIG = """
 global
@@ -19,7 +19,7 @@ defaults
   timeout server 60s
   timeout http-request 10s
 frontend edge
-  bind 127.0.0.1:{port} ssl crt {directory}/edge-bundle.pem ssl-min-ver TLSv1.3 alpn http/1.1
+  bind 127.0.0.1:{port} ssl crt {directory}/edge-bundle.pem ssl-min-ver TLSv1.3 alpn http/1.1{clients}
 {judge}
   default_backend backend
 backend backend
@@ -41,11 +41,11 @@ _JUDGE = """
   http-request set-var(txn.sub) var(txn.bearer),jwt_payload_query('$.sub')
   http-request set-var(txn.exp) var(txn.bearer),jwt_payload_query('$.exp','int')
   http-request set-var(txn.now) date()
-  http-request deny deny_status 401 unless {{ var(txn.alg) -m str RS256 }}
+  http-request deny deny_status 401 unless {{ var(txn.alg) -m str {algorithm} }}
   http-request deny deny_status 401 unless {{ var(txn.iss) -m str {issuer} }}
   http-request deny deny_status 401 unless {{ var(txn.aud) -m str {audience} }}
   http-request deny deny_status 401 if {{ var(txn.exp),sub(txn.now) -m int lt 0 }}
-  http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_verify(txn.alg,"{certificates}/issuer.pem") 1 }}
+  http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_verify(txn.alg,"{key}") 1 }}
   stick-table type string len 64 size 100k expire 60s store http_req_rate(60s)
   http-request track-sc0 var(txn.sub)
   http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt {limit} }}
@@ -76,12 +76,15 @@ class HAProxy:
             bundle.touch(mode=0o600)
             bundle.write_bytes(_pem(place, name))
         policies = place.directory / "policies.map"
-        policies.write_text("".join(f"{path_of(number)} {ISSUER}\n" for number in range(ROUTES)))
+        policies.write_text("".join(f"{path_of(number)} {ISSUER}\n" for number in range(variant.setting.routes)))
         values = {
             "port": place.port,
             "backend": place.backend,
             "directory": place.directory,
             "certificates": place.certificates,
+            "clients": f" ca-file {place.certificates}/ca.pem verify required" if variant.setting.clients else "",
+            "algorithm": variant.setting.algorithm,
+            "key": place.key(variant),
             "issuer": ISSUER,
             "audience": AUDIENCE,
             "limit": min(LIMIT, 2**31 - 1),

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 
-from loadtest.job import ROUTES, Place, Scenario, Variant, path_of
+from loadtest.job import Place, Scenario, Variant, path_of
 
 _CONFIG = """
 daemon off;
@@ -25,6 +25,7 @@ http {{
     listen 127.0.0.1:{port} ssl;
     ssl_protocols TLSv1.3;
     ssl_certificate {certificates}/edge.pem; ssl_certificate_key {certificates}/edge.key;
+{clients}    client_max_body_size 0; proxy_request_buffering off; proxy_max_temp_file_size 0;
     proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header X-Request-Id $request_id;
     proxy_ssl_certificate {certificates}/gateway.pem; proxy_ssl_certificate_key {certificates}/gateway.key;
     proxy_ssl_trusted_certificate {certificates}/ca.pem; proxy_ssl_verify on; proxy_ssl_name localhost;
@@ -51,9 +52,11 @@ class Nginx:
         full = variant.scenario is Scenario.FULL
         limit = "limit_req zone=callers burst=1000000 nodelay; " if full else ""
         locations = "\n".join(
-            f"    location {path_of(number)} {{ {limit}proxy_pass https://backend; }}" for number in range(ROUTES)
+            f"    location {path_of(number)} {{ {limit}proxy_pass https://backend; }}"
+            for number in range(variant.setting.routes)
         )
         file = place.directory / "nginx.conf"
+        clients = f"    ssl_client_certificate {place.certificates}/ca.pem; ssl_verify_client on;\n"
         file.write_text(
             _CONFIG.format(
                 directory=place.directory,
@@ -62,6 +65,7 @@ class Nginx:
                 backend=place.backend,
                 log=f"{place.directory}/access.log line" if full else "off",
                 locations=locations,
+                clients=clients if variant.setting.clients else "",
             )
         )
         return [str(shutil.which("nginx")), "-c", str(file), "-p", str(place.directory), "-e", "stderr"]

@@ -153,6 +153,19 @@ def test_a_real_token_and_a_real_certificate(file: Path, capsys: pytest.CaptureF
     assert (code, found["reason"], found["at"]) == (1, "certificate_untrusted", "handshake")
 
 
+def test_only_a_gateway_that_serves_asks_about_a_certificate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = Authority("asked.example")
+    root.write(tmp_path, "asked")
+    file = write(tmp_path, routes=ROUTES, policies=POLICIES, more=LIMITS)
+    asked = "trust_domains:\n  asked.example: {bundle: asked.pem, ocsp: {}}\n"
+    file.write_text(file.read_text().replace("trust_domains:\n", asked))
+    leaf = root.issue(uri="spiffe://asked.example/a").write(tmp_path, "leaf")
+    code, found = explain(file, capsys, "GET", URL, "--client-cert", str(leaf.certificate))
+    assert (code, "only the OCSP responder of asked.example" in found["error"]["message"]) == (2, True)
+
+
 def test_the_handshake_of_a_strict_listener(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = write(tmp_path, routes=ROUTES, policies=POLICIES, more=LIMITS, client_certificate="required")
     code, found = explain(file, capsys, "GET", URL, "--claims", READER)

@@ -19,12 +19,14 @@ logging.basicConfig(format="%(message)s")
 here = Path(sys.argv[1])
 
 def child(name):
-    def start(lifeline):
-        for number in (signal.SIGHUP, signal.SIGTERM):
+    def start(post):
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT):
             signal.signal(number, lambda number, frame: note(name, number))
         with (here / "began").open("a") as file:
             file.write(f"{name} {os.getpid()}\\n")
-        while not os.get_inheritable(lifeline):
+        if (here / "serving").exists():
+            post.serving()
+        while not os.get_inheritable(post.lifeline):
             order = (here / name).read_text()
             if order:
                 (here / name).write_text("")
@@ -36,7 +38,7 @@ def child(name):
 
 def note(name, number):
     print(name, signal.Signals(number).name, flush=True)
-    if number == signal.SIGTERM:
+    if number != signal.SIGHUP and not (number == signal.SIGTERM and (here / "slow").exists()):
         os._exit(0)
 
 closed = lambda: print("closed", flush=True)
@@ -106,6 +108,37 @@ def test_a_child_that_cannot_be_started_ends_the_whole(here: Path) -> None:
         (here / "b").write_text("2")
         assert process.wait() == 2
         assert "a SIGTERM" in process.output
+
+
+def test_told_twice_the_children_are_cut_short(here: Path) -> None:
+    (here / "slow").touch()
+    with supervised(here) as process:
+        started(process, here)
+        process.signal(signal.SIGTERM)
+        wait_for(lambda: {"a SIGTERM", "b SIGTERM"} <= set(process.output.splitlines()))
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 0
+        assert {"a SIGQUIT", "b SIGQUIT"} <= set(process.output.splitlines())
+
+
+def test_children_are_replaced_one_after_another_once_the_successor_serves(here: Path) -> None:
+    with supervised(here) as process:
+        started(process, here)
+        process.signal(signal.SIGUSR2)
+        process.wait_for(lambda: began(here).count("a") == 2, what="the successor of a")
+        assert began(here).count("b") == 1  # not yet: that one does not serve
+        assert "SIGTERM" not in process.output
+        (here / "a").write_text("3")  # whichever of both reads it
+        process.wait_for(lambda: "ended with 3" in process.output, what="an end")
+    (here / "serving").touch()
+    (here / "began").write_text("")
+    with supervised(here) as process:
+        started(process, here)
+        process.signal(signal.SIGUSR2)
+        process.wait_for(lambda: sorted(began(here)) == ["a", "a", "b", "b"], what="both successors")
+        process.wait_for(lambda: process.output.split().count("SIGTERM") == 2, what="the end of those before")
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 0
 
 
 def test_an_interrupt_says_130(here: Path) -> None:

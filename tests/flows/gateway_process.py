@@ -50,13 +50,19 @@ def prepared(folder: Path) -> Folder:
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, rest: str, *arguments: str, issuer: str | None = None, head: str = HEAD, status: int = 200
+    folder: Path,
+    rest: str,
+    *arguments: str,
+    issuer: str | None = None,
+    head: str = HEAD,
+    status: int = 200,
+    ports: tuple[int, int] | None = None,
 ) -> Generator[Served]:
     """Serve HEAD and the rest of a file out of a prepared folder, once it is ready and has the issuer's keys.
 
-    `status`: of /readyz, where it is not ready in the end.
+    `status`: of /readyz, where it is not ready in the end. `ports`: edge and admin, where they are not any.
     """
-    edge, admin = free_ports(2)
+    edge, admin = ports or free_ports(2)
     config = folder / "routes.yaml"
     config.write_text(head.format(edge=edge, admin=admin) + rest)
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(config), *arguments]

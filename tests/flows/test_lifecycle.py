@@ -291,6 +291,48 @@ def test_a_killed_worker_is_replaced_and_the_others_serve_on(site: Site) -> None
         assert not list(site.directory.glob("*.sock"))
 
 
+async def test_no_request_is_lost_over_a_rolling_restart_of_two_workers(site: Site) -> None:
+    with site.ready("--workers", "2") as process:
+        async with Load(site.plain).running() as load:
+            before = _workers(site)
+            assert len(before) == 2
+            key = (site.directory / "edge.key").rename(site.directory / "gone.key")
+            process.signal(signal.SIGUSR2)
+            await until(lambda: "workers are replaced no further" in process.output, what="a failed start")
+            assert _workers(site) == before
+            key.rename(site.directory / "edge.key")
+            site.write("newer")
+            assert await asyncio.to_thread(main, ["reload", "-c", str(site.file)]) == 0
+            process.signal(signal.SIGUSR2)
+            await until(lambda: len(_workers(site) - before) == 2, what="two successors")
+            await until(lambda: not _workers(site) & before, what="the end of both")
+            told, other = sorted(_workers(site))
+            os.kill(told, signal.SIGTERM)  # one alone
+            await until(lambda: len(_workers(site) - {told, other}) == 1, what="its successor")
+            await until(lambda: told not in _workers(site), what="its end")
+            load.bodies.clear()
+            await load.more()
+            assert load.bodies == {b"newer"}  # those who came later began with what `gateway reload` had put to work
+            assert site.is_ready()
+        assert (load.lost, load.refused) == ([], 0)
+        assert load.closing
+        assert "Traceback" not in process.output
+        assert process.stop() == 0
+    assert main(["audit", "verify", str(site.directory / "audit")]) == 0
+
+
+async def test_over_a_drain_a_worker_that_ends_first_does_not_cut_the_others_short(site: Site) -> None:
+    with site.ready("--workers", "2") as process:
+        async with connected(site.plain) as client:
+            await client.send(b"POST /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhe")
+            await until(lambda: site.metric("gateway_downstream_connections") >= 1, what="the connection to be taken")
+            assert await asyncio.to_thread(main, ["drain", "-c", str(site.file)]) == 0
+            await until(lambda: len(_workers(site)) == 1, what="the end of the idle worker")
+            await client.send(b"llo")
+            assert (await client.answer()).status == 200
+        assert await asyncio.to_thread(process.wait, 15) == 0
+
+
 def test_workers_end_with_their_supervisor(site: Site) -> None:
     with site.ready("--workers", "2") as process:
         workers = _workers(site)

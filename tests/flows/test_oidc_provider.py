@@ -43,7 +43,17 @@ issuers:
     backchannel_logout: {{client_id: app}}
 upstreams:
   inventory: {{endpoints: ["{backend}"], tls: {{server_identity: "{identity}"}}}}
+  stock:
+    endpoints: ["{backend}"]
+    tls: {{server_identity: "{identity}"}}
+    token_exchange: {{client_id: service, client_secret: secret, audiences: [stock-api]}}
+  closed:
+    endpoints: ["{backend}"]
+    tls: {{server_identity: "{identity}"}}
+    token_exchange: {{client_id: service, client_secret: secret, audiences: [nobody]}}
 routes:
+  - {{name: stock, match: {{paths: ["/stock/*"]}}, upstream: stock, allow: [{{from: {{issuers: [certified]}}}}]}}
+  - {{name: closed, match: {{paths: ["/closed/*"]}}, upstream: closed, allow: [{{from: {{issuers: [certified]}}}}]}}
   - name: inventory
     match: {{paths: ["/inventory/*"]}}
     upstream: inventory
@@ -143,12 +153,14 @@ def served(issuer: str, relay: Relay, tmp_path_factory: pytest.TempPathFactory) 
             yield gateway
 
 
-def ask(served: Served, token: str, *, proof: str | None = None, scheme: str = "") -> httpx2.Response:
+def ask(
+    served: Served, token: str, *, proof: str | None = None, scheme: str = "", path: str = "/inventory/42"
+) -> httpx2.Response:
     context = ssl.create_default_context(cafile=served.folder / "certs" / "cluster-ca.pem")
     headers = {"authorization": f"{scheme or ('Bearer' if proof is None else 'DPoP')} {token}"}
     if proof is not None:
         headers["dpop"] = proof
-    return httpx2.get(f"{served.url}/inventory/42", headers=headers, verify=context, trust_env=False)
+    return httpx2.get(served.url + path, headers=headers, verify=context, trust_env=False)
 
 
 def service_token(issuer: str, headers: dict[str, str] | None = None, **form: str) -> dict[str, str]:
@@ -228,6 +240,18 @@ def test_a_user_who_logged_out_at_the_provider_is_out_here(issuer: str, relay: R
     refused = ask(served, token)
     assert (refused.status_code, refused.json()["reason"]) == (401, "token_revoked")
     assert ask(served, other).status_code == 200
+
+
+def test_a_token_is_exchanged_for_one_that_is_meant_for_the_backend(issuer: str, served: Served) -> None:
+    token = service_token(issuer, scope="inventory:read")["access_token"]
+    got = ask(served, token, path="/stock/1")
+    assert got.status_code == 200, got.text
+    scheme, _, new = got.json()["headers"]["authorization"].partition(" ")
+    payload = new.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    assert (scheme, claims["iss"], claims["sub"], claims["aud"]) == ("Bearer", issuer, "service", "stock-api")
+    refused = ask(served, token, path="/closed/1")
+    assert (refused.status_code, refused.json()["reason"]) == (403, "no_rule_allows")
 
 
 def bound_token(issuer: str, holder: Holder) -> str:

@@ -16,7 +16,7 @@ from gateway.testing.tls import client_context, server_context
 from gateway.testing.upstream import Upstream
 from gateway.testing.wait import BOUND
 from tests.control.feeds.provider import Provider, provider
-from tests.flows.gateway_process import Served, prepared, serving
+from tests.flows.gateway_process import HEAD, Served, prepared, serving
 from tests.serving import Answer, Client, connected, get
 
 STOCK = "spiffe://cluster.local/ns/default/sa/stock"
@@ -51,6 +51,7 @@ class Scene:
     root: Authority
     provider: Provider
     backend: Upstream
+    pause: float = 0.02  # seconds between two looks at the metrics
 
     def client(self, issued: Issued | None = None) -> ssl.SSLContext:
         return client_context([self.root], issued)
@@ -77,7 +78,7 @@ class Scene:
         end = time.monotonic() + BOUND
         while await self.metric(metric, **labels) < value:
             assert time.monotonic() < end, (metric, labels, value, self.gateway.process.output)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(self.pause)
 
     async def reloaded(self, role: str, name: str, count: float = 1, result: str = "success") -> None:
         await self.comes(count, "certificate_reloads_total", role=role, name=name, result=result)
@@ -106,9 +107,9 @@ async def asked(client: Client, path: str, *fields: str) -> Answer:
 
 @contextlib.asynccontextmanager
 async def scene(
-    folder: Path, *arguments: str, ready: bool = True, keys: str = "", more: str = ""
+    folder: Path, *arguments: str, ready: bool = True, keys: str = "", more: str = "", head: str = HEAD
 ) -> AsyncGenerator[Scene]:
-    """`keys`: more of the issuer's entry; `more`: of the file."""
+    """`keys`: more of the issuer's entry; `more`: of the file; `head`: in the place of its beginning."""
     certs = prepared(folder)
     root = certs.authority("cluster-ca")
     backend = Upstream(tls=server_context(root.issue(uri=STOCK), [root]))
@@ -119,7 +120,7 @@ async def scene(
             held.pages = {}
         with contextlib.ExitStack() as stack:
             issuer = "corp" if ready else None
-            process = serving(folder, text, *arguments, issuer=issuer)
+            process = serving(folder, text, *arguments, issuer=issuer, head=head)
             gateway = await asyncio.to_thread(stack.enter_context, process)
             try:
                 yield Scene(gateway, certs, root, held, backend)

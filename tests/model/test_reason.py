@@ -1,4 +1,4 @@
-"""Reason is closed and complete: contract section 5."""
+"""Reason is closed and complete: contract section 5, and what was added to it since."""
 
 import pytest
 
@@ -10,7 +10,7 @@ CONTRACT = {
     " token_audience token_algorithm token_key_unknown token_type token_revoked binding_missing binding_mismatch"
     " dpop_invalid step_up_required certificate_required certificate_untrusted certificate_expired"
     " certificate_revoked spiffe_id_invalid",
-    403: "denied_by_rule no_rule_allows scope_missing posture_failed posture_stale cors_refused",
+    403: "denied_by_rule no_rule_allows scope_missing posture_failed posture_stale cors_refused exchange_refused",
     404: "no_route",
     405: "method_not_allowed",
     408: "request_timeout",
@@ -24,7 +24,7 @@ CONTRACT = {
     500: "internal",
     502: "upstream_connect upstream_identity upstream_protocol",
     503: "upstream_unavailable circuit_open overloaded keys_unavailable introspection_unavailable"
-    " identity_unavailable posture_unavailable store_unavailable audit_unavailable draining",
+    " identity_unavailable posture_unavailable store_unavailable audit_unavailable draining exchange_unavailable",
     504: "upstream_timeout",
     0: "client_gone upstream_reset authority_ended",
 }
@@ -57,6 +57,7 @@ def test_what_would_help_an_attacker_looks_like_its_neighbour_on_the_wire() -> N
         "certificate_expired": "certificate_untrusted",
         "certificate_revoked": "certificate_untrusted",
         "spiffe_id_invalid": "certificate_untrusted",
+        "exchange_refused": "no_rule_allows",
     }
 
 

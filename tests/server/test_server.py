@@ -1,6 +1,8 @@
 """Several listeners in one process, and the end of it."""
 
 import asyncio
+import socket
+from pathlib import Path
 
 import pytest
 
@@ -8,8 +10,10 @@ from gateway.app import GatewayApp
 from gateway.model.exchange import Exchange
 from gateway.server.protocol import HttpProtocol
 from gateway.server.server import Server
-from gateway.testing.wait import until
-from tests.serving import Gateway, Spec, connected, exchange_once, get, serving
+from gateway.testing.ca import Authority
+from gateway.testing.tls import client_context
+from gateway.testing.wait import BOUND, until
+from tests.serving import Client, Gateway, Spec, certificate, connected, exchange_once, get, serving, settings
 
 
 def test_H8_the_protocol_class_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,6 +48,33 @@ async def test_who_waits_to_be_accepted_when_the_drain_begins_is_answered() -> N
             assert (answer.status, answer.header(b"connection")) == (200, b"close")
         with pytest.raises(ConnectionRefusedError):
             await exchange_once(gateway.ports["edge"], get())
+
+
+async def test_all_who_wait_are_answered_their_handshakes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.server.server._ARRIVAL_SECONDS", BOUND)
+    root = Authority("cluster.local")
+    tls = settings([certificate(root.issue(dns=["localhost"]).write(tmp_path, "edge"))])
+    async with serving(Spec(tls=tls), drain_seconds=BOUND) as gateway:
+        loop, server = asyncio.get_running_loop(), gateway.server
+        assert server is not None
+        loop.remove_reader(server._acceptors[0]._socket.fileno())
+        waiting = [socket.create_connection(("127.0.0.1", gateway.ports["edge"])) for _ in range(80)]
+        server.stop()
+        await until(lambda: server._acceptors[0]._socket.fileno() < 0, what="the end of the listening socket")
+        context = client_context([root])
+        for one in waiting[:5]:
+            reader, writer = await asyncio.open_connection(sock=one, ssl=context, server_hostname="localhost")
+            await Client(reader, writer).send(get())
+            assert (await Client(reader, writer).answer()).status == 200
+            writer.transport.abort()
+        (serve,) = (task for task in asyncio.all_tasks() if "Server.serve" in repr(task))
+        assert not serve.done()
+        for one in waiting[5:]:
+            one.setblocking(False)
+            with pytest.raises(BlockingIOError):  # it was accepted and is waited for: no reset, no end
+                one.recv(1)
+            one.close()
+        await until(serve.done, what="the end of the drain")
 
 
 async def test_what_does_not_end_is_cut_off_at_the_deadline() -> None:

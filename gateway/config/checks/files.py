@@ -12,7 +12,7 @@ from typing import NamedTuple
 from gateway.config.checks.report import Report
 from gateway.config.checks.urls import judge_secure_url
 from gateway.config.devices import read_devices
-from gateway.config.schema import Config, Introspection, ListenerTls, RevocationLists
+from gateway.config.schema import Config, ListenerTls, OAuthClient, RevocationLists
 from gateway.config.schema.scalars import why
 from gateway.config.tree import Path
 from gateway.kernel.patterns.hosts import parse_route_host
@@ -51,11 +51,14 @@ def check(config: Config, report: Report, now: float) -> None:
     for name, domain in config.trust_domains.items():
         _authority(report, ("trust_domains", name), name, domain.bundle.file, domain.crl)
         _fetched(report, ("trust_domains", name, "crl"), domain.crl)
+        _bundle(report, ("trust_domains", name, "ocsp", "ca"), domain.ocsp.ca if domain.ocsp is not None else None)
         _bundle(report, ("trust_domains", name, "bundle", "ca"), domain.bundle.ca)
         _bundle(report, ("trust_domains", name, "bundle", "bootstrap"), domain.bundle.bootstrap)
     for name, authority in config.client_authorities.items():
         _authority(report, ("client_authorities", name), name, authority.bundle, authority.crl)
         _fetched(report, ("client_authorities", name, "crl"), authority.crl)
+        asked = authority.ocsp
+        _bundle(report, ("client_authorities", name, "ocsp", "ca"), asked.ca if asked is not None else None)
     for name in config.trust_domains:
         _named(report, ("trust_domains", name), name)
     for name, client in config.client_authorities.items():
@@ -68,6 +71,8 @@ def check(config: Config, report: Report, now: float) -> None:
             _client(report, ("issuers", name, "introspection"), issuer.introspection)
     for name, upstream in config.upstreams.items():
         _bundle(report, ("upstreams", name, "tls", "ca"), upstream.tls.ca)
+        if upstream.token_exchange is not None:
+            _client(report, ("upstreams", name, "token_exchange"), upstream.token_exchange)
     for name, posture in config.posture.items():
         _bundle(report, ("posture", name, "source", "ca"), posture.source.ca)
         if posture.source.file is not None:
@@ -186,7 +191,7 @@ def _fits(report: Report, path: Path, certificate: FilePath, key: FilePath) -> N
     _judged(report, (*path, "key"), lambda: check_key_pair(certificate, key))
 
 
-def _client(report: Report, path: Path, asked: Introspection) -> None:
+def _client(report: Report, path: Path, asked: OAuthClient) -> None:
     """The key of assertions, or the certificate and its key."""
     certificate, key = asked.client_certificate, asked.client_key
     readable = [key is None or _readable(report, (*path, "client_key"), key)]

@@ -3,18 +3,11 @@
 An issuer that is the beginning of another would let one tenant of a provider speak for another (J21).
 """
 
+from gateway.config.checks.clients import judge_client
 from gateway.config.checks.report import Report
 from gateway.config.checks.urls import judge_secure_url
 from gateway.config.schema import Config, Introspection, Issuer
 from gateway.config.tree import Path
-
-_GIVEN = ("client_secret", "client_key", "client_certificate")
-_NEEDED = {
-    "client_secret_basic": ("client_secret",),
-    "client_secret_post": ("client_secret",),
-    "private_key_jwt": ("client_key",),
-    "tls_client_auth": ("client_certificate", "client_key"),
-}
 
 
 def check(config: Config, report: Report) -> None:
@@ -50,18 +43,7 @@ def _introspection(config: Config, report: Report, path: Path, asked: Introspect
         report.error_at_key(
             path, f"the issuer {first} has introspection already", "an opaque token does not say whose it is"
         )
-    if asked.url is not None:
-        report.one((*path, "url"), asked.url, judge_secure_url)
-    method = asked.method
-    if report.lost(asked.where, *_GIVEN, "auth_method"):
-        return
-    for key in _NEEDED[method]:
-        if getattr(asked, key) is None:
-            hint = "or client_key, or client_certificate and client_key" if key == "client_secret" else ""
-            report.error(path, f"{method} needs {key}", hint)
-    for key in _GIVEN:
-        if getattr(asked, key) is not None and key not in _NEEDED[method]:
-            report.error_at_key((*path, key), f"{key} means nothing to {method}", "remove it, or write auth_method")
+    judge_client(report, path, asked)
 
 
 def _distinct(report: Report, path: Path, url: str, other: str, known: str) -> None:

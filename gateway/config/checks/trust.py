@@ -1,8 +1,8 @@
-"""`identity` and the bundles of `trust_domains`: what stands together, and what each way needs."""
+"""`identity`, the bundles of `trust_domains` and every `ocsp`: what stands together, and what each way needs."""
 
 from gateway.config.checks.report import Report
-from gateway.config.checks.urls import judge_secure_url
-from gateway.config.schema import Bundle, Config, Identity
+from gateway.config.checks.urls import judge_host, judge_secure_url
+from gateway.config.schema import Bundle, Config, Identity, Ocsp
 from gateway.config.tree import Path
 
 _OF_ENDPOINTS = ("profile", "ca", "endpoint_spiffe_id", "bootstrap")
@@ -10,7 +10,7 @@ _SOCKET = "unix:///"
 
 
 def check(config: Config, report: Report) -> None:
-    """Both sections."""
+    """All of them."""
     if config.identity is not None:
         _identity(report, config.identity)
     for name, domain in config.trust_domains.items():
@@ -20,6 +20,21 @@ def check(config: Config, report: Report) -> None:
             report.error(path, "nothing says where the Workload API is", "add identity.workload_api")
         elif not domain.bundle.workload_api:
             _bundle(report, path, domain.bundle)
+        if domain.ocsp is not None:
+            _ocsp(report, ("trust_domains", name, "ocsp"), domain.ocsp)
+    for name, authority in config.client_authorities.items():
+        if authority.ocsp is not None:
+            _ocsp(report, ("client_authorities", name, "ocsp"), authority.ocsp)
+
+
+def _ocsp(report: Report, path: Path, asked: Ocsp) -> None:
+    if asked.responder is not None:
+        report.one((*path, "responder"), asked.responder, judge_secure_url)
+        if asked.hosts:
+            report.error_at_key(
+                (*path, "hosts"), "responder is asked, whatever a certificate names", "write one of both"
+            )
+    report.each((*path, "hosts"), asked.hosts, judge_host)
 
 
 def _identity(report: Report, identity: Identity) -> None:

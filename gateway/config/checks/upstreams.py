@@ -1,8 +1,12 @@
 """Backends: addresses that may be connected to, and something to verify each with."""
 
+from urllib.parse import urlsplit
+
+from gateway.config.checks.clients import judge_client
+from gateway.config.checks.references import known
 from gateway.config.checks.report import Report
 from gateway.config.checks.urls import judge_host, judge_url
-from gateway.config.schema import Balance, Config, Upstream
+from gateway.config.schema import Balance, Config, Route, TokenExchange, Upstream
 from gateway.config.tree import Path
 
 
@@ -15,6 +19,55 @@ def check(config: Config, report: Report) -> None:
         _balance(report, (*path, "balance"), upstream.balance)
         if upstream.health_check is not None:
             report.one((*path, "health_check", "path"), upstream.health_check.path, _judge_target)
+        if upstream.token_exchange is not None:
+            _exchange(config, report, (*path, "token_exchange"), upstream.token_exchange)
+    for index, route in enumerate(config.routes):
+        _forwarded(config, report, ("routes", index), route)
+
+
+def _exchange(config: Config, report: Report, path: Path, asked: TokenExchange) -> None:
+    judge_client(report, path, asked)
+    if asked.issuer is not None:
+        known(report, (*path, "issuer"), asked.issuer, "issuers", config.issuers)
+    elif len(config.issuers) != 1 and not report.lost_in("issuers") and not report.lost(asked.where, "issuer"):
+        report.error(path, "nothing says whose tokens are exchanged", "add issuer: a name of issuers")
+    meant = asked.audiences or asked.resources or asked.scopes
+    if not meant and not report.lost(asked.where, "audiences", "resources", "scopes"):
+        report.error(path, "nothing says what the new token is for", "add audiences, resources or scopes")
+    report.each((*path, "resources"), asked.resources, _judge_resource)
+    report.each((*path, "scopes"), asked.scopes, _judge_scope)
+
+
+def _judge_resource(text: str) -> None:
+    """RFC 8693 section 2.1: an absolute URI without a fragment."""
+    if not urlsplit(text).scheme or not text.isascii() or not text.isprintable():
+        raise ValueError(f"{text!r} is no absolute URI")
+    if "#" in text or " " in text:
+        raise ValueError(f"{text!r}: a resource has no fragment and no space")
+
+
+def _judge_scope(text: str) -> None:
+    """RFC 6749 section 3.3."""
+    if not text.isascii() or not text.isprintable() or set(text) & set(' "\\'):
+        raise ValueError(f"{text!r} is no scope: write each as an entry of its own")
+
+
+def _forwarded(config: Config, report: Report, path: Path, route: Route) -> None:
+    """Where a token is exchanged, nothing else stands in Authorization."""
+    names = [part.upstream for part in route.upstream or ()]
+    names += [route.mirror.upstream] if route.mirror is not None else []
+    held = [config.upstreams[name] for name in names if name in config.upstreams]
+    exchanging = next((upstream.name for upstream in held if upstream.token_exchange is not None), None)
+    if exchanging is None:
+        return
+    hint = f"the upstream {exchanging} has token_exchange"
+    if route.forward.authorization == "keep":
+        report.error((*path, "forward", "authorization"), "the caller's token is exchanged, never kept", hint)
+    for key, fields in (("forward", route.forward.headers), ("request_headers", route.request_headers.set)):
+        for name in fields:
+            if name.lower() == "authorization":
+                where = (*path, key, "headers" if key == "forward" else "set", name)
+                report.error(where, "the new token stands in Authorization: nothing else can be set there", hint)
 
 
 def _balance(report: Report, path: Path, balance: Balance) -> None:

@@ -7,6 +7,7 @@ What is not built yet is no part of it (`gateway.config.unbuilt`).
 from gateway.config.document import NOWHERE
 from gateway.config.schema.audit import Audit, Segment, Sink
 from gateway.config.schema.base import Named, Node
+from gateway.config.schema.clients import OAuthClient
 from gateway.config.schema.config import Config, Log
 from gateway.config.schema.issuers import Binding, Introspection, Issuer, Jwks
 from gateway.config.schema.limits import LimitUse, Override, RateLimit
@@ -31,7 +32,15 @@ from gateway.config.schema.routes import (
 from gateway.config.schema.rules import Condition, Operation, Policy, Rule, Source
 from gateway.config.schema.scalars import UNLIMITED
 from gateway.config.schema.telemetry import Telemetry
-from gateway.config.schema.trust import Assertion, Bundle, ClientAuthority, Identity, RevocationLists, TrustDomain
+from gateway.config.schema.trust import (
+    Assertion,
+    Bundle,
+    ClientAuthority,
+    Identity,
+    Ocsp,
+    RevocationLists,
+    TrustDomain,
+)
 from gateway.config.schema.units import Address, Percent, Rate
 from gateway.config.schema.upstreams import (
     Balance,
@@ -44,6 +53,7 @@ from gateway.config.schema.upstreams import (
     Retries,
     SlowStart,
     Timeouts,
+    TokenExchange,
     Upstream,
     UpstreamTls,
 )
@@ -87,6 +97,8 @@ __all__ = [
     "Named",
     "Network",
     "Node",
+    "OAuthClient",
+    "Ocsp",
     "Operation",
     "OutlierDetection",
     "Override",
@@ -111,6 +123,7 @@ __all__ = [
     "Source",
     "Telemetry",
     "Timeouts",
+    "TokenExchange",
     "TrustDomain",
     "Upstream",
     "UpstreamTls",

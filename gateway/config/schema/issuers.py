@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from gateway.config.schema.base import Named, Node
-from gateway.config.schema.scalars import Boolean, Duration, FilePath, NonEmpty, Secret, Some
+from gateway.config.schema.clients import OAuthClient
+from gateway.config.schema.scalars import Boolean, Duration, FilePath, NonEmpty, Some
 
 Algorithm: TypeAlias = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 DEFAULT_ALGORITHMS: tuple[Algorithm, ...] = ("RS256", "PS256", "ES256", "EdDSA")
@@ -32,35 +33,13 @@ class Jwks(Node):
         return {"file": data} if isinstance(data, str) else data
 
 
-class Introspection(Node):
+class Introspection(OAuthClient):
     """Where its opaque tokens are asked about (RFC 7662), and what proves the gateway to it."""
 
-    url: NonEmpty | None = None
-    """Default: discovery."""
-    client_id: NonEmpty
-    client_secret: Secret | None = None
-    auth_method: Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth"] | None = (
-        None
-    )
-    """Default: by what is given: a certificate, else a key, else the secret as client_secret_basic."""
-    client_key: FilePath | None = None
-    """PEM: of the assertion (private_key_jwt), or of the certificate (tls_client_auth)."""
-    client_key_id: NonEmpty | None = None
-    """The `kid` of assertions."""
-    client_certificate: FilePath | None = None
     all: Boolean = False
     """Whether its JWTs, which verify by its keys, are asked about too."""
     cache: Annotated[Duration, Field(ge=0, le=300)] = 10.0
     """How long an answer counts, never past `exp`; 0s: not at all."""
-
-    @property
-    def method(self) -> Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth"]:
-        """How the gateway proves who it is."""
-        if self.auth_method is not None:
-            return self.auth_method
-        if self.client_certificate is not None:
-            return "tls_client_auth"
-        return "private_key_jwt" if self.client_key is not None else "client_secret_basic"
 
 
 class Binding(Node):

@@ -98,6 +98,32 @@ class RevocationLists(Node):
         return self.file if (self.on_failure, self.check) == ("deny", "chain") else None
 
 
+class Ocsp(Node):
+    """Asking about client certificates (OCSP, RFC 6960): the responder's URL alone, or more."""
+
+    responder: NonEmpty | None = None
+    """Whom to ask; default: the responder that the certificate names, by https and at a public address."""
+    hosts: tuple[NonEmpty, ...] = ()
+    """Those that a certificate may name; they may be private."""
+    ca: FilePath | None = None
+    """PEM file of the private authority of the responder's web server."""
+    refresh: Annotated[Duration, Field(ge=1)] = 300.0
+    """After which an answer is asked for anew."""
+    max_stale: Annotated[Duration, Field(ge=1)] = 86400.0
+    """How long it counts while no other can be had, never past its nextUpdate."""
+    on_failure: Literal["deny", "allow"] = "deny"
+    """What becomes of a certificate while no answer about it that counts is at hand."""
+    check: Literal["chain", "leaf"] = "chain"
+    """Whether certificates between leaf and root are asked about too."""
+    nonce: Literal["optional", "required"] = "optional"
+    """Whether an answer that leaves out our nonce counts; one with another never does."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_url(cls, data: Any) -> Any:
+        return {"responder": data} if isinstance(data, str) else data
+
+
 class TrustDomain(Named):
     """One SPIFFE trust domain; its name is the domain's."""
 
@@ -105,6 +131,8 @@ class TrustDomain(Named):
     """Its authorities."""
     crl: RevocationLists | None = None
     """Its revocation lists."""
+    ocsp: Ocsp | None = None
+    """Whether its clients' certificates are asked about."""
 
 
 class ClientAuthority(Named):
@@ -114,5 +142,7 @@ class ClientAuthority(Named):
     """PEM file of its authorities."""
     crl: RevocationLists | None = None
     """Its revocation lists."""
+    ocsp: Ocsp | None = None
+    """Whether its certificates are asked about."""
     names: Some[NonEmpty]
     """Exact, or `*.suffix`."""

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.schema.base import Named, Node
+from gateway.config.schema.clients import OAuthClient
 from gateway.config.schema.scalars import (
     Boolean,
     Duration,
@@ -174,6 +175,21 @@ class Dns(Node):
     refresh: Annotated[Duration, Field(gt=0)] = 30.0
 
 
+class TokenExchange(OAuthClient):
+    """The caller's token is exchanged (RFC 8693) for one that is meant for the backend, and stands in its place."""
+
+    issuer: NonEmpty | None = None
+    """Whose tokens are exchanged, and where: a name of issuers; default: the only one."""
+    audiences: Some[NonEmpty] = ()
+    """Whom the new token is for, by names that the issuer knows."""
+    resources: Some[NonEmpty] = ()
+    """The same by URIs."""
+    scopes: Some[NonEmpty] = ()
+    """What it is good for; default: what the issuer grants."""
+    cache: Annotated[Duration, Field(ge=0, le=3600)] = 300.0
+    """How long a new token is used again, never past the end of either; 0s: not at all."""
+
+
 class Upstream(Named):
     """One backend, served by its endpoints."""
 
@@ -188,3 +204,5 @@ class Upstream(Named):
     outlier_detection: OutlierDetection | None = None
     circuit_breaker: CircuitBreaker | None = None
     dns: Dns | None = None
+    token_exchange: TokenExchange | None = None
+    """Whether callers' tokens are exchanged for ones that are meant for this backend."""

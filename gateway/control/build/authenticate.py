@@ -9,14 +9,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gateway.config.schema import ClientAuthority, Config, Issuer, Requires, Route, TrustDomain
-from gateway.control.build.lists import list_file, list_rules, list_settings
+from gateway.control.build.lists import list_file, list_rules, list_settings, status_rules
 from gateway.control.build.proofs import build_proofs
+from gateway.control.build.token_exchange import client_settings
 from gateway.control.build.workload import workload_settings
 from gateway.control.feeds.bundle_endpoint import EndpointSettings
 from gateway.control.feeds.feed import FeedError
-from gateway.control.feeds.introspection import IntrospectionClient, IntrospectionSettings
+from gateway.control.feeds.introspection import IntrospectionClient
 from gateway.control.feeds.jwks import JwksFeed, JwksSettings, OnRefresh
 from gateway.control.feeds.jwks_file import FileKeys
+from gateway.control.feeds.ocsp import StatusFeed
 from gateway.control.feeds.trust import AuthorityFiles, TrustFeed, TrustSettings
 from gateway.control.feeds.watch import FileWatch
 from gateway.control.feeds.workload_api import WorkloadApi, WorkloadSettings
@@ -24,8 +26,9 @@ from gateway.control.health import FileHealth
 from gateway.kernel.cells import GaugeFamily, Metrics
 from gateway.kernel.store import RedisStore
 from gateway.stages.authenticate import Authenticate, RouteCredentials
+from gateway.stages.authenticate.asking import AskingAuthenticate
 from gateway.stages.authenticate.assumed import NothingUsed
-from gateway.stages.authenticate.authenticators.certificate import CertificateAuthenticator
+from gateway.stages.authenticate.authenticators.certificate import AskedCertificates, CertificateAuthenticator
 from gateway.stages.authenticate.authenticators.introspection import IntrospectingVerifier, Introspector
 from gateway.stages.authenticate.authenticators.jwt import JwtVerifier
 from gateway.stages.authenticate.bindings import dpop, mtls
@@ -55,18 +58,24 @@ class CredentialSources:
         certificates: CertificateAuthenticator,
         replays: MemoryReplays,
         introspection: Mapping[str, IntrospectionClient],
+        statuses: StatusFeed,
     ) -> None:
-        """`keys`, `introspection`: by the issuer's name in the file."""
+        """`keys`, `introspection`: by the issuer's name in the file; `statuses`: of certificates, by OCSP."""
         self.keys = keys
         self.trust = trust
         self.certificates = certificates
         self.replays = replays
         self.introspection = introspection
+        self.statuses = statuses
 
     def start(self) -> None:
         """Begin to refresh, on the running loop. Feeds that run already run on."""
         for feed in self.feeds():
             feed.start()
+        for client in self.introspection.values():
+            client.start()
+        if isinstance(self.certificates, AskedCertificates):
+            self.statuses.start()
 
     async def settle(self, seconds: float) -> None:
         """Wait, `seconds` at most, until each issuer was asked once for its keys: who asks next need not see a 503."""
@@ -99,6 +108,8 @@ class CredentialSources:
         for name, client in self.introspection.items():
             if keep is None or keep.introspection.get(name) is not client:
                 await client.close()
+        if keep is None or keep.statuses is not self.statuses:
+            await self.statuses.close()
 
     def feeds(self) -> list[JwksFeed | FileKeys | TrustFeed]:
         """Every feed of these sources."""
@@ -114,6 +125,7 @@ def credential_sources(
     watch: FileWatch | None = None,
     health: FileHealth | None = None,
     workload: WorkloadApi | None = None,
+    metrics: Metrics | None = None,
 ) -> CredentialSources:
     """The sources for `config`: those of `previous` whose settings are equal, and fresh ones that are not started yet.
 
@@ -123,19 +135,21 @@ def credential_sources(
         tuple(_files(config, domain) for domain in config.trust_domains.values()),
         tuple(_files(config, authority) for authority in config.client_authorities.values()),
     )
+    statuses = previous.statuses if previous is not None else StatusFeed(metrics, clock=clock)
     if previous is not None and previous.trust.settings == settings:
         trust, certificates = previous.trust, previous.certificates
     else:
         held = previous.trust if previous is not None else None
         given = workload if any(isinstance(domain.bundle, WorkloadSettings) for domain in settings.domains) else None
         trust = TrustFeed(settings, before=held, workload=given, health=health, watch=watch, clock=clock)
-        certificates = CertificateAuthenticator(trust)
+        asked = any(held.status is not None for held in (*settings.domains, *settings.client_authorities))
+        certificates = AskedCertificates(trust, statuses) if asked else CertificateAuthenticator(trust)
     keys: dict[str, JwksFeed | FileKeys] = {}
     for name, issuer in config.issuers.items():
         before = previous.keys.get(name) if previous is not None else None
         keys[name] = _keys(issuer, config.state_dir, before, clock, on_refresh, watch)
     replays = previous.replays if previous is not None else MemoryReplays()
-    return CredentialSources(keys, trust, certificates, replays, _introspection(config, previous))
+    return CredentialSources(keys, trust, certificates, replays, _introspection(config, previous), statuses)
 
 
 def build_authenticate(
@@ -177,17 +191,7 @@ def _introspection(config: Config, previous: CredentialSources | None) -> dict[s
         asked = issuer.introspection
         if asked is None:
             continue
-        settings = IntrospectionSettings(
-            issuer.issuer,
-            asked.url,
-            issuer.ca,
-            asked.client_id,
-            asked.method,
-            asked.client_secret.get_secret_value() if asked.client_secret is not None else None,
-            asked.client_key,
-            asked.client_key_id,
-            asked.client_certificate,
-        )
+        settings = client_settings(issuer, asked)
         before = previous.introspection.get(name) if previous is not None else None
         clients[name] = before if before is not None and before.settings == settings else IntrospectionClient(settings)
     return clients
@@ -201,8 +205,10 @@ def _stage(
     metrics: Metrics,
     revoked: RevokedTokens | None = None,
 ) -> Authenticate:
-    routes = [_route(route) for route in config.routes]
-    return Authenticate(tokens, certificates, routes, proofs, Counters(metrics.authentications), revoked)
+    routes, counters = [_route(route) for route in config.routes], Counters(metrics.authentications)
+    if isinstance(certificates, AskedCertificates):
+        return AskingAuthenticate(tokens, certificates, routes, proofs, counters, revoked)
+    return Authenticate(tokens, certificates, routes, proofs, counters, revoked)
 
 
 def build_issuers(config: Config, keys: Mapping[str, KeySource]) -> dict[str, TrustedIssuer]:
@@ -274,7 +280,13 @@ def _files(config: Config, held: TrustDomain | ClientAuthority) -> AuthorityFile
     bundle = held.bundle if isinstance(held, ClientAuthority) else _bundle(config, held)
     lists = held.crl
     return AuthorityFiles(
-        held.name, bundle, list_file(config, lists), names, list_rules(lists), list_settings(config, lists)
+        held.name,
+        bundle,
+        list_file(config, lists),
+        names,
+        list_rules(lists),
+        list_settings(config, lists),
+        status_rules(held.ocsp),
     )
 
 

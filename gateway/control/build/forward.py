@@ -26,12 +26,14 @@ from gateway.stages.forward.split import Split
 from gateway.stages.forward.stage import Forward as ForwardStage
 from gateway.stages.forward.stage import Way
 from gateway.stages.forward.streams import Streams
+from gateway.stages.forward.token_exchange import ExchangedHead, Exchanger, Exchanging
 from gateway.stages.forward.trailers import RequestTrailers
 from gateway.stages.forward.tunnel import TunnelProxy, Upgrading
 from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.hash_key import HashKey, hash_key
 
 _COPY = 15.0  # seconds that a mirrored request may take
+_NONE: Mapping[str, Exchanger] = {}
 _SUBPROTOCOL = "sec-websocket-protocol"  # a token may stand in it: the tunnel writes its own
 
 
@@ -42,17 +44,18 @@ def build_forward(
     own: Mapping[str, Way] | None = None,
     keys: KeySource | None = None,
     svid: Svid | None = None,
+    exchangers: Mapping[str, Exchanger] = _NONE,
 ) -> ForwardStage:
     """The forward stage of `config`; `clusters` by the upstream's name. Raises ValueError with the route's place.
 
     `streams`: where answers that stay open are entered; it outlives the config. `own`: who answers at the gateway's own
     addresses, by path. `keys`: of assertions, where the config has them. `svid`: of the gateway, where the Workload API
-    gave one.
+    gave one. `exchangers`: of tokens, by the upstream's name.
     """
     own_id = own_spiffe_id(config, svid)
     issuer = config.assertion.issuer if config.assertion is not None else None
     assertions = Assertions(keys, lambda: issuer or own_id) if keys is not None else None
-    shared = _Shared(_reserved(config), via_pseudonym(config), own_id, streams, {}, assertions)
+    shared = _Shared(_reserved(config), via_pseudonym(config), own_id, streams, {}, assertions, exchangers)
     return ForwardStage([_way(config, route, clusters, shared) for route in config.routes], own)
 
 
@@ -66,6 +69,12 @@ class _Shared:
     streams: Streams
     fields: dict[tuple[object, ...], RequestFields]  # routes that let the same pass share one
     assertions: Assertions | None
+    exchangers: Mapping[str, Exchanger]
+
+    def exchanging(self, upstream: str, way: Way) -> Way:
+        """A way to an upstream, which may want tokens of its own."""
+        exchanger = self.exchangers.get(upstream)
+        return way if exchanger is None else Exchanging(way, exchanger)
 
     def passing(self, route: Route, removed: tuple[str, ...]) -> RequestFields:
         """What of a client's fields passes on a route. `removed`: besides those that the file removes."""
@@ -106,10 +115,10 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
         for name, listener in config.listeners.items()
     }
 
-    def to(name: str) -> Proxy:
+    def to(name: str) -> Way:
         cluster = clusters[name]
         kind = _kind(cluster)
-        return kind(
+        way = kind(
             cluster,
             head(name),
             answer,
@@ -118,31 +127,24 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
             streams=shared.streams,
             trailers=RequestTrailers(_names(route.forward.trailers)) if route.forward.trailers else None,
         )
+        return shared.exchanging(name, way)
 
     way = _spread(route, clusters, to)
     if route.mirror is not None:
-        way = Mirror(
-            way,
-            Proxy(
-                clusters[route.mirror.upstream],
-                head(route.mirror.upstream),
-                answer,
-                timeout=min(route.timeout or _COPY, _COPY),
-                max_body=limits,
-                streams=shared.streams,
-            ),
-            route.mirror.percent.value,
-        )
+        name, timeout = route.mirror.upstream, min(route.timeout or _COPY, _COPY)
+        copies = Proxy(clusters[name], head(name), answer, timeout=timeout, max_body=limits, streams=shared.streams)
+        way = Mirror(way, shared.exchanging(name, copies), route.mirror.percent.value)
     websocket = route.websocket
     if websocket is None:
         return way
     asking = _heads(route, shared, (_SUBPROTOCOL,))
 
-    def through(name: str) -> TunnelProxy:
+    def through(name: str) -> Way:
         marker = websocket.token_subprotocol
-        return TunnelProxy(
+        way = TunnelProxy(
             clusters[name], asking(name), answer, max_body=limits, streams=shared.streams, token_subprotocol=marker
         )
+        return shared.exchanging(name, way)
 
     return Upgrading(way, _spread(route, clusters, through))
 
@@ -158,15 +160,21 @@ def _heads(route: Route, shared: _Shared, removed: tuple[str, ...]) -> Callable[
     """What writes the heads of one route, by upstream. `removed`: fields besides those that the file removes."""
     constant, claims = _set_by(route.forward, route.request_headers)
     rewrite = route.rewrite
-    return lambda upstream: RequestHead(
-        shared.passing(route, removed),
-        via=shared.via,
-        own_id=shared.own_id,
-        rewrite=Rewrite(prefix=rewrite.prefix, path=rewrite.path, host=rewrite.host) if rewrite is not None else None,
-        constant=constant,
-        claims=claims,
-        assertion=_assertion(route, upstream, shared),
-    )
+    changed = Rewrite(prefix=rewrite.prefix, path=rewrite.path, host=rewrite.host) if rewrite is not None else None
+
+    def of(upstream: str) -> RequestHead:
+        kind = ExchangedHead if upstream in shared.exchangers else RequestHead
+        return kind(
+            shared.passing(route, removed),
+            via=shared.via,
+            own_id=shared.own_id,
+            rewrite=changed,
+            constant=constant,
+            claims=claims,
+            assertion=_assertion(route, upstream, shared),
+        )
+
+    return of
 
 
 def _spread(route: Route, clusters: Mapping[str, Cluster], to: Callable[[str], Way]) -> Way:

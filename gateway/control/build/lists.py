@@ -1,10 +1,11 @@
-"""`crl` of an authority into where its revocation lists lie, and what they mean."""
+"""`crl` and `ocsp` of an authority: where its revocation lists lie, what they mean, and who else is asked."""
 
 from pathlib import Path
 
-from gateway.config.schema import Config, RevocationLists
+from gateway.config.schema import Config, Ocsp, RevocationLists
 from gateway.control.feeds.lists import ListSettings
 from gateway.kernel.x509.crl import BY_FILE, ListRules
+from gateway.kernel.x509.ocsp import StatusRules
 
 
 def list_settings(config: Config, lists: RevocationLists | None) -> ListSettings | None:
@@ -27,3 +28,19 @@ def list_rules(lists: RevocationLists | None) -> ListRules:
     if lists is None:
         return BY_FILE
     return ListRules(required=lists.on_failure == "deny", leaf=lists.check == "leaf", fetched=lists.url is not None)
+
+
+def status_rules(asked: Ocsp | None) -> StatusRules | None:
+    """How certificates are asked about; None where they are not."""
+    if asked is None:
+        return None
+    return StatusRules(
+        asked.responder,
+        tuple(host.lower() for host in asked.hosts),
+        asked.ca,
+        asked.refresh,
+        asked.max_stale,
+        required=asked.on_failure == "deny",
+        leaf=asked.check == "leaf",
+        nonce=asked.nonce == "required",
+    )

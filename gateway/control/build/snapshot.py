@@ -18,6 +18,7 @@ from gateway.control.build.receivers import build_receivers, revoked_of
 from gateway.control.build.record import AuditKeys, build_record
 from gateway.control.build.route import build_routes
 from gateway.control.build.telemetry import Telemetry
+from gateway.control.build.token_exchange import TokenExchanges
 from gateway.control.feeds.assertion import AssertionKeys
 from gateway.control.feeds.revocations import RevocationFeed
 from gateway.control.feeds.svid import Svid
@@ -42,6 +43,7 @@ def build_snapshot(
     telemetry: Telemetry | None = None,
     assertion: AssertionKeys | None = None,
     svid: Svid | None = None,
+    exchanges: TokenExchanges | None = None,
 ) -> Snapshot:
     """The snapshot of `config` over what outlives it. Raises OSError or ValueError for a file that cannot be used."""
     return Snapshot(
@@ -61,5 +63,6 @@ def build_snapshot(
             own_ways(config, build_receivers(config, sources.keys, revocations, audit, metrics), assertion),
             assertion,
             svid,
+            exchanges.exchangers if exchanges is not None else {},
         ),
     )

@@ -15,24 +15,28 @@ async def discover_jwks_uri(issuer: str, fetcher: Fetcher) -> str:
     return await discover_endpoint(issuer, "jwks_uri", fetcher)
 
 
-async def discover_endpoint(issuer: str, member: str, fetcher: Fetcher) -> str:
-    """The URL under `member` in the issuer's metadata. Raises FetchError."""
+async def discover_endpoint(issuer: str, member: str, fetcher: Fetcher, *, mtls: bool = False) -> str:
+    """The URL under `member` in the issuer's metadata; `mtls`: for a client with a certificate. Raises FetchError."""
     try:
         document = await fetcher.get(issuer.rstrip("/") + "/.well-known/openid-configuration")
     except NotServedError:
         document = await fetcher.get(oauth_metadata_url(issuer))
-    return read_endpoint(issuer, member, document.body)
+    return read_endpoint(issuer, member, document.body, mtls=mtls)
 
 
-def read_endpoint(issuer: str, member: str, document: bytes) -> str:
-    """The URL under `member` of a metadata document that is `issuer`'s. Raises FetchError."""
+def read_endpoint(issuer: str, member: str, document: bytes, *, mtls: bool = False) -> str:
+    """The URL under `member` of a metadata document that is `issuer`'s. Raises FetchError.
+
+    With `mtls` its alias for clients with a certificate, where it has one (RFC 8705 section 5).
+    """
     try:
         metadata = parse_object(document)
     except NotStrict as error:
         raise FetchError(f"the discovery document is {error}") from None
     if metadata.get("issuer") != issuer:
         raise FetchError("the discovery document names another issuer")
-    uri = metadata.get(member)
+    aliases = metadata.get("mtls_endpoint_aliases") if mtls else None
+    uri = aliases.get(member, metadata.get(member)) if isinstance(aliases, dict) else metadata.get(member)
     if not isinstance(uri, str):
         raise FetchError(f"the discovery document has no {member}")
     check_url(uri)

@@ -23,6 +23,7 @@ from gateway.control.health import BUNDLE, FileHealth
 from gateway.kernel.cells import Metrics
 from gateway.kernel.patterns.values import compile_values
 from gateway.kernel.x509.crl import BY_FILE, ListRules, Revocations, parse_lists
+from gateway.kernel.x509.ocsp import StatusRules
 from gateway.kernel.x509.trust import (
     Authority,
     ClientAuthority,
@@ -46,6 +47,7 @@ class AuthorityFiles:
     names: tuple[str, ...] = ()
     rules: ListRules = BY_FILE
     fetched: ListSettings | None = None  # what fetches the lists into the file `crl`
+    status: StatusRules | None = None  # how its certificates are asked about (OCSP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,9 +257,11 @@ def _read(held: AuthorityFiles, given: "_Roots" = None) -> Authority:
         if path is not None:
             lists = path.read_bytes() if held.fetched is None or path.exists() else b""
         if not isinstance(held.bundle, Path):
-            return unknown_authority(held.name) if given is None else authority_of(held.name, given, lists, held.rules)
+            if given is None:
+                return unknown_authority(held.name)
+            return authority_of(held.name, given, lists, held.rules, held.status)
         path = held.bundle
-        return make_authority(held.name, path.read_bytes(), lists, held.rules)
+        return make_authority(held.name, path.read_bytes(), lists, held.rules, held.status)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:

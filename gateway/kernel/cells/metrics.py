@@ -56,13 +56,7 @@ class Metrics:
         self.certificate_reloads = counter(
             "certificate_reloads_total", "Certificates, bundles and lists read again.", "role", "name", "result"
         )  # role: as in certificate_expiry; result: success, failure (the last good one stays in force)
-        self.jwks_age = gauge(
-            "jwks_age_seconds", "Time since an issuer's keys were last confirmed.", "issuer", merge=Merge.MAX
-        )
-        self.jwks_refresh = counter("jwks_refresh_total", "Fetches of an issuer's keys.", "issuer", "result")
-        self.security_events = counter(
-            "security_events_total", "Logouts and security events that issuers sent.", "issuer", "kind", "result"
-        )  # kind: logout, a CAEP event, or where it was refused the address; result: taken, repeated, a Reason's code
+        self._of_trust()
         self._of_upstreams()
         # every worker reloads for one reload: the greatest count is the true one
         self.config_reloads = counter(
@@ -85,6 +79,19 @@ class Metrics:
             "streams_open", "Answers and connections that stay open.", "kind"
         )  # kind: websocket, http
         self._of_exports()
+
+    def _of_trust(self) -> None:
+        counter = self._counter
+        self.jwks_age = self._gauge(
+            "jwks_age_seconds", "Time since an issuer's keys were last confirmed.", "issuer", merge=Merge.MAX
+        )
+        self.jwks_refresh = counter("jwks_refresh_total", "Fetches of an issuer's keys.", "issuer", "result")
+        self.ocsp_requests = counter(
+            "ocsp_requests_total", "Questions about client certificates (OCSP).", "authority", "result"
+        )  # authority: a trust domain or client authority; result: good, revoked, unknown, failure
+        self.security_events = counter(
+            "security_events_total", "Logouts and security events that issuers sent.", "issuer", "kind", "result"
+        )  # kind: logout, a CAEP event, or where it was refused the address; result: taken, repeated, a Reason's code
 
     def _of_exports(self) -> None:
         counter, gauge = self._counter, self._gauge
@@ -111,6 +118,10 @@ class Metrics:
         self.upstream_healthy = gauge(
             "upstream_healthy", "0 while an endpoint fails its health check.", "upstream", "endpoint", merge=Merge.MIN
         )
+
+        self.token_exchanges = counter(
+            "token_exchanges_total", "Tokens that were to be exchanged for a backend.", "upstream", "result"
+        )  # result: success, refused, failure
 
     def families(self) -> Iterator[AnyFamily]:
         """Every family, in the contract's order."""

@@ -15,6 +15,7 @@ from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Verif
 
 from gateway.kernel.x509.fault import CertificateFault
 from gateway.kernel.x509.leaf import UNREADABLE, Leaf, find
+from gateway.kernel.x509.ocsp import StatusQuestion, questions
 from gateway.kernel.x509.trust import Authority
 from gateway.model.noun import noun
 from gateway.model.reason import Reason
@@ -30,6 +31,7 @@ class Verdict:
     begins: float
     ends: float  # the first notAfter of the chain, or nextUpdate of a revocation list that it hung on
     not_after: float  # the first notAfter of the chain
+    questions: tuple[StatusQuestion, ...] = ()  # that its authority wants asked besides
 
 
 def judge_chain(leaf: Leaf, sent: Sequence[bytes], authority: Authority, now: float) -> Verdict:
@@ -54,7 +56,9 @@ def judge_chain(leaf: Leaf, sent: Sequence[bytes], authority: Authority, now: fl
         pairs = pairwise(chain)
         for certificate, issuer in islice(pairs, 1) if authority.revocations.rules.leaf else pairs:
             ends = min(ends, authority.revocations.check(certificate, issuer, now))
-    return Verdict(begins, ends, not_after)
+    status = authority.status
+    asked = questions(authority.name, chain, status, authority.revocations) if status is not None else ()
+    return Verdict(begins, ends, not_after, asked)
 
 
 def openssl_refuses(leaf: Leaf, sent: Sequence[bytes], authority: Authority, now: float) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from gateway.kernel.x509.chain import Verdict, judge_chain
 from gateway.kernel.x509.fault import CertificateFault
 from gateway.kernel.x509.leaf import Leaf, Purpose, check_usage, plain_dns_names, read_leaf, spiffe_id
+from gateway.kernel.x509.ocsp import StatusQuestion
 from gateway.kernel.x509.spiffe import SpiffeId
 from gateway.kernel.x509.trust import Trust
 from gateway.model.noun import noun
@@ -23,6 +24,7 @@ class Proof:
     workload: Workload
     begins: float
     ends: float
+    questions: tuple[StatusQuestion, ...] = ()  # that responders (OCSP) are to be asked besides
 
 
 def prove_client(chain: Sequence[bytes], trust: Trust, now: float) -> Proof:
@@ -80,4 +82,4 @@ def _proof(leaf: Leaf, identity: str, spiffe: SpiffeId | None, verdict: Verdict)
         leaf.subject,
         leaf.dns_names,
     )
-    return Proof(workload, verdict.begins, verdict.ends)
+    return Proof(workload, verdict.begins, verdict.ends, verdict.questions)

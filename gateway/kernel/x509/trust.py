@@ -13,6 +13,7 @@ from cryptography.x509.verification import Store
 
 from gateway.kernel.x509.crl import BY_FILE, ListRules, RevocationList, Revocations, parse_lists, signed_by
 from gateway.kernel.x509.leaf import UNREADABLE
+from gateway.kernel.x509.ocsp import StatusRules
 from gateway.model.noun import noun
 
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
@@ -28,6 +29,7 @@ class Authority:
     revocations: Revocations | None  # None where no list is configured
     digest: str  # of all that it was made of, hex
     known: bool = True  # False: its bundle was not had yet, so nothing can be said
+    status: StatusRules | None = None  # how its certificates are asked about (OCSP); None: they are not
 
     def __repr__(self) -> str:
         lists = "with" if self.revocations is not None else "without"
@@ -50,27 +52,33 @@ class Trust:
     client_authorities: tuple[ClientAuthority, ...]
 
 
-def make_authority(name: str, bundle: bytes, lists: bytes | None, rules: ListRules = BY_FILE) -> Authority:
+def make_authority(
+    name: str, bundle: bytes, lists: bytes | None, rules: ListRules = BY_FILE, status: StatusRules | None = None
+) -> Authority:
     """An authority from its files' bytes: PEM certificates, and PEM or DER revocation lists. Raises ValueError.
 
     A list that claims to come from an anchor of the bundle and is not signed by it refuses the whole. `lists`: None
     where none is configured, b"" where those that are fetched are not there yet.
     """
-    return authority_of(name, parse_certificates(bundle), lists, rules)
+    return authority_of(name, parse_certificates(bundle), lists, rules, status)
 
 
 def authority_of(
-    name: str, anchors: tuple[x509.Certificate, ...], lists: bytes | None, rules: ListRules = BY_FILE
+    name: str,
+    anchors: tuple[x509.Certificate, ...],
+    lists: bytes | None,
+    rules: ListRules = BY_FILE,
+    status: StatusRules | None = None,
 ) -> Authority:
     """An authority from its roots, of which there may be none, and its lists as above. Raises ValueError."""
     der = [anchor.public_bytes(Encoding.DER) for anchor in anchors]
     digest = sha256(b"".join(der) + b"\0" + (lists or b"")).hexdigest()
     store = Store(list(anchors)) if anchors else None
     if lists is None:
-        return Authority(name, anchors, store, None, digest)
+        return Authority(name, anchors, store, None, digest, status=status)
     parsed = parse_lists(lists) if lists or not rules.fetched else ()
     check_lists(parsed, anchors)
-    return Authority(name, anchors, store, Revocations(parsed, rules), digest)
+    return Authority(name, anchors, store, Revocations(parsed, rules), digest, status=status)
 
 
 def unknown_authority(name: str) -> Authority:

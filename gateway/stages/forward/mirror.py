@@ -15,7 +15,6 @@ from gateway.model.permit import Permit
 from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders
 from gateway.stages.forward.kept import KeptBody, small
-from gateway.stages.forward.proxy import Proxy
 from gateway.stages.forward.stage import Way
 
 log = logging.getLogger(__name__)
@@ -27,7 +26,7 @@ _MAX_ANSWER = 1 << 20  # bytes that are read and dropped
 class Mirror:
     """A route's way, and beside it the copies."""
 
-    def __init__(self, way: Way, shadow: Proxy, percent: int) -> None:
+    def __init__(self, way: Way, shadow: Way, percent: int) -> None:
         """`shadow` has a timeout of its own."""
         self._way = way
         self._shadow = shadow

@@ -21,6 +21,7 @@ from gateway.testing.wait import until
 from tests.control.feeds.introspecting import introspection
 from tests.control.feeds.provider import provider
 from tests.due import due
+from tests.responder import REVOKED, Said, responder
 from tests.stages.authenticate.asking import ROUTE, reason, request
 
 CLUSTER, PARTNERS = Authority("cluster.local"), Authority("partners")
@@ -226,3 +227,26 @@ async def test_opaque_tokens_are_asked_about_and_the_client_outlives_a_reload(tm
         assert await reason(served, ctx) is None
         assert endpoint.asked[-1].form["client_secret"] == "s"
         await changed.close()
+
+
+async def test_who_is_asked_about_reaches_the_stage_and_what_was_answered_outlives_a_reload(tmp_path: Path) -> None:
+    async with responder(CLUSTER) as answers:
+        plain = trusting(tmp_path)
+        more = plain.replace("crl: cluster.crl", f'ocsp: {{responder: "{answers.url}", check: leaf}}')
+        leaf, gone = (answers.issue(uri="spiffe://cluster.local/a") for _ in range(2))
+        answers.by_serial[gone.serial] = Said(status=REVOKED)
+        metrics = Metrics()
+        first = credential_sources(config(tmp_path, more=more), None, clock=time.time, metrics=metrics)
+        first.start()
+        stage = build_authenticate(config(tmp_path, more=more), first, None, metrics)
+        asked = [request(f"Bearer {ISSUER.token()}", each.ders, now=time.time()) for each in (leaf, gone)]
+        assert [await reason(stage, ctx) for ctx in asked] == [None, Reason.CERTIFICATE_REVOKED]
+        second = credential_sources(config(tmp_path, more=more), first, clock=time.time, metrics=metrics)
+        assert second.statuses is first.statuses
+        again = build_authenticate(config(tmp_path, more=more), second, None, metrics)
+        assert [await reason(again, ctx) for ctx in asked] == [None, Reason.CERTIFICATE_REVOKED]
+        assert len(answers.asked) == 2
+        third = credential_sources(config(tmp_path, more=plain), second, clock=time.time, metrics=metrics)
+        assert await reason(build_authenticate(config(tmp_path, more=plain), third, None, metrics), asked[1]) is None
+        for sources in (first, second, third):
+            await sources.close()

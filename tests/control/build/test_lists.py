@@ -7,8 +7,9 @@ import pytest
 from gateway.config.load import load
 from gateway.config.problem import ConfigInvalid
 from gateway.config.schema import Config
-from gateway.control.build.lists import list_file, list_rules, list_settings
+from gateway.control.build.lists import list_file, list_rules, list_settings, status_rules
 from gateway.kernel.x509.crl import BY_FILE, ListRules
+from gateway.kernel.x509.ocsp import StatusRules
 from gateway.testing.ca import Authority
 
 ROOT = Authority("cluster.local")
@@ -71,4 +72,46 @@ def test_where_lists_lie(tmp_path: Path) -> None:
 def test_what_cannot_be_meant_is_an_error(tmp_path: Path, crl: str, error: str) -> None:
     with pytest.raises(ConfigInvalid) as invalid:
         config(tmp_path, f", crl: {crl}")
+    assert any(error in str(problem) for problem in invalid.value.errors), list(map(str, invalid.value.errors))
+
+
+@pytest.mark.parametrize(
+    ("ocsp", "rules"),
+    [
+        ("{}", StatusRules()),
+        ('"https://ocsp.example"', StatusRules("https://ocsp.example")),
+        ("{hosts: [OCSP.example], check: leaf}", StatusRules(hosts=("ocsp.example",), leaf=True)),
+        ("{refresh: 1m, max_stale: 1h, nonce: required}", StatusRules(refresh=60, max_stale=3600, nonce=True)),
+        ("{on_failure: allow}", StatusRules(required=False)),
+    ],
+)
+def test_how_certificates_are_asked_about(tmp_path: Path, ocsp: str, rules: StatusRules) -> None:
+    assert status_rules(config(tmp_path, f", ocsp: {ocsp}").trust_domains["cluster.local"].ocsp) == rules
+    assert status_rules(config(tmp_path, "").trust_domains["cluster.local"].ocsp) is None
+
+
+def test_the_private_authority_of_a_responder_is_a_file_like_others(tmp_path: Path) -> None:
+    held = config(tmp_path, ', ocsp: {responder: "https://ocsp.example", ca: ca.pem}')
+    rules = status_rules(held.trust_domains["cluster.local"].ocsp)
+    assert rules is not None
+    assert rules.ca == tmp_path / "ca.pem"
+
+
+@pytest.mark.parametrize(
+    ("ocsp", "error"),
+    [
+        ('"http://ocsp.example"', "is not protected on its way"),
+        ('"https://169.254.169.254"', "the gateway never connects there"),
+        ("{hosts: [169.254.169.254]}", "the gateway never connects there"),
+        ("{hosts: ['https://ocsp.example']}", "is no host name"),
+        ('{responder: "https://ocsp.example", hosts: [ocsp.example]}', "responder is asked, whatever"),
+        ("{ca: none.pem}", "none.pem: no such file"),
+        ("{refresh: 100ms}", "at least 1 is wanted"),
+        ("{on_failure: open}", "deny"),
+        ("{respnder: x}", "did you mean 'responder'?"),
+    ],
+)
+def test_what_cannot_be_asked_is_an_error(tmp_path: Path, ocsp: str, error: str) -> None:
+    with pytest.raises(ConfigInvalid) as invalid:
+        config(tmp_path, f", ocsp: {ocsp}")
     assert any(error in str(problem) for problem in invalid.value.errors), list(map(str, invalid.value.errors))

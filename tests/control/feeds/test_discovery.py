@@ -1,6 +1,7 @@
 """Metadata documents, and where they stand."""
 
 import json
+from functools import partial
 
 import pytest
 
@@ -41,3 +42,17 @@ def test_a_document_that_is_not_the_issuers_is_refused(document: bytes) -> None:
 def test_the_issuers_own_document_says_where_its_keys_are() -> None:
     document = {"issuer": "https://a.example", "jwks_uri": "https://keys.example/k", "more": [1]}
     assert read_endpoint("https://a.example", "jwks_uri", json.dumps(document).encode()) == "https://keys.example/k"
+
+
+def test_a_client_with_a_certificate_asks_where_the_issuer_says_that_those_ask() -> None:
+    """RFC 8705 section 5."""
+    aliases = {"token_endpoint": "https://mtls.a.example/token"}
+    both = {"token_endpoint": "https://a.example/token", "introspection_endpoint": "https://a.example/introspect"}
+    document = json.dumps({"issuer": "https://a.example", **both, "mtls_endpoint_aliases": aliases}).encode()
+    read = partial(read_endpoint, "https://a.example", document=document)
+    assert read(member="token_endpoint", mtls=True) == "https://mtls.a.example/token"
+    assert read(member="token_endpoint") == "https://a.example/token"
+    assert read(member="introspection_endpoint", mtls=True) == "https://a.example/introspect"
+    bad = json.dumps({"issuer": "https://a.example", **both, "mtls_endpoint_aliases": {"token_endpoint": "http://a.b"}})
+    with pytest.raises(FetchError):
+        read_endpoint("https://a.example", "token_endpoint", bad.encode(), mtls=True)

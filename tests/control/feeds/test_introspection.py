@@ -8,7 +8,8 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from gateway.control.feeds.introspection import IntrospectionClient, IntrospectionSettings
+from gateway.control.feeds.introspection import IntrospectionClient
+from gateway.control.feeds.oauth_client import ClientSettings
 from gateway.stages.authenticate.authenticators.introspection import Unanswered
 from gateway.testing.ca import Authority
 from gateway.testing.keys import new_key, private_pem, public_pem, write_private
@@ -18,7 +19,7 @@ from tests.control.feeds.introspecting import introspection
 GOOD = {"active": True, "sub": "alice"}
 
 
-def settings(at: str, **changes: Any) -> IntrospectionSettings:
+def settings(at: str, **changes: Any) -> ClientSettings:
     values: dict[str, Any] = {
         "issuer": at,
         "url": f"{at}/introspect",
@@ -27,7 +28,7 @@ def settings(at: str, **changes: Any) -> IntrospectionSettings:
         "method": "client_secret_basic",
         "secret": "s3cret",
     }
-    return IntrospectionSettings(**{**values, **changes})
+    return ClientSettings(**{**values, **changes})
 
 
 async def asked(at: str, token: str = "opaque", **changes: Any) -> dict[str, Any]:

@@ -23,6 +23,8 @@ ADDED = {
     "gateway_audit_sink_up": {"sink"},
     "gateway_certificate_reloads_total": {"role", "name", "result"},
     "gateway_expression_errors_total": {"rule"},
+    "gateway_ocsp_requests_total": {"authority", "result"},
+    "gateway_token_exchanges_total": {"upstream", "result"},
     "gateway_security_events_total": {"issuer", "kind", "result"},
     "gateway_streams_open": {"kind"},
     "gateway_telemetry_requests_total": {"result"},

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.control.feeds.introspection import IntrospectionClient, IntrospectionSettings
+from gateway.control.feeds.introspection import IntrospectionClient
+from gateway.control.feeds.oauth_client import ClientSettings
 from gateway.kernel.cells import Metrics
 from gateway.model.principal import Principal
 from gateway.model.reason import Effect, Reason
@@ -57,9 +58,7 @@ class Scene:
 async def scene(**options: Any) -> AsyncGenerator[Scene]:
     async with introspection() as endpoint:
         client = IntrospectionClient(
-            IntrospectionSettings(
-                endpoint.url, f"{endpoint.url}/introspect", None, "gateway", "client_secret_basic", "secret"
-            )
+            ClientSettings(endpoint.url, f"{endpoint.url}/introspect", None, "gateway", "client_secret_basic", "secret")
         )
         try:
             yield Scene(endpoint, client, **options)
