@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gateway.kernel.patterns.blocks import InBlocks
+from gateway.model.connection import TlsFacts
 from gateway.server.sections import Sections
 from gateway.server.settings import Limits, Observer, Redirect
 from gateway.server.tls import Contexts
@@ -86,6 +87,15 @@ class Listener:
         if session is not None and self.contexts is not None:
             self.contexts.shaken(session)
         self.observer.connections(self.name, 1)
+
+    def has_expired(self, tls: TlsFacts | None) -> bool:
+        """Whether the certificate of a session that is resumed has expired since; counts those that go on."""
+        if tls is None or not tls.resumed:
+            return False
+        if tls.chain and self.expired(tls.chain):
+            return True
+        self.observer.resumed(self.name)
+        return False
 
     def closed(self, connection: "HttpProtocol") -> None:
         """A connection was lost."""

@@ -69,7 +69,6 @@ class HttpProtocol(Outgoing):
         self._read_paused = False
         self._pace: Pace | None = None  # of a body that had to be waited for
         self._waits_since: float | None = None  # loop time
-        self.expired = False  # the client's certificate has, since the session that it resumes began
 
     # asyncio.Protocol
 
@@ -78,13 +77,10 @@ class HttpProtocol(Outgoing):
         session = transport.get_extra_info("ssl_object")
         self._connection = read_connection(self.listener.name, self.client, self.server, session)
         self.listener.opened(self)
-        tls = self._connection.tls
-        if tls is not None and tls.resumed:
-            if tls.chain and self.listener.expired(tls.chain):
-                self.expired = self._deaf = True  # a full handshake would end here too
-                transport.abort()
-                return
-            self.listener.observer.resumed(self.listener.name)
+        self._deaf = self.expired = self.listener.has_expired(self._connection.tls)
+        if self.expired:  # a full handshake would end here too
+            transport.abort()
+            return
         seconds = _LAST_CHANCE if self.listener.draining else self.listener.limits.header_timeout
         self._deadline.arm(seconds, self._late)
 
