@@ -52,5 +52,10 @@ class Limit:
 
     @property
     def life(self) -> float:
-        """Seconds after which an untouched bucket is as good as none."""
-        return max(self.algorithm.life, self.least_life)
+        """Seconds after which an untouched bucket is as good as none.
+
+        A share is filled more slowly than the whole: rounded down, its rate may fall to half of burst's part in it, and
+        neither is less than one.
+        """
+        life = max(self.algorithm.window, 2 * self.algorithm.life) if self.fair else self.algorithm.life
+        return max(life, self.least_life)

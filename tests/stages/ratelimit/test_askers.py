@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from gateway.stages.ratelimit import (
     SlidingWindow,
     TokenBucket,
 )
-from gateway.stages.ratelimit.algorithm import Algorithm
+from gateway.stages.ratelimit.algorithm import Algorithm, fair_share
 from gateway.stages.ratelimit.askers import LATELY, MOST, Askers, lately
 from gateway.stages.ratelimit.buckets import Charge
 from gateway.stages.ratelimit.script import Answer, arguments, compose
@@ -39,7 +40,7 @@ def of(who: int) -> bytes:
 
 def fair(algorithm: Algorithm, cost: int = 1) -> list[Charge]:
     """A shared limit, and each principal's share of it."""
-    shared, own = limit("l", algorithm=algorithm, key=()), limit("l/fair", algorithm=algorithm)
+    shared, own = limit("l", algorithm=algorithm, key=()), replace(limit("l/fair", algorithm=algorithm), fair=True)
     asking = Keyed(own.identity + b"asking", (), route="r", upstream=None)
     return [charge(shared, cost), Charge(own, charge(own).keyed, cost, asking)]
 
@@ -84,6 +85,14 @@ def test_what_was_taken_before_the_others_came_is_made_up_within_two_windows(alg
             late[who - 1] += admitted if second >= 120 else 0
     assert abs(late[0] - late[1]) <= 2
     assert min(late) >= 12
+
+
+@pytest.mark.parametrize("burst", [1, 7, 40])
+@pytest.mark.parametrize("quota", [2, 3, 9, 10])
+def test_R10_a_share_is_remembered_until_it_is_full_again(quota: int, burst: int) -> None:
+    whole = TokenBucket(quota, 3, burst)
+    life = fair(whole)[1].limit.life
+    assert all(fair_share(whole, among).life <= life for among in range(1, 60))
 
 
 def test_who_asked_counts_for_a_window_at_most_a_minute() -> None:
