@@ -26,9 +26,9 @@ _GONE = Outcome(0, None, None, 0, 0, Reason.CLIENT_GONE)
 
 async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     """All that can refuse a request. Nothing reaches an upstream before this returns. Raises Refused."""
-    trace.step(ROUTE)
+    trace.stage = ROUTE
     route = trace.route = gw.route(ctx)  # first: every later setting hangs on it
-    trace.step(ADDRESS_LIMIT)
+    trace.stage = ADDRESS_LIMIT
     # also where no route was found: a flood of 404s is a flood
     spent = gw.ratelimit.by_address(ctx, route, trace)
     trace.limits = spent if isinstance(spent, list) else await spent
@@ -40,7 +40,7 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     if ctx.preflight is not None:
         return gw.authorize.preflight(ctx, route)  # browsers send no credentials with it
     gw.accept.body(ctx, route)
-    trace.step(AUTHENTICATE)
+    trace.stage = AUTHENTICATE
     try:
         proved = gw.authenticate(ctx, route)
         principal = trace.principal = proved if isinstance(proved, Principal) else await proved
@@ -48,13 +48,13 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
         if refused.failed_credential:
             await gw.ratelimit.failed_credential(ctx, route, trace)  # to the address, never to whom it names
         raise
-    trace.step(POSTURE)
+    trace.stage = POSTURE
     known = gw.posture(ctx, route, principal)
     posture = trace.posture = known if known is None or isinstance(known, Posture) else await known
-    trace.step(CALLER_LIMIT)
+    trace.stage = CALLER_LIMIT
     spent = gw.ratelimit.by_caller(ctx, route, principal, trace)
     trace.limits = trace.limits + (spent if isinstance(spent, list) else await spent)
-    trace.step(AUTHORIZE)
+    trace.stage = AUTHORIZE
     return gw.authorize(ctx, route, principal, posture)  # pure: same facts, same answer
 
 
@@ -67,9 +67,9 @@ async def handle(exchange: Exchange, gw: Snapshot) -> None:
             trace.ctx = gw.accept(trace)
             trace.request_id = trace.ctx.request_id
             trace.permit = await decide(trace.ctx, gw, trace)
-            trace.step(RECORD)
+            trace.stage = RECORD
             await gw.record.decision(trace)  # no line, no backend
-            trace.step(FORWARD)
+            trace.stage = FORWARD
             outcome = await gw.forward(trace.permit, exchange, gw.answer.headers(trace))
         except Refused as refused:
             outcome = await _refuse(exchange, gw, trace, refused)

@@ -270,7 +270,7 @@ async def tracing(off: Asked, on: Asked, rounds: int, size: int) -> list[Figure]
             trace = kind(of.connection, of.head, request_id=of.request_id, time=of.time, began=of.began)
             trace.ctx, trace.route, trace.permit = of.ctx, of.route, None
             for step in steps:
-                trace.step(step)
+                trace.stage = step
             record.outcome(trace, outcome)
 
         return run

@@ -60,16 +60,14 @@ class Trace:
         "time",
     )
 
-    def __init__(
-        self, connection: Connection, head: RequestHead, *, request_id: str, time: float, began: float
-    ) -> None:
+    def __init__(self, connection: Connection, head: RequestHead, request_id: str, time: float, began: float) -> None:
         """`time`: wall clock, seconds since the epoch; `began`: monotonic clock, seconds."""
         self.connection = connection
         self.head = head
         self.request_id = request_id  # ours, until `accept` believes a trusted proxy's
         self.time = time
         self.began = began
-        self.stage = _FIRST
+        self.stage = _FIRST  # each stage is set as it begins; tracers that measure look at it being set
         self.ctx: RequestContext | None = None
         self.route: Route | None = None
         self.limits: list[LimitStatus] = []
@@ -110,7 +108,3 @@ class Trace:
         held, self.held = self.held, ()
         for each in held:
             each()
-
-    def step(self, stage: Stage) -> None:
-        """A stage begins. Tracers that measure or tell override this."""
-        self.stage = stage

@@ -44,15 +44,15 @@ class Cycle(HttpExchange):
         head = self.head
         raw_path, _, query = head.target.partition(b"?")
         path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
-        scope = self._turns.scope_of(self.protocol)
-        scope["http_version"] = head.version
-        scope["method"] = head.method
-        scope["path"] = path.decode("utf-8", "replace")
-        scope["raw_path"] = raw_path
-        scope["query_string"] = query
-        scope["headers"] = head.headers
-        scope["extensions"] = {EXTENSION: self}
-        return scope
+        return self._turns.scope_of(self.protocol) | {
+            "http_version": head.version,
+            "method": head.method,
+            "path": path.decode("utf-8", "replace"),
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": head.headers,
+            "extensions": {EXTENSION: self},
+        }
 
     def finish(self) -> None:
         """The application is done with it."""

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp
 
 from gateway.kernel.framing import Framing
 from gateway.model.connection import Connection
@@ -43,25 +43,18 @@ class Turns:
         """See gateway.server.exchange.Driver."""
         return Cycle(self, protocol, connection, framing)
 
-    def scope_of(self, protocol: "HttpProtocol") -> Scope:
-        """A copy of what the connection's scopes have in common, with every key in it, so that nothing grows."""
+    def scope_of(self, protocol: "HttpProtocol") -> dict[str, object]:
+        """What the connection's scopes have in common; the same object each time, and nobody's to change."""
         if self._scope is None:
             self._scope = {
                 "type": "http",
                 "asgi": _ASGI,
-                "http_version": "",
-                "method": "",
                 "scheme": "http" if protocol.transport.get_extra_info("ssl_object") is None else "https",
-                "path": "",
-                "raw_path": b"",
-                "query_string": b"",
                 "root_path": "",
-                "headers": [],
                 "client": protocol.client,
                 "server": protocol.server,
-                "extensions": {},
             }
-        return self._scope.copy()
+        return self._scope
 
     def begin(self, cycle: Cycle) -> None:
         """Have a request answered; the answer of the one before is whole."""

@@ -20,7 +20,7 @@ def test_a_trace_begins_at_accept_with_nothing_judged() -> None:
 def test_a_trace_knows_at_which_stage_it_is() -> None:
     ctx = request()
     trace = Trace(ctx.connection, ctx.head, request_id="r", time=1.0, began=2.0)
-    trace.step(Stage.ROUTE)
+    trace.stage = Stage.ROUTE
     assert trace.stage is Stage.ROUTE
 
 

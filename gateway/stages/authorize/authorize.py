@@ -111,7 +111,9 @@ class Authorize:
                 shadows=shadows,
                 audited=audited,
             )
-        expires = _expires(principal, posture)
+        user = principal.user
+        plain = posture is None and principal.workload is None and user is not None
+        expires = user.expires if plain and user is not None else _expires(principal, posture)
         if rules.open:
             return Permit(ctx, route, principal, None, route.where, audited, shadows, expires)
         for rule in rules.allow:

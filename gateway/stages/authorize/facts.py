@@ -5,6 +5,7 @@ What many rules read is taken out once, here.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TypeAlias
 
 from gateway.model.json import Claims
@@ -26,12 +27,17 @@ class Facts:
         self.route = route
         self.principal = principal
         self.posture = posture
-        self.method = ctx.judged_method
+        self.method = ctx.method if ctx.preflight is None else ctx.judged_method
         self.path = ctx.path
         user = principal.user
         self.claims: Claims = _NONE if user is None else user.claims
         # `iss/sub`; absent unless both are there and not empty (Z6)
-        self.request_principal = (user.id,) if user is not None and user.issuer and user.subject else None
+        self.request_principal = None if user is None else _request_principal(user.issuer, user.subject)
+
+
+@lru_cache(1024)
+def _request_principal(issuer: str, subject: str) -> tuple[str] | None:
+    return (f"{issuer}/{subject}",) if issuer and subject else None
 
 
 Test: TypeAlias = Callable[[Facts], bool]

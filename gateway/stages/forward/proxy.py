@@ -6,7 +6,7 @@ section 9.2.2 allows it and its connection died before a byte of an answer (H22)
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 
 from gateway.model.exchange import ClientGone, Exchange, Trailing
@@ -167,7 +167,7 @@ class Transfer:
             if late is not None:
                 late.cancel()
 
-    async def answer(self, ours: RawHeaders) -> None:
+    def answer(self, ours: RawHeaders) -> Awaitable[None]:
         """The answer to the client. Raises Refused, also after the head was sent; ClientGone."""
         connection, exchange, upload = self._connection, self._exchange, self._upload
         if connection is None:
@@ -188,8 +188,12 @@ class Transfer:
             if upload is not None and not upload.done:
                 headers.append((b"connection", b"close"))  # the rest of the client's body is never read
             self.give_back()
-            await exchange.send_head(self._status, headers, body, end=True)
-            return
+            return exchange.send_head(self._status, headers, body, end=True)
+        return self._pass_on(connection, headers, body, names)
+
+    async def _pass_on(self, connection: Connection, headers: RawHeaders, body: bytes, names: list[bytes]) -> None:
+        """An answer that is not all there yet, or that has a trailer section."""
+        exchange = self._exchange
         connection.on_failure = exchange.abort  # also while a slow client holds us up
         entry = self._watch()
         try:

@@ -30,17 +30,21 @@ _FORWARD = Stage.FORWARD
 class TimedTrace(Trace):
     """A trace that notes when each stage began."""
 
-    __slots__ = ("marks",)
+    __slots__ = ("_stage", "marks")
 
-    def __init__(
-        self, connection: Connection, head: RequestHead, *, request_id: str, time: float, began: float
-    ) -> None:
-        super().__init__(connection, head, request_id=request_id, time=time, began=began)
-        self.marks = [(self.stage, began)]
+    def __init__(self, connection: Connection, head: RequestHead, request_id: str, time: float, began: float) -> None:
+        self.marks: list[tuple[Stage, float]] = []
+        super().__init__(connection, head, request_id, time, began)
+        self.marks[0] = self._stage, began
 
-    def step(self, stage: Stage) -> None:
-        """A stage begins."""
-        self.stage = stage
+    @property
+    def stage(self) -> Stage:
+        """The stage that the request is at."""
+        return self._stage
+
+    @stage.setter
+    def stage(self, stage: Stage) -> None:
+        self._stage = stage
         self.marks.append((stage, monotonic()))
 
 

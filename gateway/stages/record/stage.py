@@ -67,13 +67,7 @@ class Record:
     def begin(self, exchange: Exchange) -> Trace:
         """A request begins."""
         self._in_flight.inc()
-        return Trace(
-            exchange.connection,
-            exchange.head,
-            request_id=self._ids(),
-            time=self._clock(),
-            began=self._monotonic(),
-        )
+        return Trace(exchange.connection, exchange.head, self._ids(), self._clock(), self._monotonic())
 
     async def decision(self, trace: Trace) -> None:
         """Raises Refused(AUDIT_UNAVAILABLE) when an allowed request could not be recorded and must be."""

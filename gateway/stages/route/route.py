@@ -101,7 +101,7 @@ class Routes:
 
     def __call__(self, ctx: RequestContext) -> Route:
         """The first route of the file that matches, or why none does. Never raises."""
-        method = ctx.judged_method
+        method = ctx.method if ctx.preflight is None else ctx.judged_method
         listener = ctx.connection.listener
         asked = ctx.path, method, ctx.host, listener
         taken = self._taken.get(asked)

@@ -158,7 +158,7 @@ def allowed(record: Record, *, asked: Asked | None = None, preflight: Preflight 
     trace.route = Route("inventory", 0, public=False, where=None, prefix="/api/v1/inventory")
     trace.principal = PRINCIPAL
     trace.permit = Permit(trace.ctx, trace.route, PRINCIPAL, "readers", None, (), (), None)
-    trace.step(Stage.RECORD)
+    trace.stage = Stage.RECORD
     return trace
 
 
@@ -168,7 +168,7 @@ def refused(record: Record, reason: Reason, *, principal: Principal | None = Non
     trace.ctx = context(trace, **values)
     trace.route = Route("inventory", 0, public=False, where=None, prefix="/api/v1/inventory")
     trace.principal = principal
-    trace.step(Stage.AUTHORIZE)
+    trace.stage = Stage.AUTHORIZE
     trace.refused = Refused(reason, "detail")
     return trace
 

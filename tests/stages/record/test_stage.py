@@ -38,7 +38,7 @@ async def test_an_allowed_request_is_two_records_of_one_id(tmp_path: Path) -> No
     assert metrics.requests_in_flight.value == 1
     await record.decision(trace)
     (decision,) = of_requests(tmp_path)  # with the system before anything is forwarded
-    trace.step(Stage.FORWARD)
+    trace.stage = Stage.FORWARD
     record.outcome(trace, OK)
     await log.close()
     outcome = of_requests(tmp_path)[1]
@@ -77,7 +77,7 @@ async def test_a_preflight_has_its_decision_alone(tmp_path: Path) -> None:
     log, record, _ = started(tmp_path)
     trace = allowed(record, preflight=Preflight("https://app.example.com", "GET", ()))
     await record.decision(trace)
-    trace.step(Stage.FORWARD)
+    trace.stage = Stage.FORWARD
     record.outcome(trace, Outcome(204, None, None, 0, 0))
     await log.close()
     assert [one["type"] for one in of_requests(tmp_path)] == ["decision"]
@@ -87,7 +87,7 @@ async def test_a_backend_that_fails_is_an_outcome_of_an_allowed_request(tmp_path
     log, record, metrics = started(tmp_path)
     trace = allowed(record)
     await record.decision(trace)
-    trace.step(Stage.FORWARD)
+    trace.stage = Stage.FORWARD
     trace.refused = Refused(Reason.UPSTREAM_CONNECT)
     record.outcome(trace, Outcome(502, "inventory", None, 0, 90, Reason.UPSTREAM_CONNECT))
     await log.close()
@@ -130,7 +130,7 @@ async def test_A9_on_failure_allow_goes_on_and_writes_later(tmp_path: Path) -> N
     os.close(log._file.descriptor)
     trace = allowed(record)
     await record.decision(trace)
-    trace.step(Stage.FORWARD)
+    trace.stage = Stage.FORWARD
     record.outcome(trace, OK)
     log._file._file = -1
     log._must_rotate = True

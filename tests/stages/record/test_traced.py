@@ -63,7 +63,7 @@ async def log(tmp_path: Path) -> AsyncGenerator[AuditLog]:
 
 def forwarded(record: Record, outcome: Outcome = GOOD, **values: Any) -> Trace:
     trace = allowed(record, **values)
-    trace.step(Stage.FORWARD)
+    trace.stage = Stage.FORWARD
     record.outcome(trace, outcome)
     return trace
 
@@ -193,7 +193,7 @@ async def test_a_head_that_could_not_be_read_has_a_trace_of_its_own(log: AuditLo
 async def test_a_backend_that_failed_is_named_by_the_reason(log: AuditLog) -> None:
     sent = Sent(log)
     trace = allowed(sent.record)
-    trace.step(Stage.FORWARD)
+    trace.stage = Stage.FORWARD
     trace.refused = Refused(Reason.UPSTREAM_TIMEOUT)
     sent.record.outcome(trace, Outcome(504, "stock", "https://stock.internal", 0, 0, Reason.UPSTREAM_TIMEOUT))
     server, *_, forward = sent.spans
