@@ -120,7 +120,7 @@ def document(measured: Measured, found: Sequence[Figures], plan: Plan) -> dict[s
         "machine": {"processor": processor(), "cores": os.cpu_count(), "kernel": platform.release()},
         "job": {"routes": ROUTES, "callers": CALLERS, "connections": CONNECTIONS, "body": BODY, "load": load.tool()},
         "plan": {"rounds": plan.rounds, "seconds": plan.seconds},
-        "peers": {peer.name: peer.version() for peer in PEERS if peer.name in used},
+        "peers": {peer.name: peer.missing() or peer.version() for peer in PEERS if peer.name in used},
         "calibration_ms": {case: [round(one, 3) for one in ms] for case, ms in measured.calibrations.items()},
         "rows": [_row(one, reference(found, one)) for one in found],
         "not_measured": [

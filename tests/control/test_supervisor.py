@@ -37,7 +37,7 @@ def child(name):
     return start
 
 def note(name, number):
-    print(name, signal.Signals(number).name, flush=True)
+    os.write(1, f"{name} {signal.Signals(number).name}\\n".encode())  # print() cannot be interrupted by itself
     if number != signal.SIGHUP and not (number == signal.SIGTERM and (here / "slow").exists()):
         os._exit(0)
 
