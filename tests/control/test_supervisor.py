@@ -18,6 +18,9 @@ from gateway.control.supervisor import Child, Supervisor
 logging.basicConfig(format="%(message)s")
 here = Path(sys.argv[1])
 
+def say(line):
+    os.write(1, f"{line}\\n".encode())  # at once: what print() writes is two pieces, and others write between them
+
 def child(name):
     def start(post):
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT):
@@ -37,13 +40,13 @@ def child(name):
     return start
 
 def note(name, number):
-    os.write(1, f"{name} {signal.Signals(number).name}\\n".encode())  # print() cannot be interrupted by itself
+    say(f"{name} {signal.Signals(number).name}")
     if number != signal.SIGHUP and not (number == signal.SIGTERM and (here / "slow").exists()):
         os._exit(0)
 
-closed = lambda: print("closed", flush=True)
-code = Supervisor([Child("a", child("a")), Child("b", child("b"))], closed, lambda: print("reload", flush=True)).run()
-print("end", code, flush=True)
+closed = lambda: say("closed")
+code = Supervisor([Child("a", child("a")), Child("b", child("b"))], closed, lambda: say("reload")).run()
+say(f"end {code}")
 sys.exit(code)
 """
 
