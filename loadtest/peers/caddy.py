@@ -3,18 +3,14 @@
 import json
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
-from loadtest.job import WORK, Place, Scenario, Variant, path_of
+from loadtest.job import Place, Scenario, Variant, path_of
+from loadtest.peer import fetched
 
 
 def binary() -> str | None:
-    """Where Caddy is: what `make bench-peers` fetched, beside this Python, or on PATH."""
-    for candidate in (WORK / "peers" / "bin" / "caddy", Path(sys.executable).with_name("caddy")):
-        if candidate.exists():
-            return str(candidate)
-    return shutil.which("caddy")
+    """Where Caddy is."""
+    return fetched("caddy")
 
 
 class Caddy:

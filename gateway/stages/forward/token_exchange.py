@@ -5,12 +5,12 @@ for a moment.
 Invariant: what was verified is what is exchanged, at its own issuer alone; the backend never sees the caller's token.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from typing import Protocol
 
+from gateway.kernel.answers import Flights, Remembered
 from gateway.model.exchange import Exchange
 from gateway.model.noun import noun
 from gateway.model.outcome import Outcome
@@ -80,9 +80,8 @@ class Exchanger:
         self._cache = cache
         self._count = count
         self._clock = clock
-        self._capacity = capacity
-        self._entries: dict[bytes, _Entry] = {}
-        self._flights: dict[bytes, asyncio.Task[_Entry]] = {}
+        self._entries: Remembered[_Entry] = Remembered(capacity)
+        self._flights: Flights[_Entry] = Flights()
         self.trouble: str | None = None  # why nothing can be exchanged, for /readyz?verbose
 
     def __repr__(self) -> str:
@@ -102,13 +101,8 @@ class Exchanger:
         return entry.authorization
 
     async def _anew(self, token: str, digest: bytes, ends: float) -> _Entry:
-        flight = self._flights.get(digest)
-        if flight is None:
-            flight = asyncio.get_running_loop().create_task(self._ask(token, digest, ends))
-            self._flights[digest] = flight
-            flight.add_done_callback(lambda done: self._landed(digest, done))
         try:
-            return await asyncio.shield(flight)  # who asked first may go away: the others wait on
+            return await self._flights.ask(digest, lambda: self._ask(token, digest, ends))
         except Refused as refused:
             raise self._refusal(refused.reason, refused.detail, refused.retry_after) from None
 
@@ -128,24 +122,12 @@ class Exchanger:
             self.trouble = None
             entry = _Entry(b"Bearer " + new.text.encode("ascii"), self._until(new, ends))
         if self._cache:
-            self._remember(digest, entry)
+            self._entries.keep(digest, entry)
         return entry
 
     def _until(self, new: NewToken, ends: float) -> float:
         life = _UNSAID if new.life is None else new.life - min(new.life * _MARGIN, _LONGEST_MARGIN)
         return min(self._clock() + min(life, self._cache), ends)
-
-    def _landed(self, digest: bytes, flight: asyncio.Task[_Entry]) -> None:
-        del self._flights[digest]
-        if not flight.cancelled():
-            flight.exception()  # looked at here too, for everybody who waited may be gone
-
-    def _remember(self, digest: bytes, entry: _Entry) -> None:
-        entries = self._entries
-        entries.pop(digest, None)
-        if len(entries) >= self._capacity:
-            del entries[next(iter(entries))]
-        entries[digest] = entry
 
     def _refusal(self, reason: Reason, detail: str, retry_after: int | None = None) -> Refused:
         refused = Refused(reason, detail, retry_after=retry_after)

@@ -4,10 +4,10 @@ Rule: one question in flight a token; an answer counts for `cache` seconds and n
 Invariant: that the issuer cannot be asked, or will not answer us, is never a verdict on a token (503).
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
+from gateway.kernel.answers import Flights, Remembered
 from gateway.kernel.strict import NotStrict, decode_base64url, parse_object
 from gateway.model.credential import SentToken
 from gateway.model.json import JSON, Claims
@@ -58,9 +58,8 @@ class Introspector:
         self.all_tokens = all_tokens
         self._endpoint = endpoint
         self._cache = cache
-        self._capacity = capacity
-        self._entries: dict[bytes, _Entry] = {}
-        self._flights: dict[bytes, asyncio.Task[_Entry]] = {}
+        self._entries: Remembered[_Entry] = Remembered(capacity)
+        self._flights: Flights[_Entry] = Flights()
 
     async def verify(self, sent: SentToken, now: float) -> VerifiedToken:
         """What an opaque token proves. Raises Refused: 401, or 503 INTROSPECTION_UNAVAILABLE."""
@@ -86,13 +85,8 @@ class Introspector:
         entry = self._entries.get(digest)
         if entry is not None and now < entry.until:
             return entry
-        flight = self._flights.get(digest)
-        if flight is None:
-            flight = asyncio.get_running_loop().create_task(self._ask(sent.text, digest, now))
-            self._flights[digest] = flight
-            flight.add_done_callback(lambda done: self._landed(digest, done))
         try:
-            return await asyncio.shield(flight)  # who asked first may go away: the others wait on
+            return await self._flights.ask(digest, lambda: self._ask(sent.text, digest, now))
         except Unanswered as error:
             detail = f"{self.issuer.name} gives no answer: {error}"
             raise Refused(Reason.INTROSPECTION_UNAVAILABLE, detail, retry_after=_RETRY_AFTER) from None
@@ -108,20 +102,8 @@ class Introspector:
             until = min(until, float(exp))
         entry = _Entry({name: value for name, value in answer.items() if name != "active"} if active else None, until)
         if self._cache:
-            self._remember(digest, entry)
+            self._entries.keep(digest, entry)
         return entry
-
-    def _landed(self, digest: bytes, flight: asyncio.Task[_Entry]) -> None:
-        del self._flights[digest]
-        if not flight.cancelled():
-            flight.exception()  # looked at here too, for everybody who waited may be gone
-
-    def _remember(self, digest: bytes, entry: _Entry) -> None:
-        entries = self._entries
-        entries.pop(digest, None)
-        if len(entries) >= self._capacity:
-            del entries[next(iter(entries))]
-        entries[digest] = entry
 
 
 class IntrospectingVerifier:

@@ -6,6 +6,7 @@ Invariant: the cache holds claims and the keys that proved them, by a 256-bit di
 
 from collections.abc import Iterable
 
+from gateway.kernel.answers import Remembered
 from gateway.model.credential import SentToken
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
@@ -36,8 +37,7 @@ class JwtVerifier:
     def __init__(self, issuers: Iterable[TrustedIssuer], *, capacity: int = 4096) -> None:
         """`capacity`: tokens remembered; only tokens that verified take a place."""
         self._issuers = {issuer.issuer: issuer for issuer in issuers}
-        self._capacity = capacity
-        self._entries: dict[bytes, _Entry] = {}
+        self._entries: Remembered[_Entry] = Remembered(capacity)  # the one that goes would be the next to end
 
     def method(self, token: str) -> str:
         return "jwt"
@@ -58,7 +58,7 @@ class JwtVerifier:
         issuer = self._issuer(unverified)
         with judged_for(issuer):
             verified, keys = await _prove(issuer, unverified, now)
-        self._remember(sent.digest, _Entry(verified, keys, min(verified.ends, now + _REMEMBERED)))
+        self._entries.keep(sent.digest, _Entry(verified, keys, min(verified.ends, now + _REMEMBERED)))
         return verified
 
     def _issuer(self, unverified: Unverified) -> TrustedIssuer:
@@ -69,13 +69,6 @@ class JwtVerifier:
         if issuer is None:
             raise Refused(Reason.TOKEN_ISSUER, "iss is missing or none of the configured issuers")
         return issuer
-
-    def _remember(self, digest: bytes, entry: _Entry) -> None:
-        entries = self._entries
-        entries.pop(digest, None)
-        if len(entries) >= self._capacity:
-            del entries[next(iter(entries))]  # the oldest, which would be the next to end
-        entries[digest] = entry
 
 
 async def _prove(issuer: TrustedIssuer, unverified: Unverified, now: float) -> tuple[VerifiedToken, KeySet]:
