@@ -85,3 +85,14 @@ async def test_over_mtls_it_knows_who_called() -> None:
         writer.close()
     assert (seen["backend"], seen["caller"], seen["target"]) == ("inventory", me, "/a?b")
     assert upstream.calls[0].spiffe_id == me
+
+
+async def test_a_connection_that_is_broken_off_before_it_is_read_is_closed() -> None:
+    class Hasty(Upstream):
+        def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            super()._accept(reader, writer)
+            for task in self._tasks:
+                task.cancel()  # as `stop` may, in the very turn of the loop in which it came
+
+    async with Hasty() as upstream:
+        assert await exchange(upstream) == b""
