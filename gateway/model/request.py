@@ -24,7 +24,7 @@ class HeaderSection:
         self.values: Values | None = None
         self.authority: tuple[str, str, int | None] | None = None  # of Host: as sent, host, port
         self.token: SentToken | None = None  # of Authorization
-        self.passing: tuple[object, bytes, int] | None = None  # who judged, the lines that may pass, how many
+        self.passing: tuple[object, bytes] | None = None  # who judged, the lines that may pass
 
 
 @noun

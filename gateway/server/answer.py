@@ -9,7 +9,9 @@ import time
 from email.utils import formatdate
 from os import urandom
 
+from gateway.kernel.breaks import breaks
 from gateway.kernel.framing import names_token
+from gateway.model.answer import PassedFields
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders, RequestHead
@@ -45,19 +47,14 @@ class Answer:
 
         Raises ValueError for a header that holds a line end, and for a piece that is longer than the length says.
         """
-        last = dict(headers)
         mute = request.method == "HEAD" or status in (204, 304)
-        if (  # the usual answer: nothing of its framing is ours to say
-            end
-            and self.persistent
-            and last.get(b"content-length") == b"%d" % len(data)
-            and b"date" in last
-            and len(last) == len(headers)
-            and not mute
-            and _CONNECTIONS.isdisjoint(last)
-        ):
-            lines = [_STATUS_LINES[status], *map(_line, headers), b"\r\n"]
-            return _guarded(b"\r\n".join(lines), len(lines)) + data
+        if type(headers) is PassedFields and end and self.persistent and not mute and headers.front.length == len(data):
+            front = headers.front
+            more = headers[len(front.fields) :]
+            if _OURS.isdisjoint(dict(more)):  # the usual answer: nothing of its framing is ours to say
+                lines = [*map(_line, more), b"\r\n"]
+                return _STATUS_LINES[status] + b"\r\n" + front.lines + _guarded(b"\r\n".join(lines), len(lines)) + data
+        last = dict(headers)
         lines = [_STATUS_LINES[status]]
         lines += [_line(field) for field in headers if field[0] not in _OURS]
         date, declared = last.get(b"date"), last.get(b"content-length")
@@ -141,8 +138,7 @@ def early_hints(links: RawHeaders) -> bytes:
 
 def _guarded(head: bytes, lines: int) -> bytes:
     """The last guard against response splitting: as many line ends as lines, and nothing else that could be one."""
-    # one translate() finds all three bytes in a third of the time that three count() take
-    if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * lines:
+    if breaks(head) != 2 * lines:
         raise ValueError("a response header holds a line end or NUL")
     return head
 

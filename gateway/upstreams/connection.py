@@ -108,12 +108,26 @@ class Connection(asyncio.Protocol):
         self.busy = True
         self.served += 1
         self._unread = 0
-        self._response = min(idle, response)
+        self._response = response if response < idle else idle
         self._idle = idle
         self._total = total
         self.answer.begin(method)
         if self.closed:
             self.failure = why_lost(self.answer, self._end, first=self.served == 1)
+
+    def ask(self, method: str, response: float, idle: float, total: float, head: bytes) -> "asyncio.Future[None]":
+        """A whole request that has no body: `begin`, `write`, `sent` and `more`, which `begin` tells of."""
+        self.begin(method, response, idle, total)
+        waiter = self._waiter = self._loop.create_future()
+        if self.failure is not None:
+            self._wake()
+        elif self._transport is not None:
+            self._transport.write(head)
+            deadline = self._loop.time() + self._response
+            self._deadline = deadline = deadline if deadline < total else total
+            if deadline < self._armed:
+                self._arm(deadline)
+        return waiter
 
     def write(self, data: bytes) -> None:
         """Hand bytes of the request to the transport."""

@@ -8,7 +8,7 @@ Invariant: the same bytes are the same answer, and what the parser would refuse 
 
 import http
 
-from gateway.model.request import RawHeaders
+from gateway.model.answer import AnswerSection
 
 Field = tuple[bytes, bytes]
 
@@ -55,23 +55,23 @@ def _read(line: bytes) -> Field | None:
 _field = _Lines().__getitem__
 
 
-class _Heads(dict[bytes, tuple[int, RawHeaders, int] | None]):
+class _Heads(dict[bytes, tuple[int, AnswerSection, int] | None]):
     """Status, fields and the body's length that each head says; a head that was not asked for before is read."""
 
-    def __missing__(self, head: bytes) -> tuple[int, RawHeaders, int] | None:
+    def __missing__(self, head: bytes) -> tuple[int, AnswerSection, int] | None:
         if len(self) >= _KEPT_HEADS:
             self.clear()
         found = self[head] = _read_head(head)
         return found
 
 
-def _read_head(head: bytes) -> tuple[int, RawHeaders, int] | None:
+def _read_head(head: bytes) -> tuple[int, AnswerSection, int] | None:
     lines = head.split(b"\r\n")
     status = _STATUS.get(lines[0])
     fields = [*map(_field, lines[1:])]
     if status is None or len(fields) > _MOST:
         return None
-    said: RawHeaders = []
+    said = AnswerSection()
     lengths = []
     for field in fields:
         if field is None:
@@ -86,7 +86,7 @@ def _read_head(head: bytes) -> tuple[int, RawHeaders, int] | None:
 _head = _Heads().__getitem__
 
 
-def read_usual(data: bytes) -> tuple[int, RawHeaders, bytes] | None:
+def read_usual(data: bytes) -> tuple[int, AnswerSection, bytes] | None:
     """Status, fields (Connection is left out: it says keep-alive) and body of an answer that is all of `data`.
 
     None where it is not a usual one. To HEAD the same bytes would be another answer: this one is to another method.

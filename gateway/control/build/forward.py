@@ -55,7 +55,7 @@ def build_forward(
     own_id = own_spiffe_id(config, svid)
     issuer = config.assertion.issuer if config.assertion is not None else None
     assertions = Assertions(keys, lambda: issuer or own_id) if keys is not None else None
-    shared = _Shared(_reserved(config), via_pseudonym(config), own_id, streams, {}, assertions, exchangers)
+    shared = _Shared(_reserved(config), via_pseudonym(config), own_id, streams, {}, {}, assertions, exchangers)
     return ForwardStage([_way(config, route, clusters, shared) for route in config.routes], own)
 
 
@@ -68,6 +68,7 @@ class _Shared:
     own_id: str | None
     streams: Streams
     fields: dict[tuple[object, ...], RequestFields]  # routes that let the same pass share one
+    answers: dict[tuple[object, ...], AnswerFields]  # likewise
     assertions: Assertions | None
     exchangers: Mapping[str, Exchanger]
 
@@ -93,6 +94,11 @@ class _Shared:
             )
         return made
 
+    def answering(self, route: Route) -> AnswerFields:
+        """What of a backend's fields reaches the client on a route."""
+        removed, written = _names(route.response_headers.remove), _pairs(route.response_headers.set)
+        return self.answers.setdefault((*removed, None, *written), AnswerFields(removed, written))
+
 
 def _way(config: Config, route: Route, clusters: Mapping[str, Cluster], shared: _Shared) -> Way:
     try:
@@ -109,7 +115,7 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
     if route.upstream is None:
         raise ValueError("it has neither upstream nor respond nor redirect")
     head = _heads(route, shared, ())
-    answer = AnswerFields(_names(route.response_headers.remove), _pairs(route.response_headers.set))
+    answer = shared.answering(route)
     limits = {
         name: route.max_body if route.max_body is not None else listener.limits.body
         for name, listener in config.listeners.items()

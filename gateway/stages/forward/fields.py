@@ -7,6 +7,8 @@ Invariant: what the gateway sets on any route is taken from clients on all route
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
+from gateway.kernel.breaks import breaks
+from gateway.model.answer import AnswerSection, PassedFields, WrittenFields
 from gateway.model.request import RawHeaders
 from gateway.stages.forward.trailers import TE, TRAILER, RequestTrailers
 
@@ -121,6 +123,19 @@ class AnswerFields:
 
     def __call__(self, fields: RawHeaders, ours: RawHeaders) -> RawHeaders:
         """A new list: the backend's fields (names in lower case) that pass, then `ours`, then what the route sets."""
+        if type(fields) is AnswerSection:
+            kept = fields.passing
+            if kept is None or kept[0] is not self:
+                kept = fields.passing = self, self._written(fields)
+            front = kept[1]
+            if front is not None:
+                written = PassedFields(front.fields)
+                written += ours
+                written.front = front
+                return written
+        return self._judged(fields, ours)
+
+    def _judged(self, fields: RawHeaders, ours: RawHeaders) -> RawHeaders:
         passes = self._passes
         passed = [field for field in fields if passes[field[0]]]
         if len(passed) != len(fields):
@@ -133,6 +148,18 @@ class AnswerFields:
     def passes(self, name: bytes) -> bool:
         """Whether a field of a trailer section would pass if it stood in the head; the name in lower case."""
         return self._passes[name]
+
+    def _written(self, fields: RawHeaders) -> WrittenFields | None:
+        """What passes whatever `ours` is; None where that is not known, or where framing is not plain."""
+        if self._set or not _BOTH_MAY_SEND.isdisjoint(dict(fields)):
+            return None
+        passed = self._judged(fields, [])
+        names = [name for name, _ in passed]
+        lengths = [value for name, value in passed if name == b"content-length"]
+        lines = b"".join([b"%b: %b\r\n" % field for field in passed])
+        if names.count(b"date") != 1 or len(lengths) != 1 or breaks(lines) != 2 * len(passed):
+            return None
+        return WrittenFields(passed, lines, int(lengths[0]))
 
     def _weighed(self, passed: RawHeaders, fields: RawHeaders, ours: RawHeaders) -> RawHeaders:
         """As `passed`, but for fields that pass or not by more than their name, and those that Connection names."""

@@ -6,6 +6,7 @@ Invariant: the head holds as many lines as were meant: a line break inside any p
 
 from collections.abc import Sequence
 
+from gateway.kernel.breaks import breaks
 from gateway.kernel.patterns.blocks import address_text, unmapped
 from gateway.model.exchange import Exchange
 from gateway.model.permit import Permit
@@ -20,6 +21,8 @@ from gateway.stages.forward.rewrite import Rewrite
 from gateway.stages.forward.xfcc import ClientCert
 
 _USUAL_CONNECTION = frozenset([("keep-alive",), ("close",), ("Keep-Alive",)])
+_START_BREAKS = 14  # bytes of the line ends that `_start` writes
+_UNWRITABLE = "a part of the request cannot be written as one line"
 
 
 class RequestHead:
@@ -36,15 +39,20 @@ class RequestHead:
         claims: Sequence[tuple[bytes, FieldValue]] = (),
         assertion: Assertion | None = None,
     ) -> None:
-        """`via`: this gateway's pseudonym; `own_id`: its SPIFFE id; `constant`, `claims`: what the route sets."""
+        """`via`: this gateway's pseudonym; `own_id`: its SPIFFE id; `constant`, `claims`: what the route sets.
+
+        Raises ValueError for a constant that is no one line.
+        """
         self._fields = fields
         self._client_cert = ClientCert(own_id)
         self._rewrite = rewrite
         self._claims = tuple(claims)
         self._assertion = assertion
-        lines = [b"via: 1.1 " + via.encode("ascii"), *(name + b": " + value for name, value in constant)]
-        self._constant = b"\r\n".join(lines)
-        self._constant_lines = len(lines)
+        written = [b"%b: %b\r\n" % field for field in ((b"via", b"1.1 " + via.encode("ascii")), *constant)]
+        self._constant = b"".join(written)
+        if breaks(self._constant) != 2 * len(written):
+            raise ValueError("a request header that the route sets holds a line end or NUL")
+        self._plain = assertion is None and not self._claims
         self._host = rewrite.host if rewrite is not None else None
 
     def __call__(self, permit: Permit, exchange: Exchange) -> bytes:
@@ -52,47 +60,55 @@ class RequestHead:
         ctx, head = permit.ctx, exchange.head
         path = ctx.path if self._rewrite is None else self._rewrite(ctx.path, permit.route.prefix)
         target = path if ctx.query is None else f"{path}?{ctx.query}"
+        start = self._start(ctx, head.method, target)
+        if breaks(start) != (_START_BREAKS + 2 if ctx.trace.state else _START_BREAKS) or " " in target:
+            raise Refused(Reason.BAD_REQUEST, _UNWRITABLE)
+        section = head.section
+        kept = section.passing if section is not None else None
+        passing = kept[1] if kept is not None and kept[0] is self._fields else self._passing(ctx, head)
+        workload = permit.principal.workload
+        bare = not head.has_body and head.content_length is None and head.method != "OPTIONS"
+        if bare and workload is None and self._plain:
+            return b"%b%b%b\r\n" % (start, passing, self._constant)
+        lines = self._more(permit, head)
+        if workload is not None:
+            lines.append(b"x-forwarded-client-cert: %b\r\n" % self._client_cert(workload))
+        more = b"".join(lines)
+        if breaks(more) != 2 * len(lines):
+            raise Refused(Reason.BAD_REQUEST, _UNWRITABLE)
+        return b"%b%b%b%b\r\n" % (start, passing, self._constant, more)
+
+    def _more(self, permit: Permit, head: Received) -> list[bytes]:
+        """Lines that hang on this request."""
+        lines = []
+        if head.content_length is not None:
+            lines.append(b"content-length: %d\r\n" % head.content_length)
+        elif head.has_body:
+            lines.append(b"transfer-encoding: chunked\r\n")
+        if self._assertion is not None:
+            lines.append(b"x-gateway-assertion: %b\r\n" % self._assertion(permit))
+        user = permit.principal.user
+        for name, value_of in self._claims:
+            value = value_of(user.claims if user is not None else None)
+            if value is not None:
+                lines.append(b"%b: %b\r\n" % (name, value))
+        if head.method == "OPTIONS" and "max-forwards" in permit.ctx.values:
+            hops = int(permit.ctx.values["max-forwards"][0]) - 1  # RFC 9110 section 7.6.2
+            lines.append(b"max-forwards: %d\r\n" % hops)
+        return lines
+
+    def _passing(self, ctx: RequestContext, head: Received) -> bytes:
+        """The client's fields that pass, as lines; kept where the section is, unless its Connection names some."""
         connection = ctx.values.get("connection")
         nominated = None if connection is None or connection in _USUAL_CONNECTION else nominated_by(connection)
-        lines = [self._start(ctx, head.method, target)]
-        passing, count = self._passing(head, nominated)
-        if count:
-            lines.append(passing)
-        lines.append(self._constant)
-        if head.content_length is not None:
-            lines.append(b"content-length: %d" % head.content_length)
-        elif head.has_body:
-            lines.append(b"transfer-encoding: chunked")
-        workload = permit.principal.workload
-        if workload is not None:
-            lines.append(b"x-forwarded-client-cert: " + self._client_cert(workload))
-        if self._assertion is not None:
-            lines.append(b"x-gateway-assertion: " + self._assertion(permit))
-        if self._claims:
-            user = permit.principal.user
-            for name, value_of in self._claims:
-                value = value_of(user.claims if user is not None else None)
-                if value is not None:
-                    lines.append(name + b": " + value)
-        if head.method == "OPTIONS" and "max-forwards" in ctx.values:
-            lines.append(b"max-forwards: %d" % (int(ctx.values["max-forwards"][0]) - 1))  # RFC 9110 section 7.6.2
-        lines.append(b"\r\n")
-        written = b"\r\n".join(lines)
-        breaks = len(lines) + _START_LINES + (1 if ctx.trace.state else 0) + self._constant_lines - 1
-        _judge(written, target, breaks + count - 1 if count else breaks)
-        return written
-
-    def _passing(self, head: Received, nominated: frozenset[bytes] | None) -> tuple[bytes, int]:
-        """The client's fields that pass, as lines without the last one's end, and how many they are."""
-        section, fields = head.section, self._fields
-        kept = section.passing if section is not None and nominated is None else None
-        if kept is not None and kept[0] is fields:
-            return kept[1], kept[2]
+        fields = self._fields
         lines = fields.lines(head.headers, nominated)
-        passing = b"\r\n".join(lines)
-        if section is not None and nominated is None:
-            section.passing = fields, passing, len(lines)
-        return passing, len(lines)
+        passing = b"".join([line + b"\r\n" for line in lines])
+        if breaks(passing) != 2 * len(lines):
+            raise Refused(Reason.BAD_REQUEST, _UNWRITABLE)
+        if head.section is not None and nominated is None:
+            head.section.passing = fields, passing
+        return passing
 
     def _start(self, ctx: RequestContext, method: str, target: str) -> bytes:
         trace = ctx.trace
@@ -105,15 +121,5 @@ class RequestHead:
             f"{method} {target} HTTP/1.1\r\nhost: {self._host or ctx.authority}\r\nx-forwarded-for: {forwarded}\r\n"
             f"x-forwarded-proto: {ctx.scheme}\r\nx-forwarded-host: {ctx.authority}\r\n"
             f"x-request-id: {ctx.request_id}\r\n"
-            f"traceparent: 00-{trace.trace_id}-{trace.span_id}-{trace.flags:02x}{state}"
+            f"traceparent: 00-{trace.trace_id}-{trace.span_id}-{trace.flags:02x}{state}\r\n"
         ).encode("latin-1")
-
-
-_START_LINES = 6  # of `_start`, besides its first
-
-
-def _judge(written: bytes, target: str, breaks: int) -> None:
-    """A line break, NUL or space out of its place would make the backend read another request."""
-    # one translate() finds all three bytes in a third of the time that three count() take
-    if len(written) - len(written.translate(None, b"\r\n\0")) != 2 * breaks or " " in target:
-        raise Refused(Reason.BAD_REQUEST, "a part of the request cannot be written as one line")

@@ -61,7 +61,16 @@ class Proxy:
         total = _NEVER if self._timeout is None else asyncio.get_running_loop().time() + self._timeout
         transfer = Transfer(self, permit, exchange, self.cluster.pick(permit), total)
         try:
-            await transfer.ask(head)
+            asked = transfer.ask_idle(head)
+            if asked is None:
+                await transfer.ask(head)
+            else:
+                try:
+                    await asked
+                except Refused:
+                    await transfer.ask(head, asked)
+                if not transfer.answered:
+                    await transfer.ask(head, asked)
             await transfer.answer(answer_headers)
         except ClientGone:
             return transfer.outcome(Reason.CLIENT_GONE)
@@ -101,16 +110,40 @@ class Transfer:
         self._status = 0  # that the client was sent
         self._bytes_out = 0
 
-    async def ask(self, head: bytes) -> None:
-        """Send the request, wait for the head of the answer; once more where that is safe."""
+    @property
+    def answered(self) -> bool:
+        """Whether the head of the answer is there."""
+        return self._connection is not None and self._connection.answer.head_done
+
+    def ask_idle(self, head: bytes) -> "asyncio.Future[None] | None":
+        """Send a request without a body on an idle connection; None: `ask` has to do it.
+
+        What it returns goes to `ask` if it fails, or is done before the head of the answer is there.
+        """
+        exchange = self._exchange
+        connection = None if exchange.head.has_body else self.endpoint.checkout()
+        if connection is None:
+            return None
+        self._connection = connection
+        cluster = self._proxy.cluster
+        exchange.on_gone(connection.client_gone)
+        return connection.ask(
+            exchange.head.method, cluster.response_timeout, cluster.idle_timeout, self._total, head
+        )
+
+    async def ask(self, head: bytes, asked: "asyncio.Future[None] | None" = None) -> None:
+        """Send the request, wait for the head of the answer; once more where that is safe. `asked`: of `ask_idle`."""
         fresh = False
+        connection = self._connection
         while True:
-            connection = None if fresh else self.endpoint.checkout()
-            if connection is None:
-                connection = await self._connect(fresh=fresh)
-            self._send(connection, head)
+            if asked is None or connection is None:
+                connection = None if fresh else self.endpoint.checkout()
+                if connection is None:
+                    connection = await self._connect(fresh=fresh)
+                self._send(connection, head)
+                asked = connection.more()
             try:
-                await connection.more()
+                await asked
                 while not connection.answer.head_done:
                     self._hint(connection)
                     await connection.more()
@@ -118,7 +151,7 @@ class Transfer:
                 if fresh or not self._repeatable(lost, connection):
                     raise
                 self.give_back()
-                fresh = True
+                fresh, asked = True, None
             except Refused as refused:
                 if self._upload is not None and self._upload.reading and refused.reason is Reason.UPSTREAM_TIMEOUT:
                     raise Refused(Reason.REQUEST_TIMEOUT, "the body did not arrive") from None

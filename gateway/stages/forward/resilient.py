@@ -230,12 +230,12 @@ class Try(Transfer):
         """Of the request's body."""
         return self._upload.bytes_in if self._upload is not None else 0
 
-    async def ask(self, head: bytes) -> None:
+    async def ask(self, head: bytes, asked: "asyncio.Future[None] | None" = None) -> None:
         timer = None
         if self._until != _NEVER:
             timer = asyncio.get_running_loop().call_at(self._until, self._give_up)
         try:
-            await super().ask(head)
+            await super().ask(head, asked)
         finally:
             if timer is not None:
                 timer.cancel()

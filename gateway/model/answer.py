@@ -1,0 +1,39 @@
+"""The head of an answer that came before, byte for byte, and what was made of it.
+
+Rule: what is kept hangs on its bytes and on the rules of who kept it, never on a request.
+Invariant: the front of a `PassedFields` is as it was written: who changes those fields makes a list of his own.
+"""
+
+from typing import Optional
+
+from gateway.model.noun import noun
+from gateway.model.request import RawHeaders
+
+
+class AnswerSection(list[tuple[bytes, bytes]]):
+    """The fields of a backend's answer; the same object for every answer that repeats them."""
+
+    __slots__ = ("passing",)
+
+    passing: Optional[tuple[object, Optional["WrittenFields"]]]  # who judged, and what passes of it as it is
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passing = None
+
+
+@noun
+class WrittenFields:
+    """Fields that pass, written: among them one Date, one Content-Length and nothing else of framing."""
+
+    fields: RawHeaders
+    lines: bytes  # of a head, each with its end
+    length: int  # that they declare
+
+
+class PassedFields(list[tuple[bytes, bytes]]):
+    """The fields of an answer: those of `front`, and what the gateway adds behind them."""
+
+    __slots__ = ("front",)
+
+    front: WrittenFields
