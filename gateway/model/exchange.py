@@ -4,7 +4,7 @@ The pipeline sees this and never ASGI itself. Reading the body sends `100 Contin
 so a refusal before the first read costs the client no upload (RFC 9110 section 10.1.1).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from gateway.model.connection import Connection
@@ -13,6 +13,20 @@ from gateway.model.request import RawHeaders, RequestHead
 
 class ClientGone(Exception):  # noqa: N818 - an event, not an error
     """The client closed its side before its answer was whole."""
+
+
+_NOTHING: tuple[None, ...] = ()
+
+
+class _Done:
+    """Awaited, it goes on at once, for less than a coroutine: nothing of it is Python's to run."""
+
+    __slots__ = ()
+
+    __await__ = _NOTHING.__iter__
+
+
+DONE: Awaitable[None] = _Done()  # type: ignore[assignment] # typeshed wants a generator, the language an iterator
 
 
 class Exchange(Protocol):
@@ -42,7 +56,7 @@ class Exchange(Protocol):
         """Send 103 Early Hints (RFC 8297) ahead of the answer, where the client and the driver know them."""
         ...
 
-    async def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> None:
+    def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> Awaitable[None]:
         """Send the final head and, in the same write, the first piece of the body. `end`: the answer is whole.
 
         Headers hold framing as the caller means it: content-length, or none for a chunked or bodyless answer.

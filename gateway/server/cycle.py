@@ -4,6 +4,7 @@ Rule: ASGI's messages are made of the exchange's own reads and writes; nothing i
 Invariant: what the application leaves open when it ends is broken off.
 """
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -12,7 +13,7 @@ from starlette.types import Message, Scope
 from gateway.app import EXTENSION
 from gateway.kernel.framing import Framing
 from gateway.model.connection import Connection
-from gateway.model.exchange import ClientGone
+from gateway.model.exchange import DONE, ClientGone
 from gateway.model.request import RawHeaders
 from gateway.server.exchange import HttpExchange
 
@@ -72,11 +73,20 @@ class Cycle(HttpExchange):
         self._told = self._read_all
         return {"type": "http.request", "body": body, "more_body": not self._told}
 
-    async def send_message(self, message: Message) -> None:
+    def send_message(self, message: Message) -> Awaitable[None]:
         """Take the head (kept until the first piece of the body goes out with it), a piece of the body or trailers."""
         if message["type"] == "http.response.start":
             self._status, self._headers = message["status"], message["headers"]
-            return
+            return DONE
+        if self.started or message["type"] == "http.response.trailers" or message.get("more_body", False):
+            return self._send_part(message)
+        try:
+            return self.send_head(self._status, self._headers, message.get("body", b""), end=True)
+        except ClientGone:
+            raise ConnectionResetError("the client is gone") from None
+
+    async def _send_part(self, message: Message) -> None:
+        """Of an answer that is more than one message behind its head."""
         data: bytes = message.get("body", b"")
         end = not message.get("more_body", False)
         try:

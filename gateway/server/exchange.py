@@ -5,12 +5,12 @@ Invariant: an answer that ended short of what its head says is never ended clean
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.kernel.framing import Framing, names_token
 from gateway.model.connection import Connection
-from gateway.model.exchange import ClientGone
+from gateway.model.exchange import DONE, ClientGone
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders, RequestHead
@@ -121,7 +121,7 @@ class HttpExchange:
         if type(self.head) is RequestHead and self.head.version == "1.1" and not (self.started or self.gone):
             self.protocol.transport.write(early_hints(links))
 
-    async def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> None:
+    def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> Awaitable[None]:
         """See gateway.model.exchange. Raises ValueError, with nothing sent, for what cannot be framed."""
         if self.gone or self.complete:
             raise ClientGone
@@ -136,7 +136,8 @@ class HttpExchange:
         if end:
             self._end(answer)
         elif protocol.write_paused:
-            await self._drained()
+            return self._drained()
+        return DONE
 
     async def send(self, data: bytes, *, end: bool) -> None:
         """See gateway.model.exchange. Raises ValueError for more than the head promised."""

@@ -221,6 +221,9 @@ class Connection(asyncio.Protocol):
             return
         answer = self.answer
         answer.feed(data)
+        if answer.reusable:  # whole and sound: the usual answer
+            self._wake()
+            return
         if answer.fault is not None:
             reason = Reason.UPSTREAM_RESET if answer.head_done else Reason.UPSTREAM_PROTOCOL
             self.fail(Refused(reason, answer.fault))
