@@ -4,8 +4,6 @@ Rule: what is kept hangs on its bytes and on the rules of who kept it, never on 
 Invariant: the front of a `PassedFields` is as it was written: who changes those fields makes a list of his own.
 """
 
-from typing import Optional
-
 from gateway.model.noun import noun
 from gateway.model.request import RawHeaders
 
@@ -15,7 +13,7 @@ class AnswerSection(list[tuple[bytes, bytes]]):
 
     __slots__ = ("passing",)
 
-    passing: Optional[tuple[object, Optional["WrittenFields"]]]  # who judged, and what passes of it as it is
+    passing: "tuple[object, WrittenFields | None] | None"  # who judged, and what passes of it as it is
 
     def __init__(self) -> None:
         super().__init__()

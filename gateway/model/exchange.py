@@ -4,7 +4,7 @@ The pipeline sees this and never ASGI itself. Reading the body sends `100 Contin
 so a refusal before the first read costs the client no upload (RFC 9110 section 10.1.1).
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from gateway.model.connection import Connection

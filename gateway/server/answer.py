@@ -25,6 +25,24 @@ _STATUS_LINES = {status: b"HTTP/1.1 %d " % status for status in range(200, 600)}
 }
 
 
+def usual(request: RequestHead, status: int, headers: PassedFields, data: bytes) -> bytes | None:
+    """A whole answer that is not the last of its connection and of whose framing nothing is ours to say.
+
+    None for another one, which `Answer` writes. Raises ValueError for a header that holds a line end.
+    """
+    front = headers.front
+    more = headers[len(front.fields) :]
+    if (
+        front.length != len(data)
+        or request.method == "HEAD"
+        or status in (204, 304)
+        or not _OURS.isdisjoint(dict(more))
+    ):
+        return None
+    lines = [*map(_line, more), b"\r\n"]
+    return b"%b\r\n%b%b%b" % (_STATUS_LINES[status], front.lines, _guarded(b"\r\n".join(lines), len(lines)), data)
+
+
 class Answer:
     """One answer on its way out."""
 
@@ -47,14 +65,8 @@ class Answer:
 
         Raises ValueError for a header that holds a line end, and for a piece that is longer than the length says.
         """
-        mute = request.method == "HEAD" or status in (204, 304)
-        if type(headers) is PassedFields and end and self.persistent and not mute and headers.front.length == len(data):
-            front = headers.front
-            more = headers[len(front.fields) :]
-            if _OURS.isdisjoint(dict(more)):  # the usual answer: nothing of its framing is ours to say
-                lines = [*map(_line, more), b"\r\n"]
-                return _STATUS_LINES[status] + b"\r\n" + front.lines + _guarded(b"\r\n".join(lines), len(lines)) + data
         last = dict(headers)
+        mute = request.method == "HEAD" or status in (204, 304)
         lines = [_STATUS_LINES[status]]
         lines += [_line(field) for field in headers if field[0] not in _OURS]
         date, declared = last.get(b"date"), last.get(b"content-length")

@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.kernel.framing import Framing, names_token
+from gateway.model.answer import PassedFields
 from gateway.model.connection import Connection
 from gateway.model.exchange import DONE, ClientGone
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders, RequestHead
-from gateway.server.answer import Answer, early_hints, switching
+from gateway.server.answer import Answer, early_hints, switching, usual
 from gateway.server.body import Tunnelled
 
 if TYPE_CHECKING:
@@ -128,6 +129,14 @@ class HttpExchange:
         protocol = self.protocol
         if self.reading and end and not protocol.may_drain(self):
             self.persistent = False
+        if end and self.persistent and type(headers) is PassedFields:
+            whole = usual(self.head, status, headers, body)
+            if whole is not None:
+                self.started = self.complete = True
+                protocol.transport.write(whole)
+                self.wake()
+                protocol.answered(self)
+                return DONE
         answer = self._answer = Answer(persistent=self.persistent)
         out = answer.begin(self.head, status, headers, body, end=end)
         self.persistent = answer.persistent

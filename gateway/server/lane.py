@@ -47,11 +47,12 @@ class Lane:
 class LaneExchange(HttpExchange):
     """An exchange that carries itself: the least that asyncio wants of a task of a library's own."""
 
-    __slots__ = ("_asked", "_context", "_coroutine", "_lane", "_thrown", "_waits_for")
+    __slots__ = ("_asked", "_context", "_coroutine", "_lane", "_loop", "_thrown", "_waits_for")
 
     def __init__(self, lane: Lane, protocol: "HttpProtocol", connection: Connection, framing: Framing) -> None:
         super().__init__(protocol, connection, framing)
         self._lane = lane
+        self._loop = protocol.loop
         self._coroutine: Coroutine[Any, None, None] | None = None
         self._context = copy_context()
         self._waits_for: asyncio.Future[Any] | None = None
@@ -91,22 +92,22 @@ class LaneExchange(HttpExchange):
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         """As asyncio.Task.get_loop."""
-        return self.protocol.loop
+        return self._loop
 
     # Stepping
 
     def _step(self, _done: "asyncio.Future[Any] | None" = None) -> None:
         """Go on until it waits again or ends. In the way of asyncio.Task, whose C code is the model of each line."""
-        coroutine, thrown, loop = self._coroutine, self._thrown, self.protocol.loop
-        assert coroutine is not None  # noqa: S101 - for the type checker; nothing calls back behind the end
+        coroutine, loop = self._coroutine, self._loop
         self._waits_for = None
         _enter_task(loop, self)  # type: ignore[arg-type] # asyncio asks for no more than is here
         try:
+            thrown = self._thrown
             if thrown is None:
-                waits_for = coroutine.send(None)  # what a future failed with is raised by its own `__await__`
+                waits_for = coroutine.send(None)  # type: ignore[union-attr] # nothing calls back behind the end
             else:
                 self._thrown = None
-                waits_for = coroutine.throw(thrown)
+                waits_for = coroutine.throw(thrown)  # type: ignore[union-attr] # as above
         except (StopIteration, asyncio.CancelledError):
             self._ended()
         except Exception:
@@ -128,7 +129,7 @@ class LaneExchange(HttpExchange):
         """A bare yield is one turn of the loop, as asyncio.sleep(0) means it; anything else is a mistake."""
         if what is not None:
             self._thrown = RuntimeError("the pipeline awaits what is no future of asyncio")
-        self.protocol.loop.call_soon(self._step, context=self._context)
+        self._loop.call_soon(self._step, context=self._context)
 
     def _ended(self) -> None:
         self._coroutine = None

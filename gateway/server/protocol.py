@@ -103,7 +103,8 @@ class HttpProtocol(Outgoing):
             if self._discarded > _LINGER_BYTES:
                 self._close()
             return
-        data, self._rest = self._rest + data, b""
+        if self._rest:
+            data, self._rest = self._rest + data, b""
         self._consume(data)
 
     # What comes in

@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
         self.busy = True
         self.served += 1
         self._unread = 0
-        self._response = response if response < idle else idle
+        self._response = response if response < idle else idle  # noqa: FURB136 - min() would be a call a request
         self._idle = idle
         self._total = total
         self.answer.begin(method)
@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
         elif self._transport is not None:
             self._transport.write(head)
             deadline = self._loop.time() + self._response
-            self._deadline = deadline = deadline if deadline < total else total
+            self._deadline = deadline = deadline if deadline < total else total  # noqa: FURB136 - as above
             if deadline < self._armed:
                 self._arm(deadline)
         return waiter

@@ -62,7 +62,7 @@ class Endpoint:
         self._active: set[Connection] = set()
         self._waiting: dict[asyncio.Future[Connection], bool] = {}  # in order; True: only a fresh one will do
         self._connecting: set[asyncio.Task[None]] = set()
-        self._retired = False
+        self._keeps = connections.reuse  # what comes back
         self._generation = 0  # of certificates
 
     @property
@@ -139,14 +139,15 @@ class Endpoint:
     def put_back(self, connection: Connection, now: float) -> None:
         settings = self._settings
         ends = connection.born + settings.max_age
-        if not settings.reuse or self._retired or now >= ends or connection.generation != self._generation:
+        if not self._keeps or now >= ends or connection.generation != self._generation:
             connection.close()
             return
         if self._waiting and self._give(connection):
             return
         self._active.discard(connection)
         self._idle[connection] = None
-        connection.expect(min(now + settings.idle, ends))
+        due = now + settings.idle
+        connection.expect(due if due < ends else ends)  # noqa: FURB136 - min() would be a call a request
 
     def dropped(self, connection: Connection) -> None:
         self._active.discard(connection)
@@ -161,12 +162,12 @@ class Endpoint:
 
     def retire(self) -> None:
         """Gone from the config: keep nothing; requests that still hold a permit for it get a connection each."""
-        self._retired = True
+        self._keeps = False
         self._close_idle()
 
     def abort(self) -> None:
         """Break off everything: the process ends."""
-        self._retired = True
+        self._keeps = False
         for task in list(self._connecting):
             task.cancel()
         for connection in [*self._idle, *self._active]:

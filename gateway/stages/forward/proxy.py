@@ -127,9 +127,7 @@ class Transfer:
         self._connection = connection
         cluster = self._proxy.cluster
         exchange.on_gone(connection.client_gone)
-        return connection.ask(
-            exchange.head.method, cluster.response_timeout, cluster.idle_timeout, self._total, head
-        )
+        return connection.ask(exchange.head.method, cluster.response_timeout, cluster.idle_timeout, self._total, head)
 
     async def ask(self, head: bytes, asked: "asyncio.Future[None] | None" = None) -> None:
         """Send the request, wait for the head of the answer; once more where that is safe. `asked`: of `ask_idle`."""
