@@ -8,14 +8,14 @@ They have no hash either way: what is a key of something is a frozen dataclass.
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar, dataclass_transform
 
 _T = TypeVar("_T")
 _FROZEN = os.environ.get("GATEWAY_FROZEN") == "1"
 
 
-@dataclass_transform(frozen_default=True)
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def noun(cls: type[_T]) -> type[_T]:
     """Make `cls` a slotted record that nobody changes."""
     make: Callable[[type[_T]], type[_T]] = dataclass(slots=True, frozen=_FROZEN)

@@ -1,5 +1,7 @@
 """Who asks: the workload of a certificate, the user of a token, both, or neither."""
 
+from dataclasses import field
+
 from gateway.model.connection import IPAddress
 from gateway.model.json import Claims
 from gateway.model.noun import noun
@@ -30,6 +32,10 @@ class User:
     subject: str
     claims: Claims
     expires: float  # seconds since the epoch
+    named: str | None = field(init=False)  # `id`; None unless both of its parts are there and not empty (Z6)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "named", self.id if self.issuer and self.subject else None)
 
     @property
     def id(self) -> str:

@@ -18,10 +18,11 @@ class HeaderSection:
     request, a connection or a verdict is ever kept here.
     """
 
-    __slots__ = ("authority", "passing", "token", "values")
+    __slots__ = ("authority", "passing", "plain", "token", "values")
 
     def __init__(self) -> None:
         self.values: Values | None = None
+        self.plain = False  # read with `values`: true where no field asks more of `accept` than Host does
         self.authority: tuple[str, str, int | None] | None = None  # of Host: as sent, host, port
         self.token: SentToken | None = None  # of Authorization
         self.passing: tuple[object, bytes] | None = None  # who judged, the lines that may pass

@@ -33,7 +33,7 @@ class LimitStore:
         self._tell: Callable[[bool], None] | None = None
         if address is None:
             self._slots = Slots()
-            self.keeper: BucketKeeper = LocalBuckets(self._memory, lambda: workers, self._slots)
+            self.keeper: BucketKeeper = LocalBuckets(self._memory, workers, self._slots)
             return
         redis = self._redis = open_store(address, self._state)
         self._slots = Slots(redis)

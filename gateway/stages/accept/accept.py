@@ -5,6 +5,7 @@ What can be read in two ways is refused (security rules H6, H7, H14 to H19, M20,
 """
 
 from collections.abc import Callable, Collection, Mapping
+from ipaddress import IPv4Address
 from typing import TypeAlias
 
 from gateway.kernel.patterns.blocks import InBlocks, unmapped
@@ -28,6 +29,7 @@ Covering: TypeAlias = Callable[[str], Collection[int]]
 _VERSIONS = frozenset({"1.0", "1.1", "2"})
 _NONE: tuple[str, ...] = ()
 _SELDOM = frozenset({"expect", "via", "max-forwards", "upgrade"})  # what `_judge_fields` looks at
+_LOOKED_AT = _SELDOM | {"traceparent", "tracestate"}
 _KEPT = 1024  # targets of one listener that are remembered
 _LONGEST_KEPT = 256  # bytes of one
 _MAX_DIGITS = 9  # of Max-Forwards: it is made a number again where it is forwarded
@@ -60,6 +62,7 @@ class Accept:
         self._take_trace = take_trace
         self._listeners = dict(listeners)
         self._targets: dict[str, dict[bytes, tuple[str | None, str, str | None]]] = {name: {} for name in listeners}
+        self._judging = {name: (each.covering, each.trusted, self._targets[name]) for name, each in listeners.items()}
         self._max_body = dict(max_body)
         self._pseudonym = pseudonym
 
@@ -73,14 +76,14 @@ class Accept:
         method = head.method
         if method not in KNOWN_METHODS:
             raise Refused(Reason.BAD_REQUEST, "the method is not known")
-        listener = self._listeners[connection.listener]
+        covering, trusted, targets = self._judging[connection.listener]
         section = head.section
-        values = section.values if section is not None else None
-        if values is None:
-            values = _by_name(head.headers)
-            if section is not None:
-                section.values = values
-        known = self._targets[connection.listener].get(head.target)
+        if section is None:
+            values, plain = _by_name(head.headers), False
+        else:
+            values = section.values or _of_section(section, head.headers)
+            plain = section.plain
+        known = targets.get(head.target)
         of_target, path, query = known if known is not None else self._target(connection.listener, head)
         try:
             if section is not None and of_target is None:
@@ -90,22 +93,28 @@ class Accept:
                 host, port = parse_authority(authority)
         except ValueError:
             raise Refused(Reason.BAD_REQUEST, "Host is not a valid authority") from None
-        if listener.covering is not None:
-            _judge_sni(connection, host, listener.covering)
-        if not _SELDOM.isdisjoint(values):
-            self._judge_fields(head, values)
+        if covering is not None:
+            _judge_sni(connection, host, covering)
+        if plain:
+            of_trace = self._take_trace(_NONE, _NONE)
+        else:
+            if not _SELDOM.isdisjoint(values):
+                self._judge_fields(head, values)
+            of_trace = self._take_trace(values.get("traceparent", _NONE), values.get("tracestate", _NONE))
         scheme = "http" if connection.tls is None else "https"
-        client_ip = unmapped(connection.peer_ip)
+        client_ip = connection.peer_ip
+        if type(client_ip) is not IPv4Address:
+            client_ip = unmapped(client_ip)
         own_id = trace.request_id
-        if listener.trusted is not None and listener.trusted(client_ip):
-            client_ip = client_address(client_ip, values.get("x-forwarded-for", _NONE), listener.trusted)
+        if trusted is not None and trusted(client_ip):
+            client_ip = client_address(client_ip, values.get("x-forwarded-for", _NONE), trusted)
             scheme = client_scheme(scheme, values.get("x-forwarded-proto", _NONE))
             own_id = request_id(own_id, values.get("x-request-id", _NONE))
         return RequestContext(
             connection,
             head,
             own_id,
-            self._take_trace(values.get("traceparent", _NONE), values.get("tracestate", _NONE)),
+            of_trace,
             trace.time,
             scheme,
             method,
@@ -183,6 +192,13 @@ def _by_name(headers: RawHeaders) -> Values:
             values[name] += (raw_value.decode("latin-1"),)
         else:
             values[name] = (raw_value.decode("latin-1"),)
+    return values
+
+
+def _of_section(section: HeaderSection, headers: RawHeaders) -> Values:
+    """The values of a section's fields; the section keeps them."""
+    section.values = values = _by_name(headers)
+    section.plain = _LOOKED_AT.isdisjoint(values)
     return values
 
 

@@ -32,7 +32,7 @@ def trace_context(traceparent: tuple[str, ...], tracestate: tuple[str, ...]) -> 
             if len(state) > _LONGEST_STATE or not (state.isascii() and state.isprintable()):
                 state = ""
             return TraceContext(field[3:35], field[36:52], _fresh()[:16], int(field[53:55], 16) & _KNOWN, state)
-    fresh = _fresh()
+    fresh = _pool.pop() if _pool else _fresh()
     return TraceContext(fresh[:32], None, fresh[32:], 0, "")
 
 
@@ -55,8 +55,7 @@ def sampling(part: float) -> TakeTrace:
 def _fresh() -> str:
     """A trace id and a span id: 48 random hex digits. One call of the system's generator makes many."""
     if not _pool:
-        text = urandom(24 * _IDS).hex()
-        _pool.extend([text[at : at + 48] for at in range(0, 48 * _IDS, 48)])
+        _pool.extend(urandom(24 * _IDS).hex(" ", 24).split(" "))
     return _pool.pop()
 
 

@@ -6,6 +6,7 @@ Invariant: a `VerifiedToken` says who signed which claims, never that they suffi
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import field
 from typing import Protocol, TypeAlias
 
 from gateway.model.credential import SentToken
@@ -42,6 +43,13 @@ class VerifiedToken:
     key_bound: bool  # `cnf` names a key of the client's, whether or not that must be proved
     marks: tuple[bytes, ...] = ()  # what it could be revoked by; of tokens of revocable issuers only
     issued: float | None = None  # the claim iat, seconds since the epoch
+    usual: bool = field(init=False)  # of all that may be asked of it, its time alone is still to be judged
+
+    def __post_init__(self) -> None:
+        issuer = self.issuer
+        addressed = issuer.audiences is None or not issuer.audiences.isdisjoint(self.audiences)
+        usual = addressed and not (self.proofs or self.marks or issuer.shadow)
+        object.__setattr__(self, "usual", usual)
 
 
 class Shadowed(Exception):  # noqa: N818 - a verdict
@@ -72,7 +80,7 @@ class TokenVerifier(Protocol):
         ...
 
     def known(self, sent: SentToken, now: float) -> VerifiedToken | None:
-        """What `verify` would return, where that is known at once: this very token was verified before."""
+        """What `verify` would return, where that is known at once: this very JWT was verified before."""
         ...
 
     async def verify(self, sent: SentToken, now: float) -> VerifiedToken:

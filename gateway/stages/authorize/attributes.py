@@ -68,7 +68,7 @@ def host(facts: Facts) -> tuple[str, ...] | None:
 
 def path(facts: Facts) -> tuple[str, ...] | None:
     """The normalised path, without the query."""
-    return (facts.path,)
+    return (facts.ctx.path,)
 
 
 def method(facts: Facts) -> tuple[str, ...] | None:

@@ -79,13 +79,15 @@ class Authorize:
 
         `where`: of each route's `cors`, for the permit of a preflight.
         """
-        self._rules = dict(rules)
+        self._rules: dict[str, dict[int, RouteRules]] = {}
+        for (index, listener), found in rules.items():
+            self._rules.setdefault(listener, {})[index] = found
         self._origins = dict(origins)
         self._where = dict(where)
 
     def __call__(self, ctx: RequestContext, route: Route, principal: Principal, posture: Posture | None) -> Permit:
         """Raises Refused(DENIED_BY_RULE | SCOPE_MISSING | NO_RULE_ALLOWS), naming the rule that decided."""
-        rules = self._rules[route.index, ctx.connection.listener]
+        rules = self._rules[ctx.connection.listener][route.index]
         facts = Facts(ctx, route, principal, posture)
         audited: tuple[str, ...] = ()
         shadows: tuple[Shadow, ...] = ()
@@ -112,8 +114,10 @@ class Authorize:
                 audited=audited,
             )
         user = principal.user
-        plain = posture is None and principal.workload is None and user is not None
-        expires = user.expires if plain and user is not None else _expires(principal, posture)
+        if user is not None and posture is None and principal.workload is None:  # nearly always
+            expires: float | None = user.expires
+        else:
+            expires = _expires(principal, posture)
         if rules.open:
             return Permit(ctx, route, principal, None, route.where, audited, shadows, expires)
         for rule in rules.allow:
@@ -145,11 +149,11 @@ class Authorize:
 
     def judge(self, ctx: RequestContext, route: Route, principal: Principal, posture: Posture | None) -> list[Judged]:
         """Every rule that this request meets, with why; for explain, test and review."""
-        return judge(self._rules[route.index, ctx.connection.listener].listed, Facts(ctx, route, principal, posture))
+        return judge(self._rules[ctx.connection.listener][route.index].listed, Facts(ctx, route, principal, posture))
 
     def rules(self, route: Route, listener: str) -> tuple[Rule, ...]:
         """The compiled rules of a route on a listener, in file order, those of policies first."""
-        return self._rules[route.index, listener].listed
+        return self._rules[listener][route.index].listed
 
 
 def _mark(rules: tuple[Rule, ...], facts: Facts) -> tuple[tuple[str, ...], tuple[Shadow, ...]]:

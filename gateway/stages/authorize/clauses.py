@@ -133,7 +133,21 @@ def compile_source(key: str, values: Sequence[str], *, negated: bool, deny: bool
         return _addresses(label, values, _peer, negated)
     if key == "remote_ip_blocks":
         return _addresses(label, values, _client, negated)
+    prefixes = only_prefixes(values) if key == "request_principals" and not negated else ()
+    if prefixes:
+        return Clause(label, tuple(values), _named_below(prefixes), SOURCE[key].read)
     return compile_clause(label, SOURCE[key], values, negated=negated, deny=deny)
+
+
+def _named_below(prefixes: tuple[str, ...]) -> Test:
+    """`request_principals` that all end with `*`, as most are: those of an issuer."""
+
+    def test(facts: Facts) -> bool:
+        user = facts.principal.user
+        named = None if user is None else user.named
+        return named is not None and named.startswith(prefixes)
+
+    return test
 
 
 def compile_operation(key: str, values: Sequence[str], *, negated: bool, deny: bool, label: str) -> Clause:
@@ -147,8 +161,8 @@ def compile_operation(key: str, values: Sequence[str], *, negated: bool, deny: b
         match = OPERATION[key].compile(values)
         prefixes = only_prefixes(values) if not any(map(is_template, values)) else ()
         if prefixes:
-            return Clause(label, tuple(values), lambda facts: facts.path.startswith(prefixes), OPERATION[key].read)
-        return Clause(label, tuple(values), lambda facts: match(facts.path), OPERATION[key].read)
+            return Clause(label, tuple(values), lambda facts: facts.ctx.path.startswith(prefixes), OPERATION[key].read)
+        return Clause(label, tuple(values), lambda facts: match(facts.ctx.path), OPERATION[key].read)
     return compile_clause(label, OPERATION[key], values, negated=negated, deny=deny)
 
 

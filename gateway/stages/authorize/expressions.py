@@ -178,7 +178,7 @@ def _path_of(workload: Workload) -> str | None:
 
 
 _METHOD: Field[Facts] = always(Kind.STRING, lambda facts: facts.method)
-_PATH: Field[Facts] = always(Kind.STRING, lambda facts: facts.path)
+_PATH: Field[Facts] = always(Kind.STRING, lambda facts: facts.ctx.path)
 _HOST: Field[Facts] = always(Kind.STRING, lambda facts: facts.ctx.host)
 _PSEUDO: dict[str, Field[Facts]] = {"host": _HOST, ":authority": _HOST, ":method": _METHOD, ":path": _PATH}
 _TOKEN_CLAIMS = {"scopes": (("scope",), ("scp",)), "audiences": (("aud",),)}

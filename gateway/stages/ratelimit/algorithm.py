@@ -9,6 +9,9 @@ from typing import ClassVar, Protocol, TypeAlias
 State: TypeAlias = tuple[float, float, float]
 """(a time in seconds since the epoch, requests, requests before): what exactly, each algorithm says."""
 
+Taken: TypeAlias = tuple[State, int, float]
+"""What is left where a request was admitted: the state, how many more would be, seconds until the quota is whole."""
+
 
 class Algorithm(Protocol):
     """One way to count. Equal settings make equal algorithms."""
@@ -56,6 +59,10 @@ class Algorithm(Protocol):
         """Seconds until the quota is whole again, where `state` is that of `now`."""
         ...
 
+    def take(self, state: State | None, now: float, cost: int) -> Taken | None:
+        """`look`, `spent` and `reset` in one, where there is room for `cost` (1 at least); None where there is not."""
+        ...
+
     def resized(self, quota: int, burst: int) -> "Algorithm":
         """The same with other numbers; `burst` counts only where it is not the quota itself."""
         ...
@@ -79,3 +86,12 @@ def price(algorithm: Algorithm, cost: int) -> int:
 def spent(state: State, cost: int) -> State:
     """The state after `cost` more: every algorithm counts it in the second place."""
     return state[0], state[1] + cost, state[2]
+
+
+def take(algorithm: Algorithm, state: State | None, now: float, cost: int) -> Taken | None:
+    """`Algorithm.take`, as it is defined."""
+    state, room = algorithm.look(state, now)
+    if room < cost:
+        return None
+    after = spent(state, cost)
+    return after, room - cost, algorithm.reset(after, now)

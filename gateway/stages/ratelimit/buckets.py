@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from gateway.stages.ratelimit.algorithm import Algorithm, State
 from gateway.stages.ratelimit.keys import Keyed
 from gateway.stages.ratelimit.limit import Limit
 from gateway.stages.ratelimit.slots import Slots
@@ -40,6 +41,26 @@ Reading: TypeAlias = tuple[int, int, float, float]
 (0.0 where it does not refuse), seconds until the quota is whole. A bare tuple: one is made per limit and request."""
 
 
+class Table(Protocol):
+    """Buckets of one meaning."""
+
+    def get(self, name: bytes, now: float) -> State | None:
+        """The bucket's state; None for one that was never used."""
+        ...
+
+    def put(self, name: bytes, state: State, now: float) -> None:
+        """Keep the bucket."""
+        ...
+
+    def drop(self, name: bytes) -> None:
+        """Forget the bucket."""
+        ...
+
+
+Bucket: TypeAlias = tuple[Table, Algorithm, int]
+"""Where and how one charge is judged, and its price there."""
+
+
 class Check(Protocol):
     """Judges a fixed set of charges.
 
@@ -73,6 +94,10 @@ class BucketKeeper(Protocol):
     @property
     def slots(self) -> Slots:
         """The places of this process under limits of concurrency."""
+        ...
+
+    def bucket(self, charge: Charge) -> Bucket | None:
+        """Where a charge that is alone in its gate is judged, with what spends; None: `check` has to be asked."""
         ...
 
     def check(self, charges: Sequence[Charge]) -> Check:

@@ -11,7 +11,7 @@ from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
 from gateway.model.trace import Trace
 from gateway.stages.ratelimit.algorithms import Concurrency
-from gateway.stages.ratelimit.buckets import BucketKeeper, Charge, Reading, keys_of
+from gateway.stages.ratelimit.buckets import Bucket, BucketKeeper, Charge, Reading, keys_of
 from gateway.stages.ratelimit.overrides import Choose
 
 Spent: TypeAlias = list[LimitStatus] | Awaitable[list[LimitStatus]]
@@ -90,6 +90,35 @@ class Gate:
                 limits=tuple(statuses),
             )
         return statuses
+
+
+class LoneGate(Gate):
+    """A gate with one limit whose buckets are in this process, as most are: what it admits takes one step."""
+
+    __slots__ = ("_admitted", "_cost", "_keyed", "_limit", "_table", "_take")
+
+    def __init__(self, keeper: BucketKeeper, charge: Charge, bucket: Bucket) -> None:
+        super().__init__(keeper, [charge])
+        self._table, algorithm, self._cost = bucket
+        self._take = algorithm.take
+        self._keyed, self._limit = charge.keyed, charge.limit
+        self._admitted = charge.limit.decisions.admitted
+
+    def enter(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> Spent:
+        """As `Gate.enter`, which judges whatever is not admitted."""
+        now, keyed = ctx.time, self._keyed
+        name = keyed.name(ctx, principal)
+        taken = self._take(self._table.get(name, now), now, self._cost)
+        if taken is None:
+            return super().enter(ctx, principal, trace)
+        state, remaining, reset = taken
+        self._table.put(name, state, now)
+        self._admitted.inc()
+        if keyed.owned or keyed.own(principal):
+            limit = self._limit
+            algorithm = limit.algorithm
+            return [LimitStatus(limit.name, algorithm.quota, algorithm.window, remaining, ceil(reset))]
+        return []
 
 
 def _admitted(charge: Charge, reading: Reading, principal: Principal | None) -> list[LimitStatus]:
@@ -173,4 +202,7 @@ class ChosenGate:
 def make_gate(keeper: BucketKeeper, charges: Sequence[Charge]) -> Gate:
     """The gate of these charges."""
     holds = any(isinstance(charge.limit.algorithm, Concurrency) for charge in charges)
-    return HoldingGate(keeper, charges) if holds else Gate(keeper, charges)
+    if holds:
+        return HoldingGate(keeper, charges)
+    bucket = keeper.bucket(charges[0]) if len(charges) == 1 else None
+    return Gate(keeper, charges) if bucket is None else LoneGate(keeper, charges[0], bucket)

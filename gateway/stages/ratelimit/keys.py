@@ -38,11 +38,11 @@ class Keyed:
         "_dynamic",
         "_known",
         "_names",
-        "_own",
         "_secret",
         "_slot",
         "_users",
         "length",
+        "owned",
     )
 
     def __init__(
@@ -68,7 +68,7 @@ class Keyed:
         self._names: dict[bytes, bytes] = {}  # what was digested lately: callers come back
         self._users: dict[tuple[str, str], bytes] = {}  # the same, where the bucket hangs on nothing but the user
         self._by_user = parts.count("principal") == len(self._dynamic) == 1
-        self._own = told and ("principal" in parts or "client_ip" in parts)
+        self.owned = told and ("principal" in parts or "client_ip" in parts)  # whoever asks, `own` is true
         self._by_workload = told and "workload" in parts
 
     def name(self, ctx: RequestContext, principal: Principal | None) -> bytes:
@@ -101,7 +101,7 @@ class Keyed:
 
     def own(self, principal: Principal | None) -> bool:
         """True when the bucket is the caller's alone, so that its numbers are nobody else's, and may be told."""
-        return self._own or (self._by_workload and principal is not None and principal.workload is not None)
+        return self.owned or (self._by_workload and principal is not None and principal.workload is not None)
 
 
 @by_identity

@@ -1,43 +1,29 @@
 """Buckets in this process. Nothing waits, and each of N workers admits its share: the rate divided by N, rounded up."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from gateway.kernel.store import MemoryStore
 from gateway.stages.ratelimit.algorithm import Algorithm, State, fair_share, price, share, spent
 from gateway.stages.ratelimit.algorithms import Concurrency
 from gateway.stages.ratelimit.askers import Askers, Asking
-from gateway.stages.ratelimit.buckets import Charge, Reading, fair_places
+from gateway.stages.ratelimit.buckets import Bucket, Charge, Reading, Table, fair_places
 from gateway.stages.ratelimit.limit import Limit
 from gateway.stages.ratelimit.slots import HeldBuckets, Slots
 
 
-class Table(Protocol):
-    """Buckets of one meaning."""
-
-    def get(self, name: bytes, now: float) -> State | None:
-        """The bucket's state; None for one that was never used."""
-        ...
-
-    def put(self, name: bytes, state: State, now: float) -> None:
-        """Keep the bucket."""
-        ...
-
-    def drop(self, name: bytes) -> None:
-        """Forget the bucket."""
-        ...
-
-
 class LocalBuckets:
-    """Keeps buckets in `store`; `processes` tells how many share each limit, at every request anew."""
+    """Keeps buckets in `store`."""
 
     secret = b""  # names do not leave the process
     one_slot = False
 
-    def __init__(self, store: MemoryStore[State], processes: Callable[[], int], slots: Slots | None = None) -> None:
-        """`slots`: where limits of concurrency count."""
+    def __init__(
+        self, store: MemoryStore[State], processes: int | Callable[[], int], slots: Slots | None = None
+    ) -> None:
+        """`processes`: how many share each limit, for good or asked at every request; `slots`: for concurrency."""
         self._store = store
-        self._processes = processes
+        self._fixed = processes if isinstance(processes, int) else None
+        self._processes = (lambda: processes) if isinstance(processes, int) else processes
         self._askers = Askers()
         self.slots = slots or Slots()
 
@@ -46,6 +32,14 @@ class LocalBuckets:
         tables = [self._table(charge.limit) for charge in charges]
         fair = [(index, place, self._asking(charges[index].limit)) for index, place in fair_places(charges)]
         return LocalCheck(charges, tables, self._processes, fair)
+
+    def bucket(self, charge: Charge) -> Bucket | None:
+        """Where a charge that is alone is judged: here, where its share never changes."""
+        algorithm = charge.limit.algorithm
+        if self._fixed is None or isinstance(algorithm, Concurrency) or charge.asking is not None or not charge.cost:
+            return None
+        algorithm = share(algorithm, self._fixed)
+        return self._table(charge.limit), algorithm, price(algorithm, charge.cost)
 
     def _table(self, limit: Limit) -> Table:
         if isinstance(limit.algorithm, Concurrency):

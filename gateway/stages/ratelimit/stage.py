@@ -33,10 +33,23 @@ class RateLimit:
 
     def __init__(self, gates: Mapping[str, Sequence[Gates]]) -> None:
         """`gates`: by listener; first those of a request without a route, then by `route.index`."""
-        self._gates = gates
+        # What stands first is put last, where the index of no route, -1, finds it.
+        self._gates = {listener: (*found[1:], found[0]) for listener, found in gates.items()}
+        self._address = {
+            listener: [
+                gates if gates.address_with_credential.charges or gates.address.charges else None for gates in found
+            ]
+            for listener, found in self._gates.items()
+        }
+        self._caller = {
+            listener: [gates.caller.enter if gates.caller.charges else None for gates in found]
+            for listener, found in self._gates.items()
+        }
 
     def by_address(self, ctx: RequestContext, route: Route, trace: Trace) -> Spent:
-        gates = self._gates[ctx.connection.listener][route.index + 1]
+        gates = self._address[ctx.connection.listener][route.index]
+        if gates is None:
+            return []
         gate = gates.address
         if gates.address_with_credential.charges and presents_credential(ctx):
             gate = gates.address_with_credential
@@ -44,13 +57,13 @@ class RateLimit:
 
     async def failed_credential(self, ctx: RequestContext, route: Route, trace: Trace) -> None:
         with suppress(Refused):  # an empty budget cannot be charged; the refusal of the credential stands
-            spent = self._gates[ctx.connection.listener][route.index + 1].failed.enter(ctx, None, trace)
+            spent = self._gates[ctx.connection.listener][route.index].failed.enter(ctx, None, trace)
             if not isinstance(spent, list):
                 await spent
 
     def by_caller(self, ctx: RequestContext, route: Route, principal: Principal, trace: Trace) -> Spent:
-        gate = self._gates[ctx.connection.listener][route.index + 1].caller
-        return gate.enter(ctx, principal, trace) if gate.charges else []
+        enter = self._caller[ctx.connection.listener][route.index]
+        return [] if enter is None else enter(ctx, principal, trace)
 
 
 def presents_credential(ctx: RequestContext) -> bool:

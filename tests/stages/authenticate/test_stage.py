@@ -80,7 +80,15 @@ CASES = [
     ("rules", "kind", "expected"), [pytest.param(*case[1:], id=f"{case[0]}-{case[2]}") for case in CASES]
 )
 async def test_what_a_route_asks_for(rules: RouteCredentials, kind: str, expected: Reason | None) -> None:
-    assert await reason(stage([trusted(ISSUER)], TRUST, rules), sent(kind)) is expected
+    judged, asking = stage([trusted(ISSUER)], TRUST, rules), sent(kind)
+    assert await reason(judged, asking) is expected
+    assert await reason(judged, asking) is expected  # a remembered token is judged as a new one
+
+
+async def test_J23_the_time_of_a_remembered_token_is_judged_each_time() -> None:
+    judged, token = stage([trusted(ISSUER, clock_skew=0.0)], TRUST), bearer(iat=NOW - 60, nbf=NOW - 5, exp=NOW + 10)
+    for at, expected in ((0, None), (9.9, None), (10, Reason.TOKEN_EXPIRED), (-5.1, Reason.TOKEN_NOT_YET_VALID)):
+        assert await reason(judged, request(token, now=NOW + at)) is expected
 
 
 async def test_both_identities_are_present_at_once() -> None:

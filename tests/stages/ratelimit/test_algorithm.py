@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.stages.ratelimit import TokenBucket
-from gateway.stages.ratelimit.algorithm import Algorithm, fair_share, price, share
+from gateway.stages.ratelimit.algorithm import Algorithm, State, fair_share, price, share, take
 from gateway.stages.ratelimit.algorithms import ALGORITHMS
 from tests.stages.ratelimit.algorithms.contract import Bucket, algorithms, pauses
 from tests.stages.ratelimit.requests import NOW
@@ -103,3 +103,19 @@ def test_fair_shares_are_together_no_more_than_the_whole_where_each_can_have_one
     assert one.burst >= 1
     assert one.quota * asking <= max(algorithm.quota, asking)
     assert one.burst * asking <= max(algorithm.burst, asking)
+
+
+@given(algorithms, st.lists(st.tuples(st.floats(-150, 250), st.integers(1, 5)), min_size=1, max_size=60))
+def test_R1_what_is_taken_in_one_step_is_what_the_parts_say(
+    algorithm: Algorithm, steps: list[tuple[float, int]]
+) -> None:
+    state: State | None = None
+    now = NOW
+    for pause, cost in steps:
+        now += pause
+        taken, expected = algorithm.take(state, now, cost), take(algorithm, state, now, cost)
+        assert (taken is None) == (expected is None)
+        if taken is not None and expected is not None:
+            assert taken[:2] == expected[:2]
+            assert taken[2] == pytest.approx(expected[2])
+            state = taken[0]

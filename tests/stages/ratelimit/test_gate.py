@@ -11,9 +11,9 @@ from tests.stages.ratelimit.gates import charge, counts, gate, limit
 from tests.stages.ratelimit.requests import NOW, anonymous, request, trace, user
 
 
-@pytest.fixture
-def here() -> LocalBuckets:
-    return LocalBuckets(MemoryStore(), lambda: 1)
+@pytest.fixture(params=[1, lambda: 1], ids=["fixed", "asked"])
+def here(request: pytest.FixtureRequest) -> LocalBuckets:
+    return LocalBuckets(MemoryStore(), request.param)
 
 
 async def test_the_caller_is_told_what_is_left(here: LocalBuckets) -> None:

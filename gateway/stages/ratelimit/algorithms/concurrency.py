@@ -7,7 +7,7 @@ its lease ends. State: (0, requests that are in, 0).
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gateway.stages.ratelimit.algorithm import State
+from gateway.stages.ratelimit.algorithm import State, Taken, take
 
 LEASE = 30  # seconds for which a place in the store is held without being renewed
 
@@ -44,6 +44,9 @@ class Concurrency:
 
     def reset(self, state: State, now: float) -> float:
         return 0.0
+
+    def take(self, state: State | None, now: float, cost: int) -> Taken | None:
+        return take(self, state, now, cost)
 
     def resized(self, quota: int, burst: int) -> "Concurrency":
         return Concurrency(quota)

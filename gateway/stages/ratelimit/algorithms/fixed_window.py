@@ -6,7 +6,7 @@ Burst: the quota, and twice the quota within a moment around a window's end. Sta
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gateway.stages.ratelimit.algorithm import State
+from gateway.stages.ratelimit.algorithm import State, Taken, take
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,9 @@ class FixedWindow:
 
     def reset(self, state: State, now: float) -> float:
         return min(state[0] + self.window - now, float(self.window)) if state[1] else 0.0
+
+    def take(self, state: State | None, now: float, cost: int) -> Taken | None:
+        return take(self, state, now, cost)
 
     def resized(self, quota: int, burst: int) -> "FixedWindow":
         return FixedWindow(quota, self.window)

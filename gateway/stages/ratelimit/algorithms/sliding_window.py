@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import ClassVar
 
-from gateway.stages.ratelimit.algorithm import State
+from gateway.stages.ratelimit.algorithm import State, Taken
 
 _ROUNDING = 1e-9  # of a count; what is left of a weight after floating point is not a request
 
@@ -74,6 +74,23 @@ class SlidingWindow:
         if count:
             return min(since + self.window * (2 - 1 / count) - now, float(self.window))
         return max(0.0, since + self.window * (1 - 1 / before) - now) if before else 0.0
+
+    def take(self, state: State | None, now: float, cost: int) -> Taken | None:
+        window = self.window
+        if state is None or not 0.0 <= (elapsed := now - state[0]) < window:
+            state, _ = self.look(state, now)  # a window began, or the clock was set back
+            elapsed = max(0.0, now - state[0])
+        since, count, before = state
+        left = self.quota - cost - int(count)
+        if before:
+            weight = ceil(before * (window - elapsed) / window - _ROUNDING) - 1
+            if weight > 0:
+                left -= weight
+        if left < 0:
+            return None
+        count += cost
+        reset = since + window * (2 - 1 / count) - now
+        return (since, count, before), left, reset if reset < window else float(window)
 
     def resized(self, quota: int, burst: int) -> "SlidingWindow":
         return SlidingWindow(quota, self.window)

@@ -7,7 +7,7 @@ State: (when it was last judged, tokens that were taken and not filled again, 0)
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gateway.stages.ratelimit.algorithm import State
+from gateway.stages.ratelimit.algorithm import State, Taken, take
 
 _ROUNDING = 1e-6  # of a token; what is left of one after floating point is not one
 
@@ -49,6 +49,9 @@ class TokenBucket:
 
     def reset(self, state: State, now: float) -> float:
         return state[1] * self.window / self.quota
+
+    def take(self, state: State | None, now: float, cost: int) -> Taken | None:
+        return take(self, state, now, cost)
 
     def resized(self, quota: int, burst: int) -> "TokenBucket":
         return TokenBucket(quota, self.window, burst)
