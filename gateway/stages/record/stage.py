@@ -15,7 +15,7 @@ from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
 from gateway.model.trace import Stage, Trace
 from gateway.stages.record.counters import route_counters
-from gateway.stages.record.lines import allowed_members, decision_members, outcome_members
+from gateway.stages.record.lines import allowed_members, decision_members, facts_text, outcome_members
 from gateway.stages.record.log import AuditLog
 from gateway.stages.record.settings import RecordSettings
 from gateway.stages.record.text import quote
@@ -62,6 +62,8 @@ class Record:
         self._names = (*(quote(route.name) for route in settings.routes), "null")
         self._inputs = tuple(route.inputs for route in settings.routes)
         self._config = quote(settings.digest)
+        nothing = facts_text("null", self._config)  # what no input stands in is the same for every request
+        self._facts = (*(nothing if inputs.none else None for inputs in self._inputs), nothing)
         self._refuse_unrecorded = settings.refuse_unrecorded
 
     def begin(self, exchange: Exchange) -> Trace:
@@ -88,8 +90,10 @@ class Record:
             shadows = trace.shadows
             members = self._members(trace, index, _ALLOW, None)
         else:
-            inputs = "null" if index < 0 else self._inputs[index].text(permit.ctx, permit.principal, None)
-            members = allowed_members(trace, permit, self._names[index], inputs, self._config)
+            facts = self._facts[index]
+            if facts is None:
+                facts = facts_text(self._inputs[index].text(permit.ctx, permit.principal, None), self._config)
+            members = allowed_members(trace, permit, self._names[index], facts)
         written = await self._log.write("decision", members, keep=not self._refuse_unrecorded)
         if not written and self._refuse_unrecorded:
             raise Refused(Reason.AUDIT_UNAVAILABLE, self._log.failure or "the record was not written", retry_after=1)
@@ -104,7 +108,7 @@ class Record:
         permit = trace.permit
         # whether it got beyond its decision; a preflight's answer is its decision
         if permit is not None and permit.ctx.preflight is None and (trace.refused is None or trace.stage is _FORWARD):
-            self._log.queue("outcome", outcome_members(trace, outcome, duration, self._names[index]))
+            self._log.queue("outcome", outcome_members(trace, permit, outcome, duration, self._names[index]))
 
     def _refusal(self, trace: Trace, refused: Refused) -> None:
         reason = refused.reason
@@ -121,4 +125,4 @@ class Record:
     def _members(self, trace: Trace, index: int, effect: str, reason: str | None) -> str:
         principal = trace.principal if reason is None else trace.proved
         inputs = "null" if index < 0 else self._inputs[index].text(trace.ctx, principal, trace.device)
-        return decision_members(trace, effect, reason, self._names[index], inputs, self._config)
+        return decision_members(trace, effect, reason, self._names[index], facts_text(inputs, self._config))
