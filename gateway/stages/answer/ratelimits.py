@@ -17,12 +17,19 @@ def rate_limit_fields(limits: Sequence[LimitStatus]) -> RawHeaders:
     """The two fields."""
     if len(limits) == 1:  # nearly always
         only = limits[0]
-        policy, state = _policy(only.name, only.quota, only.window), _state(only)
-        return [(b"ratelimit-policy", policy.encode("ascii")), (b"ratelimit", state.encode("ascii"))]
+        policy, name = _told(only.name, only.quota, only.window)
+        state = f"{name}{only.remaining};t={only.reset}" if only.window else f"{name}{only.remaining}"
+        return [policy, (b"ratelimit", state.encode())]
     limits = list({limit.name: limit for limit in limits}.values())
-    policy = ", ".join([_policy(limit.name, limit.quota, limit.window) for limit in limits])
-    state = ", ".join([_state(limit) for limit in limits])
-    return [(b"ratelimit-policy", policy.encode("ascii")), (b"ratelimit", state.encode("ascii"))]
+    policies = ", ".join([_policy(limit.name, limit.quota, limit.window) for limit in limits])
+    states = ", ".join([_state(limit) for limit in limits])
+    return [(b"ratelimit-policy", policies.encode()), (b"ratelimit", states.encode())]
+
+
+@lru_cache(_REMEMBERED)
+def _told(name: str, quota: int, window: int) -> tuple[tuple[bytes, bytes], str]:
+    """Of one limit: its policy's field, and how its state begins."""
+    return (b"ratelimit-policy", _policy(name, quota, window).encode()), f"{_string(name)};r="
 
 
 def _state(limit: LimitStatus) -> str:

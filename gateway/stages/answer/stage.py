@@ -28,7 +28,8 @@ class Answer:
 
     def __init__(self, cors: Sequence[Cors | None], challenges: Challenges) -> None:
         """`cors`: of each route, by its index; None where it has none."""
-        self._cors = tuple(cors)
+        some = any(each is not None for each in cors)
+        self._cors = tuple(cors) if some else ()  # where no route has any, no request looks for it
         self._challenges = challenges
 
     def headers(self, trace: Trace) -> RawHeaders:
@@ -36,9 +37,11 @@ class Answer:
         return self._common(trace, trace.limits)
 
     def _common(self, trace: Trace, limits: list[LimitStatus]) -> RawHeaders:
-        fields: RawHeaders = [(b"x-request-id", trace.request_id.encode("latin-1"))]
+        fields: RawHeaders = [(b"x-request-id", trace.request_id.encode())]  # ASCII, also where it is a proxy's
         if limits:
             fields += rate_limit_fields(limits)
+        if not self._cors:
+            return fields
         route, ctx = trace.route, trace.ctx
         if route is not None and ctx is not None and route.index >= 0:
             cors = self._cors[route.index]

@@ -45,7 +45,7 @@ class Redaction:
 class Inputs:
     """Picks the facts of one route; made at build time."""
 
-    __slots__ = ("_claims", "_facts", "_headers", "_none", "_redaction")
+    __slots__ = ("_claims", "_facts", "_headers", "_redaction", "none")
 
     def __init__(
         self,
@@ -55,16 +55,16 @@ class Inputs:
         claims: Iterable[ClaimPath] = (),
         facts: Iterable[str] = (),
     ) -> None:
-        """Nothing named: nothing is written, as under `inputs: none`."""
+        """Nothing named: nothing is written (`none` is true), as under `inputs: none`."""
         self._redaction = redaction
         self._headers = [(n, f"{quote(n)}:", redaction.hides(n)) for n in sorted({h.lower() for h in headers})]
         self._claims = [(p, f"{quote('.'.join(p))}:", _hides_claim(redaction, p)) for p in sorted(set(claims))]
         self._facts = [(n, f"{quote(n)}:", redaction.hides(n)) for n in sorted(set(facts))]
-        self._none = not (self._headers or self._claims or self._facts)
+        self.none = not (self._headers or self._claims or self._facts)
 
     def text(self, ctx: RequestContext | None, principal: Principal | None, posture: Posture | None) -> str:
         """The JSON object of the facts that are there; "null" where no rule names any."""
-        if self._none:
+        if self.none:
             return "null"
         groups = []
         if self._headers and ctx is not None:

@@ -15,33 +15,57 @@ from gateway.stages.record.text import quote, quote_or_null
 
 LONGEST_PATH = 2048  # bytes; a normalised path is ASCII
 _LONGEST_METHOD = 32
+_PARTS = tuple(f'.{part:03d},"bytes_in":' for part in range(1000))  # of a millisecond, and the member behind
 
 
-def allowed_members(trace: Trace, permit: Permit, route: str, inputs: str, config: str) -> str:
+def allowed_members(trace: Trace, permit: Permit, route: str, facts: str) -> str:
     """As `decision_members`, of a request that was allowed and by nothing more than a rule: nearly all that come.
 
-    A request id, a trace id, a known method and a host hold nothing that JSON would escape: accept has judged them.
+    `facts`: what `facts_text` made. A request id, a trace id, a known method and a host hold nothing that JSON would
+    escape: accept has judged them.
     """
-    ctx, workload, user = permit.ctx, permit.principal.workload, permit.principal.user
+    ctx, principal = permit.ctx, permit.principal
+    user, workload = principal.user, principal.workload
+    allowed = _allowed(
+        ctx.connection.listener,
+        route,
+        permit.rule,
+        None if user is None else user.issuer,
+        None if user is None else user.subject,
+        None if workload is None else workload.id,
+    )
     return (
-        f',"request_id":"{trace.request_id}","trace_id":"{ctx.trace.trace_id}"'
-        f"{_allowed(ctx.connection.listener, route, permit.rule)}"
-        f"{'null' if user is None else _named(user.issuer, user.subject)}"
-        f',"workload":{"null" if workload is None else quote(workload.id)},"device":null'
-        f',"client_ip":"{address_text(ctx.client_ip)}","method":"{ctx.method}","host":"{ctx.host}"'
-        f',"path":{quote(ctx.path[:LONGEST_PATH])},"inputs":{inputs},"config":{config}'
+        f',"request_id":"{trace.request_id}","trace_id":"{ctx.trace.trace_id}{allowed}{address_text(ctx.client_ip)}'
+        f"{_asked(ctx.method, ctx.host, ctx.path)}{facts}"
     )
 
 
 @lru_cache(4096)
-def _allowed(listener: str, route: str, rule: str | None) -> str:
-    """What is the same for all that a rule allows."""
-    said = f',"effect":"allow","reason":null,"mode":"enforce","listener":{quote(listener)},"route":{route}'
-    return f'{said},"rule":{"null" if rule is None else quote(rule)},"shadow":[],"user":'
+def _allowed(
+    listener: str, route: str, rule: str | None, issuer: str | None, subject: str | None, workload: str | None
+) -> str:
+    """What is the same whenever a rule allows a caller: from the end of the trace id to the address."""
+    user = "null" if issuer is None or subject is None else _named(issuer, subject)
+    return (
+        f'","effect":"allow","reason":null,"mode":"enforce","listener":{quote(listener)},"route":{route}'
+        f',"rule":{quote_or_null(rule)},"shadow":[],"user":{user},"workload":{quote_or_null(workload)}'
+        ',"device":null,"client_ip":"'
+    )
 
 
-def decision_members(trace: Trace, effect: str, reason: str | None, route: str, inputs: str, config: str) -> str:
-    """Of a `decision`. `route`, `inputs` and `config` are JSON already."""
+@lru_cache(1024)
+def _asked(method: str, host: str, path: str) -> str:
+    """What is the same whenever a target comes again: from the end of the address to the path."""
+    return f'","method":"{method}","host":"{host}","path":{quote(path[:LONGEST_PATH])}'
+
+
+def facts_text(inputs: str, config: str) -> str:
+    """The last members of a decision. Both are JSON already."""
+    return f',"inputs":{inputs},"config":{config}'
+
+
+def decision_members(trace: Trace, effect: str, reason: str | None, route: str, facts: str) -> str:
+    """Of a `decision`. `route` is JSON already, `facts` what `facts_text` made."""
     ctx, refused, permit = trace.ctx, trace.refused, trace.permit
     principal = trace.principal if refused is None else trace.proved
     device = trace.posture if refused is None else trace.device
@@ -71,25 +95,32 @@ def decision_members(trace: Trace, effect: str, reason: str | None, route: str, 
         f',"user":{_user(principal.user if principal is not None else None)}'
         f',"workload":{"null" if workload is None else quote(workload.id)}'
         f',"device":{"null" if device is None else quote(device.device)}'
-        f',"client_ip":"{client}","method":{quote(method)},"host":{host},"path":{quote(path[:LONGEST_PATH])}'
-        f',"inputs":{inputs},"config":{config}'
+        f',"client_ip":"{client}","method":{quote(method)},"host":{host},"path":{quote(path[:LONGEST_PATH])}{facts}'
     )
 
 
-def outcome_members(trace: Trace, outcome: Outcome, duration: float, route: str) -> str:
+def outcome_members(trace: Trace, permit: Permit, outcome: Outcome, duration: float, route: str) -> str:
     """Of an `outcome`. `duration` in seconds; `route` is JSON already."""
-    trace_id = "null" if trace.ctx is None else f'"{trace.ctx.trace.trace_id}"'
-    reason = "null" if outcome.reason is None else quote(outcome.reason.code)
-    micros = max(0, int(duration * 1e6 + 0.5))  # written as two whole numbers: half the time of a float's text
+    micros = int(duration * 1e6 + 0.5)  # written as two whole numbers: half the time of a float's text
+    if micros < 0:
+        micros = 0
     line = (
-        f',"request_id":"{trace.request_id}","trace_id":{trace_id},"route":{route}'
-        f"{_sent_to(outcome.upstream, outcome.endpoint)}"
-        f',"status":{outcome.status},"duration_ms":{micros // 1000}.{micros % 1000:03d},"bytes_in":{outcome.bytes_in}'
-        f',"bytes_out":{outcome.bytes_out},"reason":{reason}'
+        f',"request_id":"{trace.request_id}","trace_id":"{permit.ctx.trace.trace_id}'
+        f"{_sent(route, outcome.upstream, outcome.endpoint, outcome.status)}{micros // 1000}{_PARTS[micros % 1000]}"
+        f'{outcome.bytes_in},"bytes_out":{outcome.bytes_out},"reason":'
     )
+    reason = outcome.reason
+    line += "null" if reason is None else quote(reason.code)
     if outcome.cause is not None:
         line += f',"cause":{quote(outcome.cause)}'
     return line if outcome.attempts == 1 else f'{line},"attempts":{outcome.attempts}'
+
+
+@lru_cache(4096)
+def _sent(route: str, upstream: str | None, endpoint: str | None, status: int) -> str:
+    """What is the same for all that an endpoint answers alike: from the end of the trace id to the duration."""
+    to = f'"upstream":{quote_or_null(upstream)},"endpoint":{quote_or_null(endpoint)}'
+    return f'","route":{route},{to},"status":{status},"duration_ms":'
 
 
 def _user(user: User | None) -> str:
@@ -99,11 +130,6 @@ def _user(user: User | None) -> str:
 @lru_cache(1024)
 def _named(issuer: str, subject: str) -> str:
     return f'{{"issuer":{quote(issuer)},"subject":{quote(subject)}}}'
-
-
-@lru_cache(1024)
-def _sent_to(upstream: str | None, endpoint: str | None) -> str:
-    return f',"upstream":{quote_or_null(upstream)},"endpoint":{quote_or_null(endpoint)}'
 
 
 def _shadows(shadows: tuple[Shadow, ...]) -> str:

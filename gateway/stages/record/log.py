@@ -55,10 +55,12 @@ class AuditLog:
         self._records = records
         self._lag = lag
         self._pending: list[Waiting] = []
+        self._promised: list[asyncio.Future[bool]] = []  # told of once what is pending is written
         self._checkpoint_due = False
         self._flood = Flood()
         self._buffered = settings.durability == "buffered"
         self._latest = 0.0  # of all times given out: small steps back of the clock are not written
+        self._of_tick = 0.0  # what the records that wait share; 0: the clock is to be read
         self._failure: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._flushing: asyncio.Handle | None = None
@@ -111,17 +113,19 @@ class AuditLog:
                 self.queue(kind, members)
             done.set_result(self._failure is None)
         else:
-            self._pending.append((kind, self._now(), members, done, keep))
+            self._pending.append((kind, self._of_tick or self._first(), members, keep))
+            self._promised.append(done)
             if self._flushing is None:
                 self._schedule()
         return done
 
     def queue(self, kind: str, members: str) -> None:
         """Queue a record that nobody waits for; it is tried again until it is written or the backlog is full."""
-        if len(self._pending) >= BACKLOG:
+        pending = self._pending
+        if len(pending) >= BACKLOG:
             self._flood.lost(kind, _NOT_WRITTEN, self._clock())
             return
-        self._pending.append((kind, self._now(), members, None, True))
+        pending.append((kind, self._of_tick or self._first(), members, True))
         if self._flushing is None:
             self._schedule()
 
@@ -158,7 +162,7 @@ class AuditLog:
             raise AuditError(f"{self.settings.directory}: the audit log cannot be written: {error.strerror}") from None
         for torn in self._file.torn:
             members = f',"file":{quote(torn.file)},"bytes":{torn.size},"sha256":"{torn.sha256}"'
-            self._pending.append(("repair", self._now(), members, None, True))
+            self._pending.append(("repair", self._now(), members, True))
 
     def _schedule(self) -> None:
         if self._loop is None:
@@ -173,7 +177,9 @@ class AuditLog:
     def _flush(self) -> None:
         """The tick's end: seal what waits, write it at once, then let the waiting requests go on."""
         self._flushing = None
+        self._of_tick = 0.0
         batch, self._pending = self._pending, []
+        promised, self._promised = self._promised, []
         checkpoint, self._checkpoint_due = self._checkpoint_due, False
         if not batch and not checkpoint:
             return
@@ -184,38 +190,39 @@ class AuditLog:
                 sink.demand(len(batch) + checkpoint)
             self._rotate_when_due(batch[0][1] if batch else self._now())
             mark = chain.seq, chain.head  # a new segment's own record stands whatever becomes of the batch
-            lines = chain.seal_all(batch, self._stamp)
+            lines, hashes = chain.seal_all(batch, self._stamp)
             if checkpoint:
-                lines.append(self._checkpoint(lines))
+                lines.append(self._checkpoint(hashes))
+                hashes.append(chain.head)
             self._file.append(b"".join(lines))
         except OSError as error:
             chain.seq, chain.head = mark
             self._failed(batch, error)
+            resolve(promised, written=False)
             return
         if self._failure is not None:
             log.warning("audit: records are written again")
             self._failure = None
-        self._wrote(lines, {kind for kind, *_ in batch} if checkpoint else None)
-        waiting = [done for _, _, _, done, _ in batch if done is not None]
-        if waiting and self.settings.durability == "synced":
-            self._syncer.join(waiting)
+        self._wrote(lines, hashes, {kind for kind, *_ in batch} if checkpoint else None)
+        if promised and self.settings.durability == "synced":
+            self._syncer.join(promised)
         else:
-            resolve(waiting, written=True)
+            resolve(promised, written=True)
 
-    def _checkpoint(self, lines: list[bytes]) -> bytes:
-        """A checkpoint, with the tree over what came since the last one; these lines stand right before it."""
-        tree = self._tree.root(lines, self._chain.seq) if lines or self._tree.due else None
+    def _checkpoint(self, hashes: list[str]) -> bytes:
+        """A checkpoint, with the tree over what came since the last one; what has these hashes stands right before."""
+        tree = self._tree.root(hashes, self._chain.seq) if hashes or self._tree.due else None
         return self._chain.seal_checkpoint(self._stamp(self._now()), tree)
 
-    def _wrote(self, lines: list[bytes], before: Collection[str] | None = None) -> None:
+    def _wrote(self, lines: list[bytes], hashes: list[str], before: Collection[str] | None = None) -> None:
         """`before`: the kinds of those that stand before the checkpoint; None: there is none."""
         self._records.inc(len(lines))
         tree = self._tree
         if before is not None and (tree.due or len(lines) > 1):
             tree.clear()
-            tree.add(lines[-1:], self._chain.seq)
+            tree.add(hashes[-1:], self._chain.seq)
         else:
-            tree.add(lines, self._chain.seq)
+            tree.add(hashes, self._chain.seq)
             tree.due = before is None
         for sink in self.sinks:
             sink.take(lines)
@@ -226,14 +233,13 @@ class AuditLog:
         if self._failure is None:
             log.error("audit: records cannot be written to %s: %s", self._file.path, error.strerror)
         self._failure = error.strerror or "unknown error"
-        again: list[Waiting] = [(kind, at, members, None, True) for kind, at, members, _, keep in batch if keep]
+        again = [waiting for waiting in batch if waiting[3]]
         room = max(0, BACKLOG - len(self._pending))
         for kind, at, *_ in again[room:]:
             self._flood.lost(kind, _NOT_WRITTEN, at)
         self._pending[:0] = again[:room]
         if self._pending:
             self._schedule()
-        resolve([done for *_, done, _ in batch if done is not None], written=False)
 
     def _not_synced(self, error: OSError) -> None:
         log.error("audit: records may not be on the disk: %s", error.strerror)
@@ -277,7 +283,7 @@ class AuditLog:
         except OSError:
             chain.seq, chain.head = mark
             raise
-        self._wrote([line])
+        self._wrote([line], [chain.head])
         if old >= 0:
             finish(old, synced=self.settings.durability == "synced")
 
@@ -294,7 +300,7 @@ class AuditLog:
         if self._failure is None:
             self._told(self._flood.told(self._clock()))
         if self._pruner is not None and (members := self._pruner.announce(self._clock(), self._file.number)):
-            self._pending.append((PRUNED, self._now(), members, None, False))
+            self._pending.append((PRUNED, self._now(), members, False))
         self._checkpoint_due = True
         if self._flushing is None:
             self._schedule()
@@ -310,14 +316,21 @@ class AuditLog:
         for one in held:  # beside the backlog: a row for each kind at most
             members = f',"kind":"{one.kind}","reason":{quote(one.reason)},"count":{one.count}'
             members = f'{members},"since":"{self._stamp(one.since)}"'
-            self._pending.append(("suppressed", self._now(), members, None, True))
+            self._pending.append(("suppressed", self._now(), members, True))
         if held and self._flushing is None:
             self._schedule()
 
+    def _first(self) -> float:
+        """The time of a tick's first record; those behind it share it, for the clock is read once in a tick."""
+        now = self._now()
+        if self._failure is None and not self._buffered:
+            self._of_tick = now
+        return now
+
     def _now(self) -> float:
         """The time of a record: a clock that is set back by less than a second does not turn the log around."""
-        if self._pending and self._failure is None and not self._buffered:
-            return self._latest  # what waits came in this tick of the loop, and the clock is read once in it
+        if self._of_tick:
+            return self._of_tick
         now = self._clock()
         if now < self._latest < now + 1.0:
             return self._latest

@@ -15,7 +15,7 @@ from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
 from gateway.model.trace import Stage, Trace
 from gateway.stages.record.counters import route_counters
-from gateway.stages.record.lines import allowed_members, decision_members, outcome_members
+from gateway.stages.record.lines import allowed_members, decision_members, facts_text, outcome_members
 from gateway.stages.record.log import AuditLog
 from gateway.stages.record.settings import RecordSettings
 from gateway.stages.record.text import quote
@@ -33,7 +33,8 @@ class RequestIds:
     def __init__(self) -> None:
         self._pool: list[str] = []
 
-    def __call__(self) -> str:
+    def take(self) -> str:
+        """Another one."""
         pool = self._pool
         if not pool:
             text = urandom(16 * _IDS).hex()
@@ -56,17 +57,19 @@ class Record:
         self._log = log
         self._clock = clock
         self._monotonic = monotonic
-        self._ids = RequestIds()
+        self._ids = RequestIds().take
         self._in_flight = metrics.requests_in_flight
         self._counters = route_counters(metrics, tuple(route.name for route in settings.routes))
         self._names = (*(quote(route.name) for route in settings.routes), "null")
         self._inputs = tuple(route.inputs for route in settings.routes)
         self._config = quote(settings.digest)
+        nothing = facts_text("null", self._config)  # what no input stands in is the same for every request
+        self._facts = (*(nothing if inputs.none else None for inputs in self._inputs), nothing)
         self._refuse_unrecorded = settings.refuse_unrecorded
 
     def begin(self, exchange: Exchange) -> Trace:
         """A request begins."""
-        self._in_flight.inc()
+        self._in_flight.stored += 1.0
         return Trace(exchange.connection, exchange.head, self._ids(), self._clock(), self._monotonic())
 
     async def decision(self, trace: Trace) -> None:
@@ -75,7 +78,6 @@ class Record:
         if refused is not None:
             self._refusal(trace, refused)
             return
-        index = trace.route.index if trace.route is not None else -1
         permit, shadows = trace.permit, trace.limit_shadows
         if (
             permit is None
@@ -85,11 +87,14 @@ class Record:
             or permit.audited
             or trace.posture is not None
         ):
-            shadows = trace.shadows
+            index, shadows = trace.route.index if trace.route is not None else -1, trace.shadows
             members = self._members(trace, index, _ALLOW, None)
         else:
-            inputs = "null" if index < 0 else self._inputs[index].text(permit.ctx, permit.principal, None)
-            members = allowed_members(trace, permit, self._names[index], inputs, self._config)
+            index = permit.route.index
+            facts = self._facts[index]
+            if facts is None:
+                facts = facts_text(self._inputs[index].text(permit.ctx, permit.principal, None), self._config)
+            members = allowed_members(trace, permit, self._names[index], facts)
         written = await self._log.write("decision", members, keep=not self._refuse_unrecorded)
         if not written and self._refuse_unrecorded:
             raise Refused(Reason.AUDIT_UNAVAILABLE, self._log.failure or "the record was not written", retry_after=1)
@@ -97,14 +102,14 @@ class Record:
 
     def outcome(self, trace: Trace, outcome: Outcome) -> None:
         """The end: the metrics of every request, and the record of one that was let through."""
-        self._in_flight.dec()
+        self._in_flight.stored -= 1.0
         duration = self._monotonic() - trace.began
-        index = trace.route.index if trace.route is not None else -1
+        route, permit = trace.route, trace.permit
+        index = -1 if route is None else route.index
         self._counters[index].ended(trace.head.method, outcome, duration)
-        permit = trace.permit
         # whether it got beyond its decision; a preflight's answer is its decision
         if permit is not None and permit.ctx.preflight is None and (trace.refused is None or trace.stage is _FORWARD):
-            self._log.queue("outcome", outcome_members(trace, outcome, duration, self._names[index]))
+            self._log.queue("outcome", outcome_members(trace, permit, outcome, duration, self._names[index]))
 
     def _refusal(self, trace: Trace, refused: Refused) -> None:
         reason = refused.reason
@@ -121,4 +126,4 @@ class Record:
     def _members(self, trace: Trace, index: int, effect: str, reason: str | None) -> str:
         principal = trace.principal if reason is None else trace.proved
         inputs = "null" if index < 0 else self._inputs[index].text(trace.ctx, principal, trace.device)
-        return decision_members(trace, effect, reason, self._names[index], inputs, self._config)
+        return decision_members(trace, effect, reason, self._names[index], facts_text(inputs, self._config))

@@ -3,9 +3,7 @@
 A bare tuple: two are made for each request, and a class of names costs several times as much.
 """
 
-import asyncio
 from typing import TypeAlias
 
-Waiting: TypeAlias = "tuple[str, float, str, asyncio.Future[bool] | None, bool]"
-"""Its type, when it was made (seconds since the epoch), its members, what is resolved with True once it is written, and
-whether to try again when the write fails."""
+Waiting: TypeAlias = tuple[str, float, str, bool]
+"""Its type, when it was made (seconds since the epoch), its members, and whether to try again when the write fails."""

@@ -13,14 +13,16 @@ from gateway.model.principal import Principal, User
 from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
 from gateway.model.shadow import Shadow
-from gateway.stages.record.lines import allowed_members, decision_members, outcome_members
+from gateway.stages.record.lines import allowed_members, decision_members, facts_text, outcome_members
 from tests.stages.record.scene import PRINCIPAL, Asked, allowed, open_log, refused, stage
 
 
 def test_an_allowed_request(tmp_path: Path) -> None:
     record = stage(open_log(tmp_path))
     trace = allowed(record)
-    members = json.loads("{" + decision_members(trace, "allow", None, '"inventory"', "null", '"c0ffee"')[1:] + "}")
+    members = json.loads(
+        "{" + decision_members(trace, "allow", None, '"inventory"', facts_text("null", '"c0ffee"'))[1:] + "}"
+    )
     assert members == {
         "request_id": trace.request_id,
         "trace_id": "0af7651916cd43dd8448eb211c80319c",
@@ -63,8 +65,9 @@ def test_the_short_way_for_what_a_rule_allows_says_the_same(
     ctx = replace(trace.ctx, path='/a"b/' + "c" * 5000)
     trace.ctx, trace.principal = ctx, principal
     trace.permit = Permit(ctx, trace.route, principal, rule, None, (), (), None)
-    short = allowed_members(trace, trace.permit, '"inventory"', '{"claims":{}}', '"c"')
-    assert short == decision_members(trace, "allow", None, '"inventory"', '{"claims":{}}', '"c"')
+    facts = facts_text('{"claims":{}}', '"c"')
+    short = allowed_members(trace, trace.permit, '"inventory"', facts)
+    assert short == decision_members(trace, "allow", None, '"inventory"', facts)
 
 
 def test_audit_and_shadow_rules_that_matched_are_named(tmp_path: Path) -> None:
@@ -74,7 +77,9 @@ def test_audit_and_shadow_rules_that_matched_are_named(tmp_path: Path) -> None:
     assert trace.route is not None
     shadow = Shadow("rule", "tighter", Effect.DENY, None)
     trace.permit = Permit(trace.ctx, trace.route, PRINCIPAL, None, None, ("watch[0]",), (shadow,), None)
-    members = json.loads("{" + decision_members(trace, "allow", None, '"inventory"', "null", '"c"')[1:] + "}")
+    members = json.loads(
+        "{" + decision_members(trace, "allow", None, '"inventory"', facts_text("null", '"c"'))[1:] + "}"
+    )
     assert members["audited"] == ["watch[0]"]
     assert members["shadow"] == [{"kind": "rule", "name": "tighter", "effect": "deny"}]
     assert members["rule"] is None
@@ -84,7 +89,7 @@ def test_a_head_that_could_not_be_read_is_told_as_far_as_it_goes(tmp_path: Path)
     record = stage(open_log(tmp_path))
     trace = record.begin(Asked("G" * 500, b"/a\xff\x00\n" + b"b" * 5000 + b"?access_token=secret"))
     trace.refused = Refused(Reason.BAD_REQUEST)
-    text = decision_members(trace, "refuse", "bad_request", "null", "null", '"c"')
+    text = decision_members(trace, "refuse", "bad_request", "null", facts_text("null", '"c"'))
     members = json.loads("{" + text[1:] + "}")
     assert members["method"] == "G" * 32
     assert members["path"].startswith("/a\xff\x00\nbbb")
@@ -98,7 +103,8 @@ def test_a_head_that_could_not_be_read_is_told_as_far_as_it_goes(tmp_path: Path)
 def test_an_outcome(tmp_path: Path) -> None:
     trace = allowed(stage(open_log(tmp_path)))
     outcome = Outcome(200, "inventory", "https://10.0.0.5:8443", 3, 1234, Reason.UPSTREAM_RESET)
-    members = json.loads("{" + outcome_members(trace, outcome, 0.01234567, '"inventory"')[1:] + "}")
+    assert trace.permit is not None
+    members = json.loads("{" + outcome_members(trace, trace.permit, outcome, 0.01234567, '"inventory"')[1:] + "}")
     assert members == {
         "request_id": trace.request_id,
         "trace_id": "0af7651916cd43dd8448eb211c80319c",
@@ -116,14 +122,16 @@ def test_an_outcome(tmp_path: Path) -> None:
 def test_an_outcome_that_took_more_than_one_try_says_how_many(tmp_path: Path) -> None:
     trace = allowed(stage(open_log(tmp_path)))
     outcome = Outcome(200, "inventory", None, 3, 4, attempts=3)
-    members = json.loads("{" + outcome_members(trace, outcome, 0.0, '"inventory"')[1:] + "}")
+    assert trace.permit is not None
+    members = json.loads("{" + outcome_members(trace, trace.permit, outcome, 0.0, '"inventory"')[1:] + "}")
     assert (members["attempts"], members["reason"]) == (3, None)
 
 
 def test_an_outcome_of_a_stream_that_was_ended_says_why(tmp_path: Path) -> None:
     trace = allowed(stage(open_log(tmp_path)))
     outcome = Outcome(101, "inventory", None, 3, 4, Reason.AUTHORITY_ENDED, "token_revoked")
-    members = json.loads("{" + outcome_members(trace, outcome, 0.0, '"inventory"')[1:] + "}")
+    assert trace.permit is not None
+    members = json.loads("{" + outcome_members(trace, trace.permit, outcome, 0.0, '"inventory"')[1:] + "}")
     assert (members["reason"], members["cause"]) == ("authority_ended", "token_revoked")
 
 
@@ -131,7 +139,7 @@ def test_a_refusal_names_its_rule(tmp_path: Path) -> None:
     trace = refused(stage(open_log(tmp_path)), Reason.DENIED_BY_RULE)
     trace.refused = Refused(Reason.DENIED_BY_RULE, rule="no-legacy", audited=("watch",))
     members = json.loads(
-        "{" + decision_members(trace, "deny", "denied_by_rule", '"inventory"', "null", '"c"')[1:] + "}"
+        "{" + decision_members(trace, "deny", "denied_by_rule", '"inventory"', facts_text("null", '"c"'))[1:] + "}"
     )
     assert (members["effect"], members["reason"], members["rule"]) == ("deny", "denied_by_rule", "no-legacy")
     assert members["audited"] == ["watch"]
@@ -145,7 +153,9 @@ def test_what_an_issuer_in_shadow_would_have_done_is_told_before_what_rules_woul
     trial, rule = Shadow("issuer", "trial", Effect.CHALLENGE, None), Shadow("rule", "tighter", Effect.DENY, None)
     trace.principal = Principal(PRINCIPAL.workload, None, PRINCIPAL.client_ip, (trial,))
     trace.permit = Permit(trace.permit.ctx, trace.permit.route, trace.principal, None, None, (), (rule,), None)
-    members = json.loads("{" + decision_members(trace, "allow", None, '"inventory"', "null", '"c"')[1:] + "}")
+    members = json.loads(
+        "{" + decision_members(trace, "allow", None, '"inventory"', facts_text("null", '"c"'))[1:] + "}"
+    )
     assert members["shadow"] == [
         {"kind": "issuer", "name": "trial", "effect": "challenge"},
         {"kind": "rule", "name": "tighter", "effect": "deny"},
