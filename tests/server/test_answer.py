@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from gateway.model.answer import PassedFields, WrittenFields
 from gateway.model.reason import Reason
 from gateway.model.request import RequestHead
-from gateway.server.answer import Answer, bare
+from gateway.server.answer import Answer, bare, usual
 
 GET = RequestHead("GET", b"/", "1.1", [(b"host", b"a")], None, False)
 
@@ -33,3 +34,43 @@ def test_a_bare_answer_is_a_whole_problem_and_closes() -> None:
     document = json.loads(body)
     assert (document["status"], document["reason"]) == (400, "bad_request")
     assert document["request_id"].encode() == fields[b"x-request-id"]
+
+
+def _passed(*more: tuple[bytes, bytes], length: int = 2) -> PassedFields:
+    fields = [(b"date", b"now"), (b"content-length", b"%d" % length)]
+    passed = PassedFields([*fields, *more])
+    passed.front = WrittenFields(fields, b"date: now\r\ncontent-length: %d\r\n" % length, length)
+    return passed
+
+
+def test_the_usual_answer_is_what_an_answer_would_have_written() -> None:
+    passed = _passed((b"x-request-id", b"1"), (b"vary", b"Origin"))
+    whole = usual(GET, 200, passed, b"ok")
+    assert whole == b"HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 2\r\nx-request-id: 1\r\nvary: Origin\r\n\r\nok"
+    longhand = Answer(persistent=True).begin(GET, 200, list(passed), b"ok", end=True)
+    assert sorted(longhand.split(b"\r\n")) == sorted(whole.split(b"\r\n"))
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "passed", "data"),
+    [
+        pytest.param(GET, 200, _passed(), b"o", id="H24-shorter-than-its-length"),
+        pytest.param(GET, 200, _passed(), b"oko", id="H24-longer-than-its-length"),
+        pytest.param(RequestHead("HEAD", b"/", "1.1", [], None, False), 200, _passed(), b"ok", id="to-HEAD"),
+        pytest.param(GET, 204, _passed(length=0), b"", id="204-has-no-body"),
+        pytest.param(GET, 304, _passed(length=0), b"", id="304-has-no-body"),
+        pytest.param(GET, 200, _passed((b"connection", b"close")), b"ok", id="it-closes"),
+        pytest.param(GET, 200, _passed((b"content-length", b"9")), b"ok", id="H24-another-length"),
+        pytest.param(GET, 200, _passed((b"transfer-encoding", b"chunked")), b"ok", id="H24-a-coding"),
+    ],
+)
+def test_an_answer_whose_framing_is_ours_to_say_is_not_usual(
+    request_: RequestHead, status: int, passed: PassedFields, data: bytes
+) -> None:
+    assert usual(request_, status, passed, data) is None
+
+
+@pytest.mark.parametrize("value", [b"a\r\nb: c", b"a\nb", b"a\rb", b"a\0b"])
+def test_H18_a_line_end_in_what_we_add_never_reaches_the_client(value: bytes) -> None:
+    with pytest.raises(ValueError, match="line end"):
+        usual(GET, 200, _passed((b"x-request-id", value)), b"ok")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.model.answer import AnswerSection, PassedFields
 from gateway.stages.forward.fields import AnswerFields, RequestFields, fold, judge_set
 
 
@@ -55,3 +56,47 @@ def test_our_fields_replace_the_backends_and_vary_is_shared() -> None:
 
 def test_a_backends_limits_pass_where_the_gateway_has_none() -> None:
     assert AnswerFields()([(b"ratelimit", b"theirs")], [(b"x-request-id", b"1")])[0] == (b"ratelimit", b"theirs")
+
+
+def _section(*fields: tuple[bytes, bytes]) -> AnswerSection:
+    section = AnswerSection()
+    section += [(b"date", b"Mon, 02 Feb 2026 02:02:02 GMT"), (b"content-length", b"2"), *fields]
+    return section
+
+
+def test_an_answers_head_that_came_before_is_written_once_and_passes_as_it_would_unwritten() -> None:
+    passing, ours = AnswerFields([b"server"]), [(b"x-request-id", b"1")]
+    section = _section((b"server", b"x"), (b"x-request-id", b"theirs"), (b"access-control-allow-origin", b"*"))
+    first, again = passing(section, ours), passing(section, [(b"x-request-id", b"2")])
+    assert isinstance(first, PassedFields)
+    assert isinstance(again, PassedFields)
+    assert first == passing(list(section), ours)
+    assert again[-1] == (b"x-request-id", b"2")
+    assert again.front is first.front
+    assert first.front.lines == b"date: Mon, 02 Feb 2026 02:02:02 GMT\r\ncontent-length: 2\r\n"
+    assert first.front.length == 2
+
+
+def test_what_was_written_for_one_routes_rules_is_not_taken_for_anothers() -> None:
+    section = _section((b"x-inner", b"secret"))
+    assert AnswerFields()(section, [])[-1] == (b"x-inner", b"secret")
+    assert (b"x-inner", b"secret") not in AnswerFields([b"x-inner"])(section, [])
+    assert AnswerFields()(section, [])[-1] == (b"x-inner", b"secret")
+
+
+@pytest.mark.parametrize(
+    ("passing", "section"),
+    [
+        pytest.param(AnswerFields([], [(b"cache-control", b"no-store")]), _section(), id="the-route-sets-fields"),
+        pytest.param(AnswerFields([b"date"]), _section(), id="no-date-is-left"),
+        pytest.param(AnswerFields([b"content-length"]), _section(), id="no-length-is-left"),
+        pytest.param(AnswerFields(), _section((b"content-length", b"2")), id="H24-two-lengths"),
+        pytest.param(AnswerFields(), _section((b"ratelimit", b"theirs")), id="a-limit-that-ours-may-replace"),
+        pytest.param(AnswerFields(), _section((b"x-a", b"b\r\nset-cookie: c=d")), id="H18-a-line-end-in-a-value"),
+        pytest.param(AnswerFields(), _section((b"x-a", b"b\0c")), id="H18-a-nul-in-a-value"),
+    ],
+)
+def test_what_hangs_on_more_than_its_bytes_is_judged_each_time(passing: AnswerFields, section: AnswerSection) -> None:
+    got = passing(section, [(b"x-request-id", b"1")])
+    assert not isinstance(got, PassedFields)
+    assert got == passing(list(section), [(b"x-request-id", b"1")])
