@@ -43,26 +43,18 @@ class HeadParser:
         """
         end = raw.find(b"\r\n") + 2
         section = raw[end:]
-        framing = self._known(raw[: end - 2], section, max_headers)
-        if framing is None:
-            framing = self._parse(raw, max_headers)
-            if framing is not None and framing.head.version == "1.1":
-                self._sections.met(section, framing)
-        return framing
-
-    def _known(self, line: bytes, section: bytes, max_headers: int) -> Framing | None:
-        """A usual request line over a header section that was read before; None: it has to be parsed."""
         known = self._sections.find(section)
-        if known is None or len(known.headers) > max_headers:
-            return None
-        usual = _usual(line) if len(line) <= _LONGEST_KEPT else _read_usual(line)
-        if usual is None:
-            return None
-        method, target = usual
-        head = RequestHead(
-            method, target, "1.1", known.headers, known.content_length, known.has_body, None, known.section
-        )
-        return Framing(head, known.persistent, known.expects)
+        if known is not None and len(known.headers) <= max_headers:
+            line = raw[: end - 2]
+            usual = _usual(line) if end <= _LONGEST_KEPT else _read_usual(line)
+            if usual is not None:
+                length, has_body = known.content_length, known.has_body
+                head = RequestHead(usual[0], usual[1], "1.1", known.headers, length, has_body, None, known.section)
+                return Framing(head, known.persistent, known.expects)
+        framing = self._parse(raw, max_headers)
+        if framing is not None and framing.head.version == "1.1":
+            self._sections.met(section, framing)
+        return framing
 
     def _parse(self, raw: bytes, max_headers: int) -> Framing | None:
         self._target = b""

@@ -74,15 +74,14 @@ class HttpProtocol(Outgoing):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # streams only
         self.transport = transport
-        session = transport.get_extra_info("ssl_object")
-        self._connection = read_connection(self.listener.name, self.client, self.server, session)
-        self.listener.opened(self)
-        self._deaf = self.expired = self.listener.has_expired(self._connection.tls)
+        listener, session = self.listener, transport.get_extra_info("ssl_object")
+        self._connection = read_connection(listener.name, self.client, self.server, session)
+        listener.opened(self)
+        self._deaf = self.expired = listener.has_expired(self._connection.tls)
         if self.expired:  # a full handshake would end here too
             transport.abort()
             return
-        seconds = _LAST_CHANCE if self.listener.draining else self.listener.limits.header_timeout
-        self._deadline.arm(seconds, self._late)
+        self._deadline.arm(_LAST_CHANCE if listener.draining else listener.limits.header_timeout, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.listener.closed(self)
@@ -105,13 +104,17 @@ class HttpProtocol(Outgoing):
             return
         if self._rest:
             data, self._rest = self._rest + data, b""
-        self._consume(data)
+        if self._reader is None and self._exchange is None:
+            data = self._take_head(data)  # mostly all that there is
+            if data:
+                self._consume(data, begun=True)
+        else:
+            self._consume(data)
 
     # What comes in
 
-    def _consume(self, data: bytes) -> None:
+    def _consume(self, data: bytes, *, begun: bool = False) -> None:
         """Take what `data` holds, but no more than one head: the next request has a turn of the loop to itself."""
-        begun = False
         while data and not self._deaf:
             if self._reader is not None:
                 data = self._take_body(self._reader, data)
@@ -291,9 +294,9 @@ class HttpProtocol(Outgoing):
 
     def _await_request(self) -> None:
         self._head_begun = False
-        seconds = _LAST_CHANCE if self.listener.draining else self.listener.limits.idle_timeout
-        self._deadline.arm(seconds, self._late)
-        if len(self._rest) <= HIGH_WATER:
+        listener = self.listener
+        self._deadline.arm(_LAST_CHANCE if listener.draining else listener.limits.idle_timeout, self._late)
+        if self._read_paused and len(self._rest) <= HIGH_WATER:
             self.resume()
         if self._rest:
             self.loop.call_soon(self._go_on)
