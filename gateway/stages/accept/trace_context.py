@@ -25,7 +25,7 @@ _pool: list[str] = []
 
 def trace_context(traceparent: tuple[str, ...], tracestate: tuple[str, ...]) -> TraceContext:
     """The trace of this request, with a span id of our own."""
-    if len(traceparent) == 1:
+    if traceparent and len(traceparent) == 1:
         field = traceparent[0]
         if _well_formed(field):
             state = ",".join(tracestate) if tracestate else ""

@@ -21,12 +21,13 @@ class Counters:
 
     def count(self, method: str, reason: Reason | None, *, shadow: bool = False) -> None:
         """`reason`: why it was refused; None when it held. `shadow`: whatever it was, it counted as not sent."""
-        cell = self._cells.get((method, reason, shadow))
-        if cell is None:
+        try:
+            self._cells[method, reason, shadow].value += 1.0
+        except KeyError:
             result = "ok" if reason is None else "refused"
             labels = (method, f"shadow_{result}" if shadow else result, "" if reason is None else reason.code)
             cell = self._cells[method, reason, shadow] = self._family.labels(*labels)
-        cell.inc()
+            cell.inc()
 
 
 class _Uncounted(Counters):

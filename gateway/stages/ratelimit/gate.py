@@ -113,7 +113,7 @@ class LoneGate(Gate):
             return super().enter(ctx, principal, trace)
         state, remaining, reset = taken
         self._table.put(name, state, now)
-        self._admitted.inc()
+        self._admitted.value += 1.0
         if keyed.owned or keyed.own(principal):
             limit = self._limit
             algorithm = limit.algorithm

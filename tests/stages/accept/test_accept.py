@@ -12,7 +12,7 @@ from gateway.kernel.patterns.blocks import compile_blocks, parse_block
 from gateway.kernel.patterns.paths import compile_normaliser
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.model.request import Preflight, RequestContext, RequestHead
+from gateway.model.request import HeaderSection, Preflight, RequestContext, RequestHead
 from gateway.model.route import Route
 from gateway.stages.accept import Accept, ListenerSettings
 from tests.facts import NOW, connection, context, head, trace
@@ -106,6 +106,20 @@ def test_what_is_no_request_is_refused(bad: RequestHead, reason: Reason) -> None
 )
 def test_what_is_a_request_is_taken(good: RequestHead) -> None:
     assert accept(trace(good)).path == "/"
+
+
+def test_H19_a_section_that_comes_again_is_judged_again_by_each_request() -> None:
+    said = (("via", "1.0 a"), ("max-forwards", "0"), ("traceparent", f"00-{'a' * 32}-{'b' * 16}-01"))
+    get = replace(head("/", *said), section=HeaderSection())
+    for _ in range(2):
+        assert accept(trace(get)).trace.trace_id == "a" * 32
+        assert reason_of(replace(get, method="OPTIONS")) is Reason.LOOP_DETECTED
+    for field, reason in (
+        (("via", "1.1 gateway-me"), Reason.LOOP_DETECTED),
+        (("expect", "x"), Reason.EXPECTATION_FAILED),
+    ):
+        again = replace(head("/", field), section=HeaderSection())
+        assert [reason_of(again) for _ in range(2)] == [reason, reason]
 
 
 def test_H7_absolute_form_overrides_host_everywhere() -> None:

@@ -89,7 +89,7 @@ class SlidingWindow:
         if left < 0:
             return None
         count += cost
-        reset = since + window * (2 - 1 / count) - now
+        reset = since + window * (2.0 - 1.0 / count) - now
         return (since, count, before), left, reset if reset < window else float(window)
 
     def resized(self, quota: int, burst: int) -> "SlidingWindow":
