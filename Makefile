@@ -39,8 +39,10 @@ $(VENV)/.dev: $(VENV)/.installed constraints-dev.txt
 demo: install
 	@$(BIN)/gateway demo
 
+# What is compiled is kept, whatever the environment says: by the workers for each other, and for the processes they start
 test: dev
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	@$(BIN)/python -m compileall -q gateway
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 lint: dev
 	@$(BIN)/ruff check .

@@ -21,6 +21,7 @@ from gateway.admin import (
 )
 from gateway.kernel.cells import Metrics
 from gateway.model.json import JSON
+from tests.plain import NO_TLS
 
 TOKEN = "t0k3n-of-the-operators"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
@@ -74,7 +75,7 @@ async def serving(
     server = AdminServer(admin_app(settings, source), bound, context)
     await server.start()
     if unix is not None:
-        transport, base = httpx2.AsyncHTTPTransport(uds=str(unix)), "http://localhost"
+        transport, base = httpx2.AsyncHTTPTransport(uds=str(unix), verify=NO_TLS), "http://localhost"
     else:
         scheme = "https" if context is not None else "http"
         name = f"[{host}]" if ":" in host else host

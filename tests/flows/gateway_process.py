@@ -10,6 +10,7 @@ import httpx2
 
 from gateway.testing.pki import Folder
 from gateway.testing.process import Process, free_ports, running
+from tests.plain import NO_TLS
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -67,14 +68,16 @@ def serving(
     config.write_text(head.format(edge=edge, admin=admin) + rest)
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(config), *arguments]
     with running(command, folder / "gateway.log", cwd=REPOSITORY) as process:
+        at = f"http://127.0.0.1:{admin}"
+        with httpx2.Client(base_url=at, verify=NO_TLS, trust_env=False, timeout=1) as client:
 
-        def ready() -> bool:
-            with contextlib.suppress(httpx2.TransportError), httpx2.Client(trust_env=False, timeout=1) as client:
-                if client.get(f"http://127.0.0.1:{admin}/readyz").status_code != status:
-                    return False
-                fetched = f'gateway_jwks_refresh_total{{issuer="{issuer}",result="success"}}'
-                return issuer is None or fetched in client.get(f"http://127.0.0.1:{admin}/metrics").text
-            return False
+            def ready() -> bool:
+                with contextlib.suppress(httpx2.TransportError):
+                    if client.get("/readyz").status_code != status:
+                        return False
+                    fetched = f'gateway_jwks_refresh_total{{issuer="{issuer}",result="success"}}'
+                    return issuer is None or fetched in client.get("/metrics").text
+                return False
 
-        process.wait_for(ready, what="the gateway to be ready")
+            process.wait_for(ready, what="the gateway to be ready")
         yield Served(process, folder, edge, admin)

@@ -185,7 +185,9 @@ async def test_no_request_is_lost_over_sighup_and_the_new_file_takes_over(site: 
             await secure.more()
         assert (load.lost, secure.lost) == ([], [])
         assert secure.bodies >= {b"turn2"}
-        assert site.metric('gateway_config_reloads_total{result="success"}') == 3
+        # where the machine is slow the file's own watch comes before the signal: it is read again all the same
+        assert 3 <= site.metric('gateway_config_reloads_total{result="success"}') <= 6
+        assert site.metric('gateway_config_reloads_total{result="failure"}') == 0
 
 
 async def test_a_bad_file_changes_nothing_and_the_log_says_why(site: Site) -> None:
@@ -199,7 +201,7 @@ async def test_a_bad_file_changes_nothing_and_the_log_says_why(site: Site) -> No
         line = site.file.read_text().splitlines().index("    publik: true") + 1
         assert f"routes.yaml:{line}:5: error: " in process.output
         assert "did you mean" in process.output
-        assert site.metric('gateway_config_reloads_total{result="failure"}') == 1
+        assert site.metric('gateway_config_reloads_total{result="failure"}') in (1, 2)  # 2: its watch came first
         assert site.is_ready()
         before = process.output
         site.write("mended")

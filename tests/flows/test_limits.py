@@ -14,6 +14,7 @@ from gateway.testing.issuer import Issuer, tampered
 from gateway.testing.process import free_port
 from gateway.testing.wait import until, wait_for
 from tests.flows.gateway_process import HEAD, Served, prepared, serving
+from tests.plain import NO_TLS
 from tests.redis_server import redis_server
 
 ROUTES = """
@@ -47,7 +48,7 @@ def audited(folder: Path) -> bytes:
 
 
 def metric(gateway: Served, line: str) -> float:
-    text = httpx2.get(f"http://127.0.0.1:{gateway.admin}/metrics").text
+    text = httpx2.get(f"http://127.0.0.1:{gateway.admin}/metrics", verify=NO_TLS).text
     found = re.search(rf"^{re.escape(line)} (\S+)$", text, re.MULTILINE)
     return float(found[1]) if found else -1.0
 
@@ -207,7 +208,7 @@ def test_R7_an_ipv6_network_that_fails_is_shut_out_before_anything_is_verified(t
             return answer.status_code, answer.json()["reason"] if answer.status_code != 200 else ""
 
         def verified() -> float:
-            text = httpx2.get(f"http://127.0.0.1:{gateway.admin}/metrics").text
+            text = httpx2.get(f"http://127.0.0.1:{gateway.admin}/metrics", verify=NO_TLS).text
             rows = re.findall(r"^gateway_authentications_total\{.*\} (\S+)$", text, re.MULTILINE)
             return sum(map(float, rows))
 

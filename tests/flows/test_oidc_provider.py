@@ -30,6 +30,7 @@ from gateway.testing.tls import server_context
 from gateway.testing.upstream import Upstream, echo
 from tests.absent import absent
 from tests.flows.gateway_process import Served, prepared, serving
+from tests.plain import NO_TLS
 
 HERE = Path(__file__).with_name("oidc_provider")
 CALLBACK = "http://127.0.0.1/callback"
@@ -184,7 +185,7 @@ def logged_in(issuer: str, user: str, *, out: bool = False) -> dict[str, str]:
         "code_challenge_method": "S256",
     }
     at = f"{issuer}/auth?{urlencode(query)}"
-    with httpx2.Client(trust_env=False) as browser:
+    with httpx2.Client(verify=NO_TLS, trust_env=False) as browser:
         for _ in range(10):
             page = browser.get(at)
             if page.status_code == 200:  # a page that asks something: who it is, then whether that is all right

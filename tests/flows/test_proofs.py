@@ -12,6 +12,7 @@ from gateway.testing.dpop import Holder
 from gateway.testing.issuer import Issuer
 from gateway.testing.wait import wait_for
 from tests.flows.gateway_process import Served, prepared, serving
+from tests.plain import NO_TLS
 from tests.redis_server import redis_server
 
 ISSUER, TRIAL = Issuer("https://auth.example.com"), Issuer("https://trial.example")
@@ -81,7 +82,7 @@ def test_a_token_under_an_issuer_in_shadow_is_recorded_and_grants_nothing(served
         ("open", "allow", "allow"),
         ("open", "allow", "challenge"),
     ]
-    metrics = httpx2.get(f"http://127.0.0.1:{served.admin}/metrics", trust_env=False).text
+    metrics = httpx2.get(f"http://127.0.0.1:{served.admin}/metrics", verify=NO_TLS, trust_env=False).text
     for line in (
         'gateway_shadow_decisions_total{effect="allow",kind="issuer",route="mine"} 1',
         'gateway_shadow_decisions_total{effect="challenge",kind="issuer",route="open"} 1',

@@ -17,6 +17,7 @@ from gateway.testing.wait import BOUND, until
 from tests.bundles import bundle
 from tests.control.feeds.provider import provider
 from tests.flows.gateway_process import Served, prepared, serving
+from tests.plain import NO_TLS
 from tests.serving import Answer, Client, connected, get
 from tests.workload_agent import OWN, Agent, agent, bundles, svid, svids
 
@@ -72,7 +73,7 @@ class Scene:
             await asyncio.sleep(0.02)
 
     async def ready(self) -> tuple[int, str]:
-        async with httpx2.AsyncClient(trust_env=False) as client:
+        async with httpx2.AsyncClient(verify=NO_TLS, trust_env=False) as client:
             answer = await client.get(f"http://127.0.0.1:{self.gateway.admin}/readyz?verbose")
             return answer.status_code, answer.text
 

@@ -14,6 +14,7 @@ from gateway.testing.upstream import Upstream
 from gateway.testing.wait import until
 from tests.flows.gateway_process import Served, prepared, serving
 from tests.otlp_collector import collector_process, taken
+from tests.plain import NO_TLS
 
 REST = """
 upstreams: {{stock: {{endpoints: ["{stock}"]}}}}
@@ -103,6 +104,6 @@ def _traceparent(backend: Upstream) -> str:
 
 
 def _up(gateway: Served) -> float:
-    text = httpx2.get(f"http://127.0.0.1:{gateway.admin}/metrics", trust_env=False).text
+    text = httpx2.get(f"http://127.0.0.1:{gateway.admin}/metrics", verify=NO_TLS, trust_env=False).text
     (row,) = [line for line in text.splitlines() if line.startswith('gateway_telemetry_up{signal="traces"}')]
     return float(row.rpartition(" ")[2])

@@ -17,6 +17,7 @@ from gateway.testing.upstream import Upstream
 from gateway.testing.wait import BOUND
 from tests.control.feeds.provider import Provider, provider
 from tests.flows.gateway_process import HEAD, Served, prepared, serving
+from tests.plain import NO_TLS
 from tests.serving import Answer, Client, connected, get
 
 STOCK = "spiffe://cluster.local/ns/default/sa/stock"
@@ -64,7 +65,7 @@ class Scene:
         return issued
 
     async def admin(self, path: str) -> str:
-        async with httpx2.AsyncClient(trust_env=False) as client:
+        async with httpx2.AsyncClient(verify=NO_TLS, trust_env=False) as client:
             return (await client.get(f"http://127.0.0.1:{self.gateway.admin}{path}")).text
 
     async def metric(self, metric: str, /, **labels: str) -> float:

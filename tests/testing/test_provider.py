@@ -16,6 +16,7 @@ from gateway.testing.issuer import User
 from gateway.testing.provider import Client, Provider, live_provider
 from gateway.testing.serve import in_thread
 from gateway.testing.tls import client_context, server_context
+from tests.plain import NO_TLS
 
 CALLBACK = "http://app.example/callback"
 APP = Client("app", None, (CALLBACK,), frozenset({"read", "write"}), "http://app.example")
@@ -31,19 +32,24 @@ async def provider() -> AsyncGenerator[Provider]:
 
 def app_client(**kwargs: object) -> AsyncOAuth2Client:
     return AsyncOAuth2Client(
-        "app", redirect_uri=CALLBACK, code_challenge_method="S256", token_endpoint_auth_method="none", **kwargs
+        "app",
+        redirect_uri=CALLBACK,
+        code_challenge_method="S256",
+        token_endpoint_auth_method="none",
+        verify=NO_TLS,
+        **kwargs,
     )
 
 
 async def log_in(url: str, user: str = "alice") -> httpx2.Response:
-    async with httpx2.AsyncClient(trust_env=False) as browser:
+    async with httpx2.AsyncClient(verify=NO_TLS, trust_env=False) as browser:
         page = await browser.get(url)
         assert user in page.text
         return await browser.post(url, data={"user": user})
 
 
 async def test_discovery_is_valid_metadata_and_names_itself(provider: Provider) -> None:
-    async with httpx2.AsyncClient(trust_env=False) as client:
+    async with httpx2.AsyncClient(verify=NO_TLS, trust_env=False) as client:
         document = (await client.get(f"{provider.issuer.url}/.well-known/openid-configuration")).json()
     assert document["issuer"] == provider.issuer.url
     assert document["jwks_uri"].startswith(provider.issuer.url)
@@ -96,8 +102,8 @@ async def test_a_code_is_good_once_for_its_verifier_and_its_redirect(provider: P
             code = parse_qs(urlsplit((await log_in(url)).headers["location"]).query)["code"][0]
             form = {"grant_type": "authorization_code", "client_id": "app", "code": code}
             form |= {"redirect_uri": CALLBACK, "code_verifier": verifier, **spoiled}
-            first = await httpx2.AsyncClient().post(f"{provider.issuer.url}/token", data=form)
-            second = await httpx2.AsyncClient().post(f"{provider.issuer.url}/token", data=form)
+            first = await httpx2.AsyncClient(verify=NO_TLS).post(f"{provider.issuer.url}/token", data=form)
+            second = await httpx2.AsyncClient(verify=NO_TLS).post(f"{provider.issuer.url}/token", data=form)
         assert first.status_code == (400 if spoiled else 200)
         assert second.json() == {"error": "invalid_grant"}
 
@@ -119,7 +125,7 @@ async def test_a_bad_authorization_request_is_refused(
     asked = {"client_id": "app", "redirect_uri": CALLBACK, "response_type": "code", "state": "s"}
     asked |= {"code_challenge": "c", "code_challenge_method": "S256"} | change
     user = asked.pop("user", "alice")
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(verify=NO_TLS) as client:
         got = await client.post(f"{provider.issuer.url}/authorize", params=asked, data={"user": user})
     assert got.status_code == status
     if error:
@@ -128,7 +134,7 @@ async def test_a_bad_authorization_request_is_refused(
 
 
 async def test_the_applications_origin_may_read_the_token_endpoint_and_no_other(provider: Provider) -> None:
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(verify=NO_TLS) as client:
         for origin, allowed in (("http://app.example", "http://app.example"), ("http://evil.example", None)):
             got = await client.post(f"{provider.issuer.url}/token", headers={"origin": origin})
             assert got.headers.get("access-control-allow-origin") == allowed
@@ -136,7 +142,7 @@ async def test_the_applications_origin_may_read_the_token_endpoint_and_no_other(
 
 async def test_an_outage_answers_503_and_is_counted(provider: Provider) -> None:
     provider.outage = True
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(verify=NO_TLS) as client:
         assert (await client.get(f"{provider.issuer.url}/jwks")).status_code == 503
         provider.outage = False
         assert (await client.get(f"{provider.issuer.url}/jwks")).json() == provider.issuer.jwks()

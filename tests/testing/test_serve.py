@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from gateway.testing.process import free_port, listening
 from gateway.testing.serve import in_thread, serving
+from tests.plain import NO_TLS
 
 
 def application(text: str) -> Starlette:
@@ -21,7 +22,7 @@ def application(text: str) -> Starlette:
 
 async def test_the_application_is_told_its_url_and_is_gone_afterwards() -> None:
     before = signal.getsignal(signal.SIGINT)
-    async with serving(application) as url, httpx2.AsyncClient(trust_env=False) as client:
+    async with serving(application) as url, httpx2.AsyncClient(verify=NO_TLS, trust_env=False) as client:
         assert (await client.get(url)).text == url
         assert signal.getsignal(signal.SIGINT) is before
     assert not listening(int(url.rpartition(":")[2]))

@@ -6,6 +6,7 @@ import httpx2
 
 from gateway.cli.demo.page import application
 from gateway.testing.serve import serving
+from tests.plain import NO_TLS
 
 SETTINGS = {"issuer": "http://127.0.0.1:9000", "client_id": "app", "gateway": "https://localhost:8444"}
 
@@ -23,7 +24,10 @@ class References(HTMLParser):
 
 
 async def test_the_page_refers_only_to_files_that_are_served_and_may_be_loaded() -> None:
-    async with serving(lambda _: application(SETTINGS)) as url, httpx2.AsyncClient(trust_env=False) as client:
+    async with (
+        serving(lambda _: application(SETTINGS)) as url,
+        httpx2.AsyncClient(verify=NO_TLS, trust_env=False) as client,
+    ):
         page = await client.get(f"{url}/")
         references = References()
         references.feed(page.text)
@@ -39,7 +43,10 @@ async def test_the_page_refers_only_to_files_that_are_served_and_may_be_loaded()
 
 
 async def test_the_script_touches_only_elements_that_exist() -> None:
-    async with serving(lambda _: application(SETTINGS)) as url, httpx2.AsyncClient(trust_env=False) as client:
+    async with (
+        serving(lambda _: application(SETTINGS)) as url,
+        httpx2.AsyncClient(verify=NO_TLS, trust_env=False) as client,
+    ):
         references = References()
         references.feed((await client.get(f"{url}/")).text)
         script = (await client.get(f"{url}/app.js")).text
