@@ -13,7 +13,7 @@ import time
 from contextvars import ContextVar
 from typing import Any, Self
 
-from gateway.server.sessions import forget_sessions, keep_none, keep_sessions
+from gateway.server.sessions import forget_sessions, keep_none, keep_sessions, order_suites
 from gateway.server.settings import CertificateFiles, TlsSettings
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -114,6 +114,7 @@ def _context(settings: TlsSettings, files: CertificateFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[settings.min_version]
     context.set_ciphers(_CIPHERS)
+    order_suites(context)
     context.options |= (
         ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.server import sessions
-from gateway.server.sessions import forget_sessions, keep_none, keep_sessions
+from gateway.server.sessions import forget_sessions, keep_none, keep_sessions, order_suites
 from gateway.server.settings import CertificateFiles, TlsSettings
 from gateway.server.tls import Contexts
 from gateway.testing.ca import Authority
@@ -92,3 +92,9 @@ def test_an_openssl_that_shows_nothing_is_not_touched(monkeypatch: pytest.Monkey
     assert sessions._library() is None
     monkeypatch.delattr("_ssl.__file__")  # built into the interpreter
     assert sessions._library() is None
+
+
+def test_the_suite_that_processors_compute_comes_first(context: ssl.SSLContext) -> None:
+    order_suites(context)
+    names = [suite["name"] for suite in context.get_ciphers() if suite["protocol"] == "TLSv1.3"]
+    assert names == ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
