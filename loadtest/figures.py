@@ -238,9 +238,9 @@ def counted(asked: Asked, changes: int) -> Drive:
     others, cell = range(changes - 5), asked.runtime.metrics.audit_records
 
     async def count() -> None:
-        flight.inc()
+        flight.stored += 1.0
         counters.decided("allow", "", trace.shadows)
-        flight.dec()
+        flight.stored -= 1.0
         counters.ended("GET", outcome, 0.01)
         for _ in others:
             cell.inc()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Counter:
-    """A number that only grows."""
+    """A number that only grows. Who counts every request adds to `value` itself: the call costs more than the sum."""
 
     __slots__ = ("value",)
 
@@ -23,30 +23,33 @@ class Counter:
 
 
 class Gauge:
-    """A number that goes up and down, or one that is asked for when it is read."""
+    """A number that goes up and down, or one that is asked for when it is read.
 
-    __slots__ = ("_ask", "_value")
+    Who changes it with every request does so at `stored`, as with a counter's `value`.
+    """
+
+    __slots__ = ("_ask", "stored")
 
     def __init__(self) -> None:
-        self._value = 0.0
+        self.stored = 0.0
         self._ask: Callable[[], float] | None = None
 
     @property
     def value(self) -> float:
         """What it stands at now."""
-        return self._value if self._ask is None else self._ask()
+        return self.stored if self._ask is None else self._ask()
 
     def set(self, value: float) -> None:
         """It stands at `value`."""
-        self._value = value
+        self.stored = value
 
     def inc(self, amount: float = 1.0) -> None:
         """Add `amount`."""
-        self._value += amount
+        self.stored += amount
 
     def dec(self, amount: float = 1.0) -> None:
         """Take `amount` away."""
-        self._value -= amount
+        self.stored -= amount
 
     def ask(self, function: Callable[[], float] | None) -> None:
         """Read `function` at each exposition instead of a stored value (an age, a lag); None takes it back.

@@ -4,6 +4,8 @@ A status or reason seen for the first time makes its cell, and both are of close
 `other`, no route is `none`.
 """
 
+from bisect import bisect_left
+
 from gateway.kernel.cells import NO_ROUTE, OTHER_METHOD, Counter, Metrics
 from gateway.model.methods import KNOWN_METHODS
 from gateway.model.outcome import Outcome
@@ -24,22 +26,24 @@ class RouteCounters:
 
     def decided(self, effect: str, reason: str, shadows: tuple[Shadow, ...]) -> None:
         """Count one decision."""
-        cell = self._decisions.get(reason)
-        if cell is None:
+        try:
+            self._decisions[reason].value += 1.0
+        except KeyError:
             cell = self._decisions[reason] = self._metrics.decisions.labels(self._name, effect, reason)
-        cell.inc()
+            cell.inc()
         for shadow in shadows:
             self._metrics.shadow_decisions.labels(self._name, shadow.kind, shadow.effect.value).inc()
 
     def ended(self, method: str, outcome: Outcome, duration: float) -> None:
         """Count one request at its end; `duration` in seconds."""
-        cell = self._requests.get((method, outcome.status))
-        if cell is None:
-            cell = self._first(method, outcome.status)
-        cell.inc()
-        self._duration.observe(duration)
-        reason = outcome.reason
-        if reason is not None and (reason.status == 0 or reason.status != outcome.status):
+        status, reason, histogram = outcome.status, outcome.reason, self._duration
+        try:
+            self._requests[method, status].value += 1.0
+        except KeyError:
+            self._first(method, status).inc()
+        histogram.counts[bisect_left(histogram.bounds, duration)] += 1  # its `observe`, without the call
+        histogram.sum += duration
+        if reason is not None and (reason.status == 0 or reason.status != status):
             self._metrics.streams_terminated.labels(reason.code).inc()
 
     def traced(self, duration: float, trace_id: str, at: float) -> None:

@@ -33,7 +33,8 @@ class RequestIds:
     def __init__(self) -> None:
         self._pool: list[str] = []
 
-    def __call__(self) -> str:
+    def take(self) -> str:
+        """Another one."""
         pool = self._pool
         if not pool:
             text = urandom(16 * _IDS).hex()
@@ -56,7 +57,7 @@ class Record:
         self._log = log
         self._clock = clock
         self._monotonic = monotonic
-        self._ids = RequestIds()
+        self._ids = RequestIds().take
         self._in_flight = metrics.requests_in_flight
         self._counters = route_counters(metrics, tuple(route.name for route in settings.routes))
         self._names = (*(quote(route.name) for route in settings.routes), "null")
@@ -68,7 +69,7 @@ class Record:
 
     def begin(self, exchange: Exchange) -> Trace:
         """A request begins."""
-        self._in_flight.inc()
+        self._in_flight.stored += 1.0
         return Trace(exchange.connection, exchange.head, self._ids(), self._clock(), self._monotonic())
 
     async def decision(self, trace: Trace) -> None:
@@ -101,7 +102,7 @@ class Record:
 
     def outcome(self, trace: Trace, outcome: Outcome) -> None:
         """The end: the metrics of every request, and the record of one that was let through."""
-        self._in_flight.dec()
+        self._in_flight.stored -= 1.0
         duration = self._monotonic() - trace.began
         index = trace.route.index if trace.route is not None else -1
         self._counters[index].ended(trace.head.method, outcome, duration)

@@ -49,7 +49,7 @@ class TracedRecord(Record):
 
     def begin(self, exchange: Exchange) -> Trace:
         """A request begins."""
-        self._in_flight.inc()
+        self._in_flight.stored += 1.0
         return TimedTrace(
             exchange.connection,
             exchange.head,
