@@ -43,25 +43,26 @@ class Chain:
 
     def seal(self, kind: str, time: str, members: str) -> bytes:
         """One line, its newline included. `members`: `,"name":value` of each, or ""."""
-        return self.seal_all(((kind, 0.0, members, True),), lambda _: time)[0]
+        return self.seal_all(((kind, 0.0, members, True),), lambda _: time)[0][0]
 
-    def seal_all(self, records: Iterable[Waiting], stamp: Callable[[float], str]) -> list[bytes]:
-        """The lines of a tick's records. `stamp` writes a time."""
+    def seal_all(self, records: Iterable[Waiting], stamp: Callable[[float], str]) -> tuple[list[bytes], list[str]]:
+        """The lines of a tick's records, and their hashes. `stamp` writes a time."""
         seq, head, stream = self.seq, self.head, self._stream
-        lines, last, begun = [], -1.0, dict[str, str]()
+        lines, hashes, last, begun = list[bytes](), list[str](), -1.0, dict[str, str]()
         for kind, at, members, _ in records:
             if at != last:  # those of one tick share a reading of the clock
                 last, time, begun = at, stamp(at), {}
-            if kind in begun:
+            try:
                 begin = begun[kind]
-            else:
+            except KeyError:
                 begin = begun[kind] = f'{{"type":"{kind}","time":"{time}","seq":'
             seq += 1
             body = f'{begin}{seq}{stream}{members},"prev":"{head}"'.encode()
             head = sha256(body).hexdigest()
+            hashes.append(head)
             lines.append(body + f',"hash":"{head}"}}\n'.encode())
         self.seq, self.head = seq, head
-        return lines
+        return lines, hashes
 
     def seal_checkpoint(self, time: str, tree: Root | None) -> bytes:
         """A checkpoint: it signs the hash of the line before it, and the tree where there is one.

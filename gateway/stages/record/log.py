@@ -190,9 +190,10 @@ class AuditLog:
                 sink.demand(len(batch) + checkpoint)
             self._rotate_when_due(batch[0][1] if batch else self._now())
             mark = chain.seq, chain.head  # a new segment's own record stands whatever becomes of the batch
-            lines = chain.seal_all(batch, self._stamp)
+            lines, hashes = chain.seal_all(batch, self._stamp)
             if checkpoint:
-                lines.append(self._checkpoint(lines))
+                lines.append(self._checkpoint(hashes))
+                hashes.append(chain.head)
             self._file.append(b"".join(lines))
         except OSError as error:
             chain.seq, chain.head = mark
@@ -202,26 +203,26 @@ class AuditLog:
         if self._failure is not None:
             log.warning("audit: records are written again")
             self._failure = None
-        self._wrote(lines, {kind for kind, *_ in batch} if checkpoint else None)
+        self._wrote(lines, hashes, {kind for kind, *_ in batch} if checkpoint else None)
         if promised and self.settings.durability == "synced":
             self._syncer.join(promised)
         else:
             resolve(promised, written=True)
 
-    def _checkpoint(self, lines: list[bytes]) -> bytes:
-        """A checkpoint, with the tree over what came since the last one; these lines stand right before it."""
-        tree = self._tree.root(lines, self._chain.seq) if lines or self._tree.due else None
+    def _checkpoint(self, hashes: list[str]) -> bytes:
+        """A checkpoint, with the tree over what came since the last one; what has these hashes stands right before."""
+        tree = self._tree.root(hashes, self._chain.seq) if hashes or self._tree.due else None
         return self._chain.seal_checkpoint(self._stamp(self._now()), tree)
 
-    def _wrote(self, lines: list[bytes], before: Collection[str] | None = None) -> None:
+    def _wrote(self, lines: list[bytes], hashes: list[str], before: Collection[str] | None = None) -> None:
         """`before`: the kinds of those that stand before the checkpoint; None: there is none."""
         self._records.inc(len(lines))
         tree = self._tree
         if before is not None and (tree.due or len(lines) > 1):
             tree.clear()
-            tree.add(lines[-1:], self._chain.seq)
+            tree.add(hashes[-1:], self._chain.seq)
         else:
-            tree.add(lines, self._chain.seq)
+            tree.add(hashes, self._chain.seq)
             tree.due = before is None
         for sink in self.sinks:
             sink.take(lines)
@@ -282,7 +283,7 @@ class AuditLog:
         except OSError:
             chain.seq, chain.head = mark
             raise
-        self._wrote([line])
+        self._wrote([line], [chain.head])
         if old >= 0:
             finish(old, synced=self.settings.durability == "synced")
 

@@ -78,7 +78,6 @@ class Record:
         if refused is not None:
             self._refusal(trace, refused)
             return
-        index = trace.route.index if trace.route is not None else -1
         permit, shadows = trace.permit, trace.limit_shadows
         if (
             permit is None
@@ -88,9 +87,10 @@ class Record:
             or permit.audited
             or trace.posture is not None
         ):
-            shadows = trace.shadows
+            index, shadows = trace.route.index if trace.route is not None else -1, trace.shadows
             members = self._members(trace, index, _ALLOW, None)
         else:
+            index = permit.route.index
             facts = self._facts[index]
             if facts is None:
                 facts = facts_text(self._inputs[index].text(permit.ctx, permit.principal, None), self._config)
@@ -104,9 +104,9 @@ class Record:
         """The end: the metrics of every request, and the record of one that was let through."""
         self._in_flight.stored -= 1.0
         duration = self._monotonic() - trace.began
-        index = trace.route.index if trace.route is not None else -1
+        route, permit = trace.route, trace.permit
+        index = -1 if route is None else route.index
         self._counters[index].ended(trace.head.method, outcome, duration)
-        permit = trace.permit
         # whether it got beyond its decision; a preflight's answer is its decision
         if permit is not None and permit.ctx.preflight is None and (trace.refused is None or trace.stage is _FORWARD):
             self._log.queue("outcome", outcome_members(trace, permit, outcome, duration, self._names[index]))

@@ -14,7 +14,7 @@ _LEAF, _NODE = b"\0", b"\1"
 
 
 class Tree:
-    """Grows by the lines that were written, each once and in order; under a checkpoint, it begins anew."""
+    """Grows by the hashes of what was written, each once and in order; under a checkpoint, it begins anew."""
 
     __slots__ = ("_first", "_hashes", "_last", "_levels", "due")
 
@@ -22,27 +22,27 @@ class Tree:
         self.due = False  # something is in it besides checkpoints
         self._first = 0  # seq of the first line in it; 0: empty
         self._last = 0
-        self._hashes: list[bytes] = []  # of the leaf that is not full yet
+        self._hashes: list[str] = []  # of the leaf that is not full yet
         self._levels: list[bytes | None] = []  # of each height, the full subtree that waits for its neighbour
 
-    def add(self, lines: Sequence[bytes], last: int) -> None:
-        """Lines with their newlines; `last` is the number of the last one."""
+    def add(self, hashes: Sequence[str], last: int) -> None:
+        """As they stand in the log; `last` is the number of the last line."""
         if not self._first:
-            self._first = last - len(lines) + 1
+            self._first = last - len(hashes) + 1
         self._last = last
-        hashes = self._hashes
-        hashes += [line[-67:-3] for line in lines]
-        while len(hashes) >= GROUP:
-            self._push(sha256(_LEAF + b"".join(hashes[:GROUP])).digest())
-            del hashes[:GROUP]
+        waiting = self._hashes
+        waiting += hashes
+        while len(waiting) >= GROUP:
+            self._push(_leaf(waiting[:GROUP]))
+            del waiting[:GROUP]
 
-    def root(self, lines: Sequence[bytes], last: int) -> Root:
-        """Over what is in it and these lines besides, which is something. Changes nothing."""
+    def root(self, hashes: Sequence[str], last: int) -> Root:
+        """Over what is in it and these hashes besides, which is something. Changes nothing."""
         whole = Tree()
         whole._first, whole._last = self._first, self._last
         whole._hashes, whole._levels = self._hashes.copy(), self._levels.copy()
-        if lines:
-            whole.add(lines, last)
+        if hashes:
+            whole.add(hashes, last)
         return Root(whole._first, whole._last, whole._top())
 
     def clear(self) -> None:
@@ -53,7 +53,7 @@ class Tree:
         self._levels.clear()
 
     def _top(self) -> str:
-        node = sha256(_LEAF + b"".join(self._hashes)).digest() if self._hashes else None
+        node = _leaf(self._hashes) if self._hashes else None
         for level in self._levels:  # the last leaves are few: they hang to the right of ever larger trees
             if level is not None:
                 node = level if node is None else sha256(_NODE + level + node).digest()
@@ -68,3 +68,7 @@ class Tree:
             self._levels[height] = None
             node = sha256(_NODE + level + node).digest()
         self._levels.append(node)
+
+
+def _leaf(hashes: Sequence[str]) -> bytes:
+    return sha256(_LEAF + "".join(hashes).encode("ascii")).digest()
