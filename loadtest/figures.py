@@ -239,7 +239,7 @@ def counted(asked: Asked, changes: int) -> Drive:
 
     async def count() -> None:
         flight.stored += 1.0
-        counters.decided("allow", "", trace.limit_shadows)
+        counters.decided("allow", "", trace.shadows)
         flight.stored -= 1.0
         counters.ended("GET", outcome, 0.01)
         for _ in others:

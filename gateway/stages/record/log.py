@@ -18,6 +18,7 @@ from gateway.stages.record.sink import Sink
 from gateway.stages.record.stream import AuditError, open_stream
 from gateway.stages.record.syncer import Syncer, finish, resolve
 from gateway.stages.record.text import Stamp, quote
+from gateway.stages.record.times import Times
 from gateway.stages.record.tree import Tree
 from gateway.stages.record.waiting import Waiting
 
@@ -59,8 +60,7 @@ class AuditLog:
         self._checkpoint_due = False
         self._flood = Flood()
         self._buffered = settings.durability == "buffered"
-        self._latest = 0.0  # of all times given out: small steps back of the clock are not written
-        self._of_tick = 0.0  # what the records that wait share; 0: the clock is to be read
+        self._times = Times(clock)
         self._failure: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._flushing: asyncio.Handle | None = None
@@ -113,7 +113,7 @@ class AuditLog:
                 self.queue(kind, members)
             done.set_result(self._failure is None)
         else:
-            self._pending.append((kind, self._of_tick or self._first(), members, keep))
+            self._pending.append((kind, self._times.shared or self._first(), members, keep))
             self._promised.append(done)
             if self._flushing is None:
                 self._schedule()
@@ -125,7 +125,7 @@ class AuditLog:
         if len(pending) >= BACKLOG:
             self._flood.lost(kind, _NOT_WRITTEN, self._clock())
             return
-        pending.append((kind, self._of_tick or self._first(), members, True))
+        pending.append((kind, self._times.shared or self._first(), members, True))
         if self._flushing is None:
             self._schedule()
 
@@ -156,13 +156,13 @@ class AuditLog:
         """The first segment where there is none, and the mark of what a crash tore. Raises AuditError."""
         try:
             if self._file.number == 0:
-                self._rotate(self._now())
+                self._rotate(self._times.now())
         except OSError as error:
             self._file.close()
             raise AuditError(f"{self.settings.directory}: the audit log cannot be written: {error.strerror}") from None
         for torn in self._file.torn:
             members = f',"file":{quote(torn.file)},"bytes":{torn.size},"sha256":"{torn.sha256}"'
-            self._pending.append(("repair", self._now(), members, True))
+            self._pending.append(("repair", self._times.now(), members, True))
 
     def _schedule(self) -> None:
         if self._loop is None:
@@ -177,7 +177,7 @@ class AuditLog:
     def _flush(self) -> None:
         """The tick's end: seal what waits, write it at once, then let the waiting requests go on."""
         self._flushing = None
-        self._of_tick = 0.0
+        self._times.shared = 0.0
         batch, self._pending = self._pending, []
         promised, self._promised = self._promised, []
         checkpoint, self._checkpoint_due = self._checkpoint_due, False
@@ -188,7 +188,7 @@ class AuditLog:
         try:
             for sink in self.sinks:
                 sink.demand(len(batch) + checkpoint)
-            self._rotate_when_due(batch[0][1] if batch else self._now())
+            self._rotate_when_due(batch[0][1] if batch else self._times.now())
             mark = chain.seq, chain.head  # a new segment's own record stands whatever becomes of the batch
             lines, hashes = chain.seal_all(batch, self._stamp)
             if checkpoint:
@@ -212,7 +212,7 @@ class AuditLog:
     def _checkpoint(self, hashes: list[str]) -> bytes:
         """A checkpoint, with the tree over what came since the last one; what has these hashes stands right before."""
         tree = self._tree.root(hashes, self._chain.seq) if hashes or self._tree.due else None
-        return self._chain.seal_checkpoint(self._stamp(self._now()), tree)
+        return self._chain.seal_checkpoint(self._stamp(self._times.now()), tree)
 
     def _wrote(self, lines: list[bytes], hashes: list[str], before: Collection[str] | None = None) -> None:
         """`before`: the kinds of those that stand before the checkpoint; None: there is none."""
@@ -300,7 +300,7 @@ class AuditLog:
         if self._failure is None:
             self._told(self._flood.told(self._clock()))
         if self._pruner is not None and (members := self._pruner.announce(self._clock(), self._file.number)):
-            self._pending.append((PRUNED, self._now(), members, False))
+            self._pending.append((PRUNED, self._times.now(), members, False))
         self._checkpoint_due = True
         if self._flushing is None:
             self._schedule()
@@ -316,26 +316,13 @@ class AuditLog:
         for one in held:  # beside the backlog: a row for each kind at most
             members = f',"kind":"{one.kind}","reason":{quote(one.reason)},"count":{one.count}'
             members = f'{members},"since":"{self._stamp(one.since)}"'
-            self._pending.append(("suppressed", self._now(), members, True))
+            self._pending.append(("suppressed", self._times.now(), members, True))
         if held and self._flushing is None:
             self._schedule()
 
     def _first(self) -> float:
-        """The time of a tick's first record; those behind it share it, for the clock is read once in a tick."""
-        now = self._now()
-        if self._failure is None and not self._buffered:
-            self._of_tick = now
-        return now
-
-    def _now(self) -> float:
-        """The time of a record: a clock that is set back by less than a second does not turn the log around."""
-        if self._of_tick:
-            return self._of_tick
-        now = self._clock()
-        if now < self._latest < now + 1.0:
-            return self._latest
-        self._latest = now
-        return now
+        """The time of a record that no other waits beside."""
+        return self._times.first(shared=self._failure is None and not self._buffered)
 
     def _age(self) -> float:
         pending = self._pending
