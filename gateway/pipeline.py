@@ -49,8 +49,10 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
             await gw.ratelimit.failed_credential(ctx, route, trace)  # to the address, never to whom it names
         raise
     trace.stage = POSTURE
-    known = gw.posture(ctx, route, principal)
-    posture = trace.posture = known if known is None or isinstance(known, Posture) else await known
+    posture = None
+    if gw.posture is not None:
+        known = gw.posture(ctx, route, principal)
+        posture = trace.posture = known if known is None or isinstance(known, Posture) else await known
     trace.stage = CALLER_LIMIT
     spent = gw.ratelimit.by_caller(ctx, route, principal, trace)
     trace.limits = trace.limits + (spent if isinstance(spent, list) else await spent)

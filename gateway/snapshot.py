@@ -140,7 +140,7 @@ class Snapshot:
     route: RouteStage
     ratelimit: RateLimitStage
     authenticate: AuthenticateStage
-    posture: PostureStage
+    posture: PostureStage | None  # None: no route asks
     authorize: AuthorizeStage
     record: RecordStage
     answer: AnswerStage

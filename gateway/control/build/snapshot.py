@@ -46,13 +46,14 @@ def build_snapshot(
     exchanges: TokenExchanges | None = None,
 ) -> Snapshot:
     """The snapshot of `config` over what outlives it. Raises OSError or ValueError for a file that cannot be used."""
+    judging = serving_posture(config, posture)
     return Snapshot(
         digest=config.digest,
         accept=build_accept(config),
         route=build_routes(config),
         ratelimit=build_ratelimit(config, store, metrics),
         authenticate=build_authenticate(config, sources, store.redis, metrics, revoked_of(revocations)),
-        posture=serving_posture(config, posture),
+        posture=judging if judging.asked else None,
         authorize=build_authorize(config, metrics),
         record=build_record(config, keys, audit, metrics, telemetry),
         answer=build_answer(config),

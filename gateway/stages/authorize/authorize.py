@@ -103,8 +103,7 @@ class Authorize:
                     shadows=shadows,
                     audited=audited,
                 )
-        missing = _missing_scope(rules.scopes, principal) if rules.scopes else None
-        if missing is not None:
+        if rules.scopes and (missing := _missing_scope(rules.scopes, principal)) is not None:
             raise Refused(
                 Reason.SCOPE_MISSING,
                 f"the scope {missing} is required",

@@ -25,6 +25,11 @@ class JudgePosture:
         """By route index."""
         self._requirements = dict(requirements)
 
+    @property
+    def asked(self) -> bool:
+        """True when some route asks for a posture."""
+        return bool(self._requirements)
+
     def __call__(self, ctx: RequestContext, route: Route, principal: Principal) -> Awaitable[Posture | None] | None:
         """Raises Refused(POSTURE_FAILED | POSTURE_STALE | POSTURE_UNAVAILABLE)."""
         requirement = self._requirements.get(route.index)
