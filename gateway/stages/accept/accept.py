@@ -83,8 +83,7 @@ class Accept:
         else:
             values = section.values or _of_section(section, head.headers)
             plain = section.plain
-        known = targets.get(head.target)
-        of_target, path, query = known if known is not None else self._target(connection.listener, head)
+        of_target, path, query = targets.get(head.target) or self._target(connection.listener, head)
         try:
             if section is not None and of_target is None:
                 authority, host, port = section.authority or _of_host(values, section)
