@@ -5,11 +5,10 @@ header section that came before is not parsed again: then the line alone is judg
 Invariant: every refusal is a head with a fault, made of what could be read; None only where no request line was there.
 """
 
-from functools import lru_cache
-
 import httptools
 
 from gateway.kernel.framing import Framing, judge
+from gateway.kernel.memo import Memo
 from gateway.model.reason import Reason
 from gateway.model.request import RawHeaders, RequestHead
 from gateway.server.sections import Sections
@@ -18,10 +17,10 @@ MAX_TARGET = 8192  # bytes; RFC 9110 section 4.1 asks for 8000 at least
 _LINE_END = {b" HTTP/1.1\r\n": "1.1", b" HTTP/1.0\r\n": "1.0"}
 TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SALVAGED_HEADERS = 100
-_LONGEST_KEPT = 256  # bytes of a request line that is remembered
 _USUAL = {method.encode("ascii"): method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 _VERSION = b"HTTP/1.1"
 _VISIBLE = bytes(range(0x21, 0x7F))
+_lines: Memo[bytes, tuple[str, bytes]] = Memo()  # clients ask again for what they asked for
 
 
 class HeadParser:
@@ -46,7 +45,7 @@ class HeadParser:
         known = self._sections.find(section)
         if known is not None and len(known.headers) <= max_headers:
             line = raw[: end - 2]
-            usual = _usual(line) if end <= _LONGEST_KEPT else _read_usual(line)
+            usual = _lines.get(line) or _read_usual(line)
             if usual is not None:
                 length, has_body = known.content_length, known.has_body
                 head = RequestHead(usual[0], usual[1], "1.1", known.headers, length, has_body, None, known.section)
@@ -113,10 +112,11 @@ def _read_usual(line: bytes) -> tuple[str, bytes] | None:
     method, target = _USUAL.get(words[0]), words[1]
     if method is None or target[:1] != b"/" or len(target) > MAX_TARGET:
         return None
-    return (method, target) if target.isascii() and target.decode().isprintable() else None
-
-
-_usual = lru_cache(1024)(_read_usual)  # clients ask again for what they asked for
+    if not (target.isascii() and target.decode().isprintable()):
+        return None
+    usual = method, target
+    _lines.keep(line, usual, len(line))
+    return usual
 
 
 def fault_of_part(data: bytes, *, over: bool) -> Reason | None:

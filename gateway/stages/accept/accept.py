@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from ipaddress import IPv4Address
 from typing import TypeAlias
 
+from gateway.kernel.memo import Memo
 from gateway.kernel.patterns.blocks import InBlocks, unmapped
 from gateway.kernel.patterns.hosts import parse_authority
 from gateway.kernel.patterns.paths import AmbiguousPath, Normalise
@@ -30,8 +31,6 @@ _VERSIONS = frozenset({"1.0", "1.1", "2"})
 _NONE: tuple[str, ...] = ()
 _SELDOM = frozenset({"expect", "via", "max-forwards", "upgrade"})  # what `_judge_fields` looks at
 _LOOKED_AT = _SELDOM | {"traceparent", "tracestate"}
-_KEPT = 1024  # targets of one listener that are remembered
-_LONGEST_KEPT = 256  # bytes of one
 _MAX_DIGITS = 9  # of Max-Forwards: it is made a number again where it is forwarded
 
 
@@ -61,7 +60,7 @@ class Accept:
         """
         self._take_trace = take_trace
         self._listeners = dict(listeners)
-        self._targets: dict[str, dict[bytes, tuple[str | None, str, str | None]]] = {name: {} for name in listeners}
+        self._targets: dict[str, Memo[bytes, tuple[str | None, str, str | None]]] = {name: Memo() for name in listeners}
         self._judging = {name: (each.covering, each.trusted, self._targets[name]) for name, each in listeners.items()}
         self._max_body = dict(max_body)
         self._pseudonym = pseudonym
@@ -139,11 +138,8 @@ class Accept:
         except AmbiguousPath as found:
             raise Refused(Reason.AMBIGUOUS_PATH, str(found)) from None
         found_in = authority, path, query
-        if target[:1] == b"/" and len(target) <= _LONGEST_KEPT:  # in this form it means the same whatever the method
-            kept = self._targets[listener]
-            if len(kept) >= _KEPT:
-                kept.clear()
-            kept[target] = found_in
+        if target[:1] == b"/":  # in this form it means the same whatever the method
+            self._targets[listener].keep(target, found_in, len(target))
         return found_in
 
     def body(self, ctx: RequestContext, route: Route) -> None:

@@ -7,6 +7,7 @@ A miss is a Route too, so that a flood of misses can be limited; TRACE and CONNE
 
 from collections.abc import Callable, Mapping, Sequence
 
+from gateway.kernel.memo import Memo
 from gateway.kernel.patterns.hosts import parse_route_host
 from gateway.kernel.patterns.paths import compile_path
 from gateway.kernel.patterns.values import Match, compile_values
@@ -21,8 +22,6 @@ from gateway.stages.route.index import PathIndex
 _NO_ROUTE = Route("none", -1, False, None, "", Reason.NO_ROUTE)
 _OWN = Route("none", -1, True, None, "")
 _ROUTABLE = KNOWN_METHODS - NOT_IN_ANY
-_KEPT = 2048  # requests whose route is remembered
-_LONGEST_KEPT = 256  # characters of a path
 
 
 @noun
@@ -70,7 +69,7 @@ class Routes:
         self._hosts: dict[str, PathIndex[_Entry]] = {}
         self._below: dict[str, PathIndex[_Entry]] = {}
         self._anywhere: PathIndex[_Entry] = PathIndex()
-        self._taken: dict[tuple[str, str, str, str], Route] = {}  # what was asked lately, where no field decided it
+        self._taken: Memo[tuple[str, str, str, str], Route] = Memo()  # what was asked lately, where no field decided it
         for path, own_methods in own.methods.items():
             for entry in _own(own, own_methods):
                 self._anywhere.add(path, entry)
@@ -122,10 +121,8 @@ class Routes:
                         continue
                 best = entry
         if best is not None:
-            if by_head and len(ctx.path) <= _LONGEST_KEPT:
-                if len(self._taken) >= _KEPT:
-                    self._taken.clear()
-                self._taken[asked] = best.route
+            if by_head:
+                self._taken.keep(asked, best.route, len(ctx.path) + len(ctx.host))
             return best.route
         return self._miss(ctx, candidates, listener)
 

@@ -193,10 +193,10 @@ def test_what_is_remembered_is_remembered_for_its_method_host_and_listener() -> 
 
 def test_R9_a_flood_of_paths_takes_no_more_place_than_is_given() -> None:
     routes = Routes([route("all", "/*")])
-    for n in range(5000):
+    for n in range(30_000):
         assert routes(context(f"/{n}")).name == "all"
     assert routes(context("/" + "a" * 5000)).name == "all"
-    assert 0 < len(routes._taken) <= 2048
+    assert 0 < len(routes._taken) <= 16_384
 
 
 def test_the_cost_does_not_grow_with_the_file() -> None:
