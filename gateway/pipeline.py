@@ -90,11 +90,13 @@ async def handle(exchange: Exchange, gw: Snapshot) -> None:
 
 async def _refuse(exchange: Exchange, gw: Snapshot, trace: Trace, refused: Refused) -> Outcome:
     """Record and answer a refusal. One that comes after the permit (a dead backend) is an outcome, not a decision."""
+    refused.settle()
     trace.refused = refused
     if trace.stage is not FORWARD:
         try:
             await gw.record.decision(trace)
         except Refused as unrecorded:
+            unrecorded.settle()
             trace.refused = refused = unrecorded
     if exchange.started:
         exchange.abort()

@@ -24,6 +24,7 @@ from gateway.model.trace import Trace
 from gateway.pipeline import handle
 from gateway.snapshot import Snapshot
 from tests.exchange import Recorder, context, head
+from tests.rings import left_behind
 
 GATEWAY = Path(__file__).resolve().parent.parent / "gateway"
 ROUTE = Route("r", 0, False, None, "")
@@ -187,6 +188,18 @@ async def test_a_refusal_ends_it_there_recorded_answered_and_nothing_forwarded(a
     asked = await served(stages)
     reached = WHOLE[: WHOLE.index(at) + 1]
     assert asked == [*reached, "record.refusal", "answer.refuse", "record.outcome"]
+
+
+@pytest.mark.parametrize("at", ["accept", "authenticate", "authorize", "record.decision", "forward"])
+async def test_a_refusal_leaves_no_ring_to_the_collector(at: str) -> None:
+    async def turn() -> None:
+        stages = Stages()
+        stages.fails[at] = lambda: Refused(Reason.DENIED_BY_RULE)
+        snapshot = stages.snapshot()
+        await handle(Recorder(head()), snapshot)
+        stages.__dict__.clear()  # a snapshot of its own methods is a ring of the test's
+
+    assert await left_behind(turn) == 0
 
 
 async def test_a_miss_is_refused_only_after_its_address_was_limited() -> None:

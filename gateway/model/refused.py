@@ -57,6 +57,13 @@ class Refused(Exception):  # noqa: N818 - it is a verdict, not an error
         self.endpoint: str | None = None
         self.attempts = 1
 
+    def settle(self) -> None:
+        """It was caught for good: let go of the frames that it came through.
+
+        They hold the request, which holds this: only the collector would find such a ring, and it seldom looks.
+        """
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+
     @property
     def failed_credential(self) -> bool:
         """True when a credential was sent and did not hold; to be asked for a nonce is a step of the protocol."""

@@ -202,6 +202,8 @@ class Connection(asyncio.Protocol):
         """The request is over; `whole`: it was sent to its last byte. Back to the pool, or closed."""
         answer = self.answer
         self.on_failure = None
+        if self.failure is not None:
+            self.failure.__traceback__ = None  # its frames hold this
         if not answer.complete or self.failure is not None:
             self.abort()
         elif whole and answer.reusable and not self.closed:
@@ -285,6 +287,7 @@ class Connection(asyncio.Protocol):
     def _drop(self) -> None:
         if not self.closed:
             self.closed = True
+            self.answer.close()
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None

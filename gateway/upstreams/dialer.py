@@ -48,7 +48,10 @@ class Dialer:
             failure = Refused(Reason.UPSTREAM_CONNECT, (error.strerror or str(error) or type(error).__name__).lower())
         for connection in made:
             connection.abort()  # one may hold a transport when the time ran out at the last moment
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # it holds this frame
 
     async def _dial(self, owner: Owner, tls: UpstreamTls | None, made: list[Connection]) -> Connection:
         """The first address that answers. A backend that fails its proof ends it: another address is no way around."""
@@ -61,7 +64,10 @@ class Dialer:
                 raise
             except OSError as error:
                 failure = error
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # as above
 
     async def _open(self, owner: Owner, address: str, tls: UpstreamTls | None, made: list[Connection]) -> Connection:
         loop, host, port = asyncio.get_running_loop(), self._endpoint.host, self._endpoint.port

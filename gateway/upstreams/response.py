@@ -124,6 +124,10 @@ class ResponseReader:
         chunks.clear()
         return data
 
+    def close(self) -> None:
+        """No more bytes come: part from the parser, which holds on to this object."""
+        self._parser = None
+
     @property
     def trailers(self) -> RawHeaders:
         """The trailer section of a complete answer; names in lower case."""

@@ -148,6 +148,7 @@ class Transfer:
             except Lost as lost:
                 if fresh or not self._repeatable(lost, connection):
                     raise
+                lost.settle()
                 self.give_back()
                 fresh, asked = True, None
             except Refused as refused:
@@ -275,6 +276,7 @@ class Transfer:
         """Count it, and name who failed. Nothing was sent yet, so even an answer that broke off is a plain 502."""
         if refused.reason is Reason.UPSTREAM_RESET:
             refused = Refused(Reason.UPSTREAM_PROTOCOL, refused.detail)
+        refused.settle()
         self.endpoint.count(refused.reason)
         if isinstance(refused, AuthorityEnded):
             refused = refused.refused  # while it was still asking: it can be told
@@ -283,6 +285,7 @@ class Transfer:
 
     def broken_off(self, refused: Refused) -> Outcome:
         """Count it, and say why a client got half an answer."""
+        refused.settle()
         outcome = self.outcome(refused.reason)
         return replace(outcome, cause=refused.cause.code) if isinstance(refused, AuthorityEnded) else outcome
 

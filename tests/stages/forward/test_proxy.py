@@ -8,12 +8,14 @@ from gateway.model.outcome import Outcome
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.forward.stage import Forward
+from gateway.testing.process import free_port
 from gateway.testing.upstream import Call, Upstream, answer, head, in_turn, raw, silent
 from gateway.testing.wait import until
 from gateway.upstreams.settings import RetrySettings, TimeoutSettings
 from tests.backends import Counts, Watch, cluster, forward, running, send
 from tests.exchange import Recorder, context, permit, refusal
 from tests.exchange import head as request_head
+from tests.rings import left_behind
 
 QUICK = TimeoutSettings(connect=1.0, response=0.1, idle=0.1)
 CHUNKED = (b"transfer-encoding", b"chunked")
@@ -385,3 +387,21 @@ async def test_a_body_that_is_there_at_once_is_not_watched() -> None:
     async with Upstream() as backend, running(cluster(backend.url)) as made:
         await send(forward(made, streams=watch), "POST", body=b"hello")
         assert watch == []
+
+
+@pytest.mark.parametrize("retries", [None, RetrySettings(budget=100)])
+async def test_a_backend_that_is_not_there_leaves_no_ring_to_the_collector(retries: RetrySettings | None) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    async with running(cluster(nowhere, nowhere, retries=retries)) as made:
+        stage = forward(made)
+
+        async def turn() -> None:
+            try:
+                await send(stage)
+            except Refused as refused:
+                reasons.append(refused.reason)
+                refused.settle()  # as the pipeline does
+
+        reasons: list[Reason] = []
+        assert await left_behind(turn) == 0
+        assert set(reasons) == {Reason.UPSTREAM_CONNECT}
