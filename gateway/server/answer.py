@@ -17,8 +17,7 @@ from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders, RequestHead
 from gateway.stages.answer.documents import JSON_TYPE, problem
 
-_CONNECTIONS = frozenset((b"transfer-encoding", b"connection", b"keep-alive"))
-_OURS = _CONNECTIONS | {b"content-length", b"date"}
+_OURS = frozenset((b"transfer-encoding", b"connection", b"keep-alive", b"content-length", b"date"))
 _line = b": ".join  # of a field
 _STATUS_LINES = {status: b"HTTP/1.1 %d " % status for status in range(200, 600)} | {
     status.value: b"HTTP/1.1 %d %s" % (status.value, status.phrase.encode()) for status in http.HTTPStatus

@@ -15,8 +15,8 @@ import sys
 
 _SET_SIZE, _SET_MODE = 42, 44  # SSL_CTRL_SET_SESS_CACHE_SIZE, SSL_CTRL_SET_SESS_CACHE_MODE (ssl.h)
 _OFF = 0  # SSL_SESS_CACHE_OFF
-# the one that all must have comes first (RFC 8446 section 9.1); OpenSSL has SHA-384 there, and SHA-256 takes an
-# eighth off a resumed handshake
+# the one that all must have comes first (RFC 8446 section 9.1); OpenSSL has SHA-384 there, and SHA-256 takes a
+# tenth off a resumed handshake
 _SUITES = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 _NEVER = (1 << (8 * ctypes.sizeof(ctypes.c_long) - 1)) - 1
 

@@ -14,7 +14,7 @@ Field = tuple[bytes, bytes]
 
 _LARGEST = 4096  # bytes of a head
 _MOST = 100  # fields
-_KEPT_LINES, _KEPT_HEADS = 2048, 512  # with the longest of heads 10 MiB in all
+_KEPT_LINES, _KEPT_HEADS = 2048, 512  # with the longest of heads 12 MiB in all, with what is written of them
 _STATUS = {
     b"HTTP/1.1 %d %s" % (status.value, status.phrase.encode()): status.value
     for status in http.HTTPStatus
