@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 from gateway.config.schema import Config
 from gateway.control.worker import Sockets, open_sockets
+from gateway.server.acceptor import deafen
 
 log = logging.getLogger(__name__)
 
@@ -279,8 +280,10 @@ class WorkerSockets:
         return self._all[number] if number >= 0 else {}
 
     def close(self) -> None:
-        """In the parent: the workers' copies are the last ones now."""
+        """In the parent, when all ends: nobody gets in any more, and the workers' copies are the last ones."""
         for sockets in self._all:
+            for one in sockets.values():
+                deafen(one)
             _close(sockets)
 
 

@@ -118,10 +118,14 @@ class Server(uvicorn.Server):
         if self._on_drain is not None:
             self._on_drain()
         self.accepting = False
-        for acceptor in self._acceptors:
-            acceptor.close()
+        if not self._supervised:  # else the sockets are a successor's too: it is for the supervisor, where all end
+            for acceptor in self._acceptors:
+                acceptor.deafen()
         for listener in self.listeners:
             listener.drain()
+        await asyncio.sleep(_LOOK)  # TCP handshakes that had begun come to their end
+        for acceptor in self._acceptors:
+            acceptor.close()
         end = self._loop_time() + self._drain_seconds
         self._arrivals_end = min(end, self._loop_time() + _ARRIVAL_SECONDS)
         await self._idle_until(end - min(_FAREWELL_SECONDS, self._drain_seconds / 2))

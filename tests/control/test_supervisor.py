@@ -1,13 +1,18 @@
 """The parent of the workers, with children that only pretend to be workers."""
 
+import errno
+import select
 import signal
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
+from gateway.config.load import load
+from gateway.control.supervisor import WorkerSockets
 from gateway.testing.process import Process, running
-from gateway.testing.wait import wait_for
+from gateway.testing.wait import BOUND, wait_for
 
 # A supervisor over two children; each does what the file of its name says.
 SCRIPT = """
@@ -149,3 +154,23 @@ def test_an_interrupt_says_130(here: Path) -> None:
         started(process, here)
         process.signal(signal.SIGINT)
         assert process.wait() == 130
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere who comes in the moment of the close is reset")
+def test_when_all_ends_nobody_gets_into_a_socket_that_a_worker_still_holds(tmp_path: Path) -> None:
+    file = tmp_path / "routes.yaml"
+    file.write_text(
+        "version: 1\nlisteners: {edge: {address: '127.0.0.1:0'}}\naudit: {directory: audit}\n"
+        "routes: [{name: r, match: {paths: [/]}, public: true, respond: {status: 200}}]\n"
+    )
+    sockets = WorkerSockets(load(file), 2)
+    own = sockets.take(0)["edge"]  # closes the other's
+    with own.dup() as held, socket.socket() as client:
+        sockets.close()
+        client.setblocking(False)
+        assert client.connect_ex(held.getsockname()) == errno.EINPROGRESS
+        with pytest.raises(BlockingIOError):
+            held.accept()
+        held.close()
+        select.select([], [client], [], BOUND)
+        assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED  # and not reset

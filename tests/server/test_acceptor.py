@@ -1,12 +1,16 @@
 """Listening sockets, and what becomes of connections that cannot be taken."""
 
+import contextlib
 import errno
+import select
 import socket
+import sys
+from collections.abc import Generator
 
 import pytest
 
-from gateway.server.acceptor import listen
-from gateway.testing.wait import until
+from gateway.server.acceptor import deafen, listen
+from gateway.testing.wait import BOUND, until
 from tests.serving import connected, exchange_once, get, serving
 
 
@@ -29,6 +33,32 @@ def test_a_shared_port_is_shared_with_the_willing_alone() -> None:
 def test_ipv6_is_written_in_brackets() -> None:
     with listen("::1", 0) as taken, pytest.raises(OSError, match=r"cannot listen on \[::1\]:"):
         listen("::1", taken.getsockname()[1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a filter of Linux")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_who_comes_to_a_deaf_socket_is_refused_at_its_end_and_never_reset(host: str) -> None:
+    with listen(host, 0) as bound, coming(bound) as before:
+        assert before.getpeername()
+        deafen(bound)
+        with coming(bound) as late:
+            taken, peer = bound.accept()
+            assert peer == before.getsockname()  # who was in already still is
+            taken.close()
+            with pytest.raises(BlockingIOError):
+                bound.accept()
+            bound.close()
+            select.select([], [late], [], BOUND)  # its kernel asks again after a second
+            assert late.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+
+
+@contextlib.contextmanager
+def coming(to: socket.socket) -> Generator[socket.socket]:
+    """A client whose SYN is on its way."""
+    with socket.socket(to.family) as client:
+        client.setblocking(False)
+        assert client.connect_ex(to.getsockname()[:2]) == errno.EINPROGRESS
+        yield client
 
 
 async def test_small_writes_are_not_held_back() -> None:

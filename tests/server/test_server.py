@@ -1,8 +1,11 @@
 """Several listeners in one process, and the end of it."""
 
 import asyncio
+import select
 import socket
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +51,42 @@ async def test_who_waits_to_be_accepted_when_the_drain_begins_is_answered() -> N
             assert (answer.status, answer.header(b"connection")) == (200, b"close")
         with pytest.raises(ConnectionRefusedError):
             await exchange_once(gateway.ports["edge"], get())
+
+
+class Popular(socket.socket):
+    """A listening socket that somebody comes to each time that nobody waited, in the moment after that was seen."""
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().accept()
+        except BlockingIOError:
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex(self.getsockname())
+            self.came.append(client)
+            raise
+
+    came: list[socket.socket]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere who comes in that moment is reset")
+async def test_who_comes_in_the_moment_of_the_close_is_not_let_in_to_be_thrown_out() -> None:
+    async with serving() as gateway:
+        server = gateway.server
+        assert server is not None
+        acceptor = server._acceptors[0]
+        popular = Popular(fileno=acceptor._socket.detach())
+        popular.setblocking(False)
+        popular.came = []
+        acceptor._socket = popular
+        server.stop()
+        await until(lambda: popular.fileno() < 0, what="the close")
+        assert popular.came
+        for client in popular.came:
+            with client:
+                assert not select.select([client], [], [], 0)[0]  # not reset: it is not connected yet
+                with pytest.raises(OSError, match="not connected"):
+                    client.getpeername()
 
 
 async def test_all_who_wait_are_answered_their_handshakes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
