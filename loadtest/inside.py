@@ -126,7 +126,7 @@ def backends(loop: asyncio.AbstractEventLoop, runtime: Runtime, connections: int
     for _ in range(connections):
         connection = Connection(endpoint, loop)
         connection.connection_made(Pipe(loop, answering(connection)))
-        endpoint.put_back(connection, loop.time())
+        endpoint.admit(connection)
 
 
 async def measure(

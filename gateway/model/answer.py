@@ -5,18 +5,21 @@ Invariant: the front of a `PassedFields` is as it was written: who changes those
 """
 
 from gateway.model.noun import noun
+from gateway.model.outcome import Outcome
 from gateway.model.request import RawHeaders
 
 
 class AnswerSection(list[tuple[bytes, bytes]]):
     """The fields of a backend's answer; the same object for every answer that repeats them."""
 
-    __slots__ = ("passing",)
+    __slots__ = ("outcome", "passing")
 
+    outcome: tuple[object, Outcome] | None  # who answered last with it, and how such a request ends if it ends well
     passing: "tuple[object, WrittenFields | None] | None"  # who judged, and what passes of it as it is
 
     def __init__(self) -> None:
         super().__init__()
+        self.outcome = None
         self.passing = None
 
 

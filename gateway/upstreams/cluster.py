@@ -59,6 +59,7 @@ class Cluster:
         self.tls = tls
         self.response_timeout = settings.timeouts.response
         self.idle_timeout = settings.timeouts.idle
+        self.first_timeout = min(self.response_timeout, self.idle_timeout)  # until something of an answer comes
         self.load = Load(settings.breaker, settings.retries.budget if settings.retries is not None else 0)
         self.failing: set[Endpoint] = set()  # their health check
         self._outliers: Outliers[Endpoint] | None = Outliers(settings.outlier) if settings.outlier else None

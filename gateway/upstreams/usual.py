@@ -11,6 +11,7 @@ import http
 from gateway.model.answer import AnswerSection
 
 Field = tuple[bytes, bytes]
+Usual = tuple[int, AnswerSection, bytes]  # status, fields, body
 
 _LARGEST = 4096  # bytes of a head
 _MOST = 100  # fields
@@ -86,7 +87,7 @@ def _read_head(head: bytes) -> tuple[int, AnswerSection, int] | None:
 _head = _Heads().__getitem__
 
 
-def read_usual(data: bytes) -> tuple[int, AnswerSection, bytes] | None:
+def read_usual(data: bytes) -> Usual | None:
     """Status, fields (Connection is left out: it says keep-alive) and body of an answer that is all of `data`.
 
     None where it is not a usual one. To HEAD the same bytes would be another answer: this one is to another method.

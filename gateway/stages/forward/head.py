@@ -5,9 +5,11 @@ Invariant: the head holds as many lines as were meant: a line break inside any p
 """
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from gateway.kernel.breaks import breaks
 from gateway.kernel.patterns.blocks import address_text, unmapped
+from gateway.model.connection import IPAddress
 from gateway.model.exchange import Exchange
 from gateway.model.permit import Permit
 from gateway.model.reason import Reason
@@ -21,7 +23,8 @@ from gateway.stages.forward.rewrite import Rewrite
 from gateway.stages.forward.xfcc import ClientCert
 
 _USUAL_CONNECTION = frozenset([("keep-alive",), ("close",), ("Keep-Alive",)])
-_START_BREAKS = 14  # bytes of the line ends that `_start` writes
+_START_BREAKS = 14  # bytes of the line ends of what stands before the client's fields
+_FLAGS = tuple(f"{flags:02x}" for flags in range(256))
 _UNWRITABLE = "a part of the request cannot be written as one line"
 
 
@@ -52,6 +55,7 @@ class RequestHead:
         self._constant = b"".join(written)
         if breaks(self._constant) != 2 * len(written):
             raise ValueError("a request header that the route sets holds a line end or NUL")
+        self._end = self._constant + b"\r\n"
         self._plain = assertion is None and not self._claims
         self._host = rewrite.host if rewrite is not None else None
 
@@ -60,16 +64,30 @@ class RequestHead:
         ctx, head = permit.ctx, exchange.head
         path = ctx.path if self._rewrite is None else self._rewrite(ctx.path, permit.route.prefix)
         target = path if ctx.query is None else f"{path}?{ctx.query}"
-        start = self._start(ctx, head.method, target)
-        if breaks(start) != (_START_BREAKS + 2 if ctx.trace.state else _START_BREAKS) or " " in target:
+        trace, method, authority, client = ctx.trace, head.method, ctx.authority, ctx.client_ip
+        caller = _callers.get(id(client))
+        if caller is None or not (
+            caller[0] is client and caller[1] is ctx.connection.peer_ip and caller[2] == ctx.scheme
+        ):
+            caller = _meet(ctx)
+        start = (
+            f"{method} {target} HTTP/1.1\r\nhost: {self._host or authority}\r\n{caller[3]}"
+            f"x-forwarded-host: {authority}\r\nx-request-id: {ctx.request_id}\r\n"
+            f"traceparent: 00-{trace.trace_id}-{trace.span_id}-{_FLAGS[trace.flags]}\r\n"
+        ).encode("latin-1")
+        line_ends = _START_BREAKS
+        if trace.state:
+            start += f"tracestate: {trace.state}\r\n".encode("latin-1")
+            line_ends += 2
+        if breaks(start) != line_ends or " " in target:
             raise Refused(Reason.BAD_REQUEST, _UNWRITABLE)
         section = head.section
         kept = section.passing if section is not None else None
         passing = kept[1] if kept is not None and kept[0] is self._fields else self._passing(ctx, head)
         workload = permit.principal.workload
-        bare = not head.has_body and head.content_length is None and head.method != "OPTIONS"
+        bare = not head.has_body and head.content_length is None and method != "OPTIONS"
         if bare and workload is None and self._plain:
-            return b"%b%b%b\r\n" % (start, passing, self._constant)
+            return start + passing + self._end
         lines = self._more(permit, head)
         if workload is not None:
             lines.append(b"x-forwarded-client-cert: %b\r\n" % self._client_cert(workload))
@@ -110,16 +128,25 @@ class RequestHead:
             head.section.passing = fields, passing
         return passing
 
-    def _start(self, ctx: RequestContext, method: str, target: str) -> bytes:
-        trace = ctx.trace
-        peer = ctx.connection.peer_ip
-        client = forwarded = address_text(ctx.client_ip)
-        if ctx.client_ip is not peer and ctx.client_ip != unmapped(peer):
-            forwarded = f"{client}, {address_text(unmapped(peer))}"
-        state = f"\r\ntracestate: {trace.state}" if trace.state else ""
-        return (
-            f"{method} {target} HTTP/1.1\r\nhost: {self._host or ctx.authority}\r\nx-forwarded-for: {forwarded}\r\n"
-            f"x-forwarded-proto: {ctx.scheme}\r\nx-forwarded-host: {ctx.authority}\r\n"
-            f"x-request-id: {ctx.request_id}\r\n"
-            f"traceparent: 00-{trace.trace_id}-{trace.span_id}-{trace.flags:02x}{state}\r\n"
-        ).encode("latin-1")
+
+_Caller: TypeAlias = tuple[IPAddress, IPAddress, str, str]  # client, peer, scheme, and the lines that tell of them
+
+_callers: dict[int, _Caller] = {}  # by the id of the client's address: each is held, so that no other one gets its id
+_REMEMBERED = 4096
+
+
+def _meet(ctx: RequestContext) -> _Caller:
+    """Who calls, through whom and how; remembered for as long as the address is the same object."""
+    client, peer, scheme = ctx.client_ip, ctx.connection.peer_ip, ctx.scheme
+    forwarded = address_text(client)
+    if client is not peer and client != unmapped(peer):
+        forwarded = f"{forwarded}, {address_text(unmapped(peer))}"
+    if len(_callers) >= _REMEMBERED:
+        _callers.clear()
+    caller = _callers[id(client)] = (
+        client,
+        peer,
+        scheme,
+        f"x-forwarded-for: {forwarded}\r\nx-forwarded-proto: {scheme}\r\n",
+    )
+    return caller
