@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from gateway.kernel.breaks import breaks
+from gateway.kernel.memo import Memo
 from gateway.kernel.patterns.blocks import address_text, unmapped
 from gateway.model.connection import IPAddress
 from gateway.model.exchange import Exchange
@@ -23,7 +24,7 @@ from gateway.stages.forward.rewrite import Rewrite
 from gateway.stages.forward.xfcc import ClientCert
 
 _USUAL_CONNECTION = frozenset([("keep-alive",), ("close",), ("Keep-Alive",)])
-_START_BREAKS = 14  # bytes of the line ends of what stands before the client's fields
+_CALLER_BREAKS = 6  # bytes of the line ends that `_meet` writes
 _FLAGS = tuple(f"{flags:02x}" for flags in range(256))
 _UNWRITABLE = "a part of the request cannot be written as one line"
 
@@ -44,7 +45,7 @@ class RequestHead:
     ) -> None:
         """`via`: this gateway's pseudonym; `own_id`: its SPIFFE id; `constant`, `claims`: what the route sets.
 
-        Raises ValueError for a constant that is no one line.
+        Raises ValueError for a constant or a host that is no one line.
         """
         self._fields = fields
         self._client_cert = ClientCert(own_id)
@@ -58,29 +59,28 @@ class RequestHead:
         self._end = self._constant + b"\r\n"
         self._plain = assertion is None and not self._claims
         self._host = rewrite.host if rewrite is not None else None
+        if self._host is not None and breaks(self._host.encode("latin-1")):
+            raise ValueError("the host that the route writes holds a line end or NUL")
 
     def __call__(self, permit: Permit, exchange: Exchange) -> bytes:
         """The whole head with its empty line. Raises Refused(BAD_REQUEST | AMBIGUOUS_PATH | IDENTITY_UNAVAILABLE)."""
         ctx, head = permit.ctx, exchange.head
         path = ctx.path if self._rewrite is None else self._rewrite(ctx.path, permit.route.prefix)
         target = path if ctx.query is None else f"{path}?{ctx.query}"
-        trace, method, authority, client = ctx.trace, head.method, ctx.authority, ctx.client_ip
-        caller = _callers.get(id(client))
-        if caller is None or not (
-            caller[0] is client and caller[1] is ctx.connection.peer_ip and caller[2] == ctx.scheme
-        ):
+        client, authority = ctx.client_ip, ctx.authority
+        caller = _callers.get((id(client), authority))
+        if caller is None or caller[1] is not ctx.connection.peer_ip or caller[2] != ctx.scheme:
             caller = _meet(ctx)
+        method, request_id, trace = head.method, ctx.request_id, ctx.trace
+        trace_id, span_id = trace.trace_id, trace.span_id
+        said = f"{method}{target}{request_id}{trace_id}{span_id}"  # all of what follows that may be another each time
+        if " " in said or "\r" in said or "\n" in said or "\0" in said:
+            raise Refused(Reason.BAD_REQUEST, _UNWRITABLE)
         start = (
             f"{method} {target} HTTP/1.1\r\nhost: {self._host or authority}\r\n{caller[3]}"
-            f"x-forwarded-host: {authority}\r\nx-request-id: {ctx.request_id}\r\n"
-            f"traceparent: 00-{trace.trace_id}-{trace.span_id}-{_FLAGS[trace.flags]}\r\n"
+            f"x-request-id: {request_id}\r\ntraceparent: 00-{trace_id}-{span_id}-{_FLAGS[trace.flags]}\r\n"
+            f"{trace.state and _state(trace.state)}"
         ).encode("latin-1")
-        line_ends = _START_BREAKS
-        if trace.state:
-            start += f"tracestate: {trace.state}\r\n".encode("latin-1")
-            line_ends += 2
-        if breaks(start) != line_ends or " " in target:
-            raise Refused(Reason.BAD_REQUEST, _UNWRITABLE)
         section = head.section
         kept = section.passing if section is not None else None
         passing = kept[1] if kept is not None and kept[0] is self._fields else self._passing(ctx, head)
@@ -131,22 +131,26 @@ class RequestHead:
 
 _Caller: TypeAlias = tuple[IPAddress, IPAddress, str, str]  # client, peer, scheme, and the lines that tell of them
 
-_callers: dict[int, _Caller] = {}  # by the id of the client's address: each is held, so that no other one gets its id
-_REMEMBERED = 4096
+# by the id of the client's address, which is held so that no other one gets it, and the authority that was asked for
+_callers: Memo[tuple[int, str], _Caller] = Memo()
 
 
 def _meet(ctx: RequestContext) -> _Caller:
-    """Who calls, through whom and how; remembered for as long as the address is the same object."""
-    client, peer, scheme = ctx.client_ip, ctx.connection.peer_ip, ctx.scheme
+    """Who calls, through whom and how. Raises Refused(BAD_REQUEST)."""
+    client, peer, scheme, authority = ctx.client_ip, ctx.connection.peer_ip, ctx.scheme, ctx.authority
     forwarded = address_text(client)
     if client is not peer and client != unmapped(peer):
         forwarded = f"{forwarded}, {address_text(unmapped(peer))}"
-    if len(_callers) >= _REMEMBERED:
-        _callers.clear()
-    caller = _callers[id(client)] = (
-        client,
-        peer,
-        scheme,
-        f"x-forwarded-for: {forwarded}\r\nx-forwarded-proto: {scheme}\r\n",
-    )
+    lines = f"x-forwarded-for: {forwarded}\r\nx-forwarded-proto: {scheme}\r\nx-forwarded-host: {authority}\r\n"
+    if breaks(lines.encode("latin-1")) != _CALLER_BREAKS:
+        raise Refused(Reason.BAD_REQUEST, _UNWRITABLE)
+    caller = client, peer, scheme, lines
+    _callers.keep((id(client), authority), caller, len(lines))
     return caller
+
+
+def _state(state: str) -> str:
+    """The line of tracestate. Raises Refused(BAD_REQUEST)."""
+    if breaks(state.encode("latin-1")):
+        raise Refused(Reason.BAD_REQUEST, _UNWRITABLE)
+    return f"tracestate: {state}\r\n"

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 
-from gateway.model.exchange import ClientGone, Exchange, Trailing
+from gateway.model.exchange import DONE, ClientGone, Exchange, Trailing
 from gateway.model.outcome import Outcome
 from gateway.model.permit import Permit
 from gateway.model.reason import Reason
@@ -83,7 +83,9 @@ class Proxy:
                 known = section.outcome
                 outcome = known[1] if known is not None and known[0] is endpoint else self._ended(usual, endpoint)
                 try:
-                    await exchange.send_head(status, self.fields(section, answer_headers), body, end=True)
+                    sent = exchange.send_head(status, self.fields(section, answer_headers), body, end=True)
+                    if sent is not DONE:
+                        await sent
                 except ClientGone:
                     endpoint.count(Reason.CLIENT_GONE)
                     return replace(outcome, reason=Reason.CLIENT_GONE)
