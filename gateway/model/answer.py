@@ -12,8 +12,11 @@ from gateway.model.request import RawHeaders
 class AnswerSection(list[tuple[bytes, bytes]]):
     """The fields of a backend's answer; the same object for every answer that repeats them."""
 
-    __slots__ = ("outcome", "passing")
+    __slots__ = ("head", "outcome", "passing", "size", "status")
 
+    status: int
+    head: bytes  # the lines that they stand in, from the status line to the empty one
+    size: int  # bytes of the answer, with the body that they declare
     outcome: tuple[object, Outcome] | None  # who answered last with it, and how such a request ends if it ends well
     passing: "tuple[object, WrittenFields | None] | None"  # who judged, and what passes of it as it is
 

@@ -8,9 +8,11 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+from gateway.model.answer import AnswerSection
 from gateway.model.exchange import ClientGone
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
+from gateway.upstreams.backlog import Backlog
 from gateway.upstreams.lost import ended_cleanly, why_lost
 from gateway.upstreams.owner import Owner
 from gateway.upstreams.response import EARLY_HINTS, ResponseReader
@@ -31,10 +33,11 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_armed",
         "_asked",
+        "_backlog",
         "_deadline",
-        "_drained",
         "_end",
         "_idle",
+        "_last",
         "_loop",
         "_owner",
         "_response",
@@ -44,7 +47,6 @@ class Connection(asyncio.Protocol):
         "_transport",
         "_unread",
         "_waiter",
-        "_writable",
         "answer",
         "born",
         "busy",
@@ -61,8 +63,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Usual | None] | None = None  # who waits for more of the answer
         self._asked = False  # by `ask`, and nothing of the answer has come
-        self._drained: asyncio.Future[None] | None = None  # who waits to write more of the request
-        self._writable = True
+        self._last: AnswerSection | None = None  # of the usual answer before
+        self._backlog = Backlog()
         self._unread = 0  # bytes that came and were not taken yet
         self._stopped = False  # reading from the backend is paused
         self._timer: asyncio.TimerHandle | None = None
@@ -148,9 +150,8 @@ class Connection(asyncio.Protocol):
     async def drain(self) -> None:
         """Wait while the backend does not take what was written. Raises what ended the connection."""
         self.touch()
-        if not self._writable and self.failure is None:
-            self._drained = self._loop.create_future()
-            await self._drained
+        if self._backlog.full and self.failure is None:
+            await self._backlog.taken(self._loop)
         if self.failure is not None:
             raise self.failure
 
@@ -196,7 +197,7 @@ class Connection(asyncio.Protocol):
             else:
                 self.abort()
             self._wake()
-            self._wake_writer()
+            self._backlog.wake()
             if self.on_failure is not None:
                 self.on_failure()
 
@@ -227,8 +228,9 @@ class Connection(asyncio.Protocol):
         answer = self.answer
         if self._asked:
             self._asked = False
-            waiter, usual = self._waiter, read_usual(data)
+            waiter, usual = self._waiter, read_usual(data, self._last)
             if usual is not None and waiter is not None:
+                self._last = usual[1]
                 self._waiter = None
                 self.busy = False  # so that bytes behind it end the connection
                 if not waiter.done():
@@ -270,14 +272,14 @@ class Connection(asyncio.Protocol):
         if not self.answer.complete:
             self.fail(why_lost(self.answer, exc, first=self.served == 1))
         self._drop()
-        self._wake_writer()
+        self._backlog.wake()
 
     def pause_writing(self) -> None:
-        self._writable = False
+        self._backlog.full = True
 
     def resume_writing(self) -> None:
-        self._writable = True
-        self._wake_writer()
+        self._backlog.full = False
+        self._backlog.wake()
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "active" if self.busy else "idle"
@@ -321,10 +323,3 @@ class Connection(asyncio.Protocol):
                 waiter.set_result(None)
             else:
                 waiter.set_exception(self.failure)
-
-    def _wake_writer(self) -> None:
-        drained = self._drained
-        if drained is not None:
-            self._drained = None
-            if not drained.done():
-                drained.set_result(None)
