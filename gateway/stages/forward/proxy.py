@@ -60,13 +60,13 @@ class Proxy:
         """Raises Refused while no head was sent."""
         head = self._head(permit, exchange)
         total = _NEVER if self._timeout is None else asyncio.get_running_loop().time() + self._timeout
-        cluster = self.cluster
-        endpoint = cluster.pick(permit)
-        connection = None if exchange.head.has_body else endpoint.checkout()
+        cluster, received = self.cluster, exchange.head
+        endpoint = cluster.only or cluster.pick(permit)
+        connection = None if received.has_body else endpoint.checkout()
         asked = None
         if connection is not None:
             # the usual request: an idle connection, no body, and an answer that comes whole and is found by its bytes
-            asked = connection.ask(exchange.head.method, cluster.first_timeout, cluster.idle_timeout, total, head)
+            asked = connection.ask(received.method, cluster.first_timeout, cluster.idle_timeout, total, head)
             exchange.on_gone(connection.client_gone)
             try:
                 usual = await asked
