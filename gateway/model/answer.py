@@ -35,9 +35,18 @@ class WrittenFields:
     length: int  # that they declare
 
 
+class OwnFields(list[tuple[bytes, bytes]]):
+    """What the gateway adds to an answer that passes: no field of framing, each of them one line."""
+
+    __slots__ = ("lines",)
+
+    lines: bytes  # the same, written, each with its end
+
+
 class PassedFields(list[tuple[bytes, bytes]]):
     """The fields of an answer: those of `front`, and what the gateway adds behind them."""
 
-    __slots__ = ("front",)
+    __slots__ = ("front", "own")
 
     front: WrittenFields
+    own: OwnFields | None  # what stands behind the front, if nobody added more; None: it is not written yet
