@@ -33,6 +33,10 @@ Read: TypeAlias = tuple[object, bool, str, int | None, str, str, str | None, Val
 """What `accept` read out of a head: its mark, whether no field asks more of it than Host does, host, port,
 authority, path, query and values. A bare tuple: it is taken apart at once."""
 
+Written: TypeAlias = tuple[object, IPAddress, IPAddress, str, str, bytes, bool]
+"""What `forward` writes to a backend of a head: who wrote it, for which client and peer and scheme; how it begins, the
+client's fields that pass, and whether that is all but what each request has anew. A bare tuple, as above."""
+
 
 class RepeatedHead:
     """What a whole head says by its bytes alone, for all requests of its listener that repeat it byte for byte.
@@ -40,11 +44,12 @@ class RepeatedHead:
     As HeaderSection. What is kept holds under one mark alone, an object of the stage whose settings it hangs on.
     """
 
-    __slots__ = ("read", "routed")
+    __slots__ = ("read", "routed", "written")
 
     def __init__(self) -> None:
         self.read: Read | None = None
         self.routed: tuple[object, str, str, Route] | None = None  # mark, path, host
+        self.written: Written | None = None
 
 
 @noun

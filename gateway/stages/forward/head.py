@@ -15,7 +15,7 @@ from gateway.model.exchange import Exchange
 from gateway.model.permit import Permit
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.model.request import RequestContext
+from gateway.model.request import RequestContext, Written
 from gateway.model.request import RequestHead as Received
 from gateway.stages.forward.assertion import Assertion
 from gateway.stages.forward.claims import FieldValue
@@ -65,28 +65,27 @@ class RequestHead:
     def __call__(self, permit: Permit, exchange: Exchange) -> bytes:
         """The whole head with its empty line. Raises Refused(BAD_REQUEST | AMBIGUOUS_PATH | IDENTITY_UNAVAILABLE)."""
         ctx, head = permit.ctx, exchange.head
-        path = ctx.path if self._rewrite is None else self._rewrite(ctx.path, permit.route.prefix)
-        target = path if ctx.query is None else f"{path}?{ctx.query}"
-        client, authority = ctx.client_ip, ctx.authority
-        caller = _callers.get((id(client), authority))
-        if caller is None or caller[1] is not ctx.connection.peer_ip or caller[2] != ctx.scheme:
-            caller = _meet(ctx)
-        method, request_id, trace = head.method, ctx.request_id, ctx.trace
+        known = head.again.written if head.again is not None else None
+        if (
+            known is None
+            or known[0] is not self
+            or known[1] is not ctx.client_ip
+            or known[2] is not ctx.connection.peer_ip
+            or known[3] != ctx.scheme
+        ):
+            known = self._begin(permit, head)
+        _, _, _, _, front, passing, bare = known
+        request_id, trace = ctx.request_id, ctx.trace
         trace_id, span_id = trace.trace_id, trace.span_id
-        said = f"{method}{target}{request_id}{trace_id}{span_id}"  # all of what follows that may be another each time
-        if " " in said or "\r" in said or "\n" in said or "\0" in said:
+        said = f"{request_id}{trace_id}{span_id}"
+        if "\r" in said or "\n" in said or "\0" in said:
             raise Refused(Reason.BAD_REQUEST, _UNWRITABLE)
         start = (
-            f"{method} {target} HTTP/1.1\r\nhost: {self._host or authority}\r\n{caller[3]}"
-            f"x-request-id: {request_id}\r\ntraceparent: 00-{trace_id}-{span_id}-{_FLAGS[trace.flags]}\r\n"
+            f"{front}x-request-id: {request_id}\r\ntraceparent: 00-{trace_id}-{span_id}-{_FLAGS[trace.flags]}\r\n"
             f"{trace.state and _state(trace.state)}"
         ).encode("latin-1")
-        section = head.section
-        kept = section.passing if section is not None else None
-        passing = kept[1] if kept is not None and kept[0] is self._fields else self._passing(ctx, head)
         workload = permit.principal.workload
-        bare = not head.has_body and head.content_length is None and method != "OPTIONS"
-        if bare and workload is None and self._plain:
+        if bare and workload is None:
             return start + passing + self._end
         lines = self._more(permit, head)
         if workload is not None:
@@ -95,6 +94,29 @@ class RequestHead:
         if breaks(more) != 2 * len(lines):
             raise Refused(Reason.BAD_REQUEST, _UNWRITABLE)
         return b"%b%b%b%b\r\n" % (start, passing, self._constant, more)
+
+    def _begin(self, permit: Permit, head: Received) -> Written:
+        """What hangs on the head and its caller alone; kept where the head came before. Raises Refused as above."""
+        ctx, method = permit.ctx, head.method
+        path = ctx.path if self._rewrite is None else self._rewrite(ctx.path, permit.route.prefix)
+        target = path if ctx.query is None else f"{path}?{ctx.query}"
+        said = f"{method}{target}"
+        if " " in said or "\r" in said or "\n" in said or "\0" in said:
+            raise Refused(Reason.BAD_REQUEST, _UNWRITABLE)
+        client, authority = ctx.client_ip, ctx.authority
+        caller = _callers.get((id(client), authority))
+        if caller is None or caller[1] is not ctx.connection.peer_ip or caller[2] != ctx.scheme:
+            caller = _meet(ctx)
+        section = head.section
+        kept = section.passing if section is not None else None
+        passing = kept[1] if kept is not None and kept[0] is self._fields else self._passing(ctx, head)
+        _, peer, scheme, lines = caller
+        front = f"{method} {target} HTTP/1.1\r\nhost: {self._host or authority}\r\n{lines}"
+        bare = self._plain and not head.has_body and head.content_length is None and method != "OPTIONS"
+        written = self, client, peer, scheme, front, passing, bare
+        if head.again is not None:
+            head.again.written = written
+        return written
 
     def _more(self, permit: Permit, head: Received) -> list[bytes]:
         """Lines that hang on this request."""
