@@ -52,6 +52,7 @@ class Endpoint:
         self.url = settings.url
         self.name = settings.url if settings.address is None else f"{settings.url} at {settings.address}"
         self.weight = settings.weight
+        self.mark = object()  # stands for it where something is remembered of it that may outlive it
         self._settings = connections
         self._rest = connections.idle
         self._connect_timeout = timeouts.connect

@@ -81,7 +81,7 @@ class Proxy:
                 endpoint.put_back(connection, asyncio.get_running_loop().time())
                 status, section, body = usual
                 known = section.outcome
-                outcome = known[1] if known is not None and known[0] is endpoint else self._ended(usual, endpoint)
+                outcome = known[1] if known is not None and known[0] is endpoint.mark else self._ended(usual, endpoint)
                 try:
                     sent = exchange.send_head(status, self.fields(section, answer_headers), body, end=True)
                     if sent is not DONE:
@@ -110,7 +110,7 @@ class Proxy:
         """How a request ends well with this answer; kept with its head, which says all but from where it is."""
         status, section, body = usual
         outcome = Outcome(status, self.cluster.name, endpoint.url, 0, len(body))
-        section.outcome = endpoint, outcome
+        section.outcome = endpoint.mark, outcome
         return outcome
 
 
