@@ -31,7 +31,7 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     trace.stage = ADDRESS_LIMIT
     # also where no route was found: a flood of 404s is a flood
     spent = gw.ratelimit.by_address(ctx, route, trace)
-    trace.limits = spent if isinstance(spent, list) else await spent
+    limits = trace.limits = spent if isinstance(spent, list) else await spent
     if route.index < 0:  # no route of the file
         if route.refusal is not None:
             raise Refused(route.refusal)
@@ -55,7 +55,8 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
         posture = trace.posture = known if known is None or isinstance(known, Posture) else await known
     trace.stage = CALLER_LIMIT
     spent = gw.ratelimit.by_caller(ctx, route, principal, trace)
-    trace.limits = trace.limits + (spent if isinstance(spent, list) else await spent)
+    own = spent if isinstance(spent, list) else await spent
+    trace.limits = limits + own if limits else own
     trace.stage = AUTHORIZE
     return gw.authorizes(ctx, route, principal, posture)  # pure: same facts, same answer
 
