@@ -41,7 +41,8 @@ class Lane:
 
     def exchange(self, protocol: "HttpProtocol", connection: Connection, framing: Framing) -> "LaneExchange":
         """See gateway.server.exchange.Driver."""
-        exchange = LaneExchange(protocol, connection, framing)
+        exchange = LaneExchange()
+        exchange.take(protocol, connection, framing)
         exchange.lane = self
         return exchange
 

@@ -239,11 +239,9 @@ class HttpProtocol(Outgoing):
 
     def _late(self) -> None:
         """No request came, or not the whole of its head; the begin of one does not disarm it."""
-        if self._exchange is not None:
-            return
-        if self._rest:
+        if self._exchange is None and self._rest:
             self._fault(Reason.REQUEST_TIMEOUT, self._rest)
-        else:
+        elif self._exchange is None:
             self._close()
 
     def await_body(self) -> None:
@@ -268,14 +266,15 @@ class HttpProtocol(Outgoing):
     def answered(self, exchange: HttpExchange) -> None:
         """The answer is whole: go on with the next request, or close."""
         self._exchange = None
-        self._discarded = 0
-        if not exchange.persistent or (self._reader is not None and not self.may_drain(exchange)):
-            self._finish()
-        elif self._reader is None:
+        if exchange.persistent and self._reader is None:
             self._await_request()
-        else:
+            return
+        self._discarded = 0
+        if exchange.persistent and self.may_drain(exchange):
             self._deadline.arm(_LINGER, self._close)
             self.resume()
+        else:
+            self._finish()
 
     def read_on(self, reader: BodyReader) -> None:
         """Read what follows the head of the request at work by this; what came already waits for it."""
