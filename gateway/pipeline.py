@@ -27,11 +27,11 @@ _GONE = Outcome(0, None, None, 0, 0, Reason.CLIENT_GONE)
 async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     """All that can refuse a request. Nothing reaches an upstream before this returns. Raises Refused."""
     trace.stage = ROUTE
-    route = trace.route = gw.route(ctx)  # first: every later setting hangs on it
+    route = trace.route = gw.routes(ctx)  # first: every later setting hangs on it
     trace.stage = ADDRESS_LIMIT
     # also where no route was found: a flood of 404s is a flood
     spent = gw.ratelimit.by_address(ctx, route, trace)
-    trace.limits = spent if isinstance(spent, list) else await spent
+    limits = trace.limits = spent if isinstance(spent, list) else await spent
     if route.index < 0:  # no route of the file
         if route.refusal is not None:
             raise Refused(route.refusal)
@@ -42,7 +42,7 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     gw.accept.body(ctx, route)
     trace.stage = AUTHENTICATE
     try:
-        proved = gw.authenticate(ctx, route)
+        proved = gw.authenticates(ctx, route)
         principal = trace.principal = proved if isinstance(proved, Principal) else await proved
     except Refused as refused:
         if refused.failed_credential:
@@ -55,9 +55,10 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
         posture = trace.posture = known if known is None or isinstance(known, Posture) else await known
     trace.stage = CALLER_LIMIT
     spent = gw.ratelimit.by_caller(ctx, route, principal, trace)
-    trace.limits = trace.limits + (spent if isinstance(spent, list) else await spent)
+    own = spent if isinstance(spent, list) else await spent
+    trace.limits = limits + own if limits else own
     trace.stage = AUTHORIZE
-    return gw.authorize(ctx, route, principal, posture)  # pure: same facts, same answer
+    return gw.authorizes(ctx, route, principal, posture)  # pure: same facts, same answer
 
 
 async def handle(exchange: Exchange, gw: Snapshot) -> None:
@@ -66,13 +67,13 @@ async def handle(exchange: Exchange, gw: Snapshot) -> None:
     outcome = _GONE
     try:
         try:
-            trace.ctx = gw.accept(trace)
-            trace.request_id = trace.ctx.request_id
-            trace.permit = await decide(trace.ctx, gw, trace)
+            ctx = trace.ctx = gw.accepts(trace)
+            trace.request_id = ctx.request_id
+            permit = trace.permit = await decide(ctx, gw, trace)
             trace.stage = RECORD
             await gw.record.decision(trace)  # no line, no backend
             trace.stage = FORWARD
-            outcome = await gw.forward(trace.permit, exchange, gw.answer.headers(trace))
+            outcome = await gw.forwards(permit, exchange, gw.answer.headers(trace))
         except Refused as refused:
             outcome = await _refuse(exchange, gw, trace, refused)
         except (ClientGone, asyncio.CancelledError):

@@ -165,7 +165,7 @@ async def served(directory: Path, issuer: Issuer, more: dict[str, object]) -> As
         f"Authorization: Bearer {tokens[number % CALLERS]}\r\n\r\n".encode()
         for number in range(ROUTES)
     )
-    await Clients(lambda: Lane(lambda: runtime.parts.snapshot, set()), requests, CONNECTIONS).batch(_SERVED)
+    await Clients(lambda: Lane(runtime.current, set()), requests, CONNECTIONS).batch(_SERVED)
     del record.outcome
     if {outcome.status for outcome in outcomes} != {200}:
         raise RuntimeError(f"the job was not done: {sorted({outcome.status for outcome in outcomes})}")

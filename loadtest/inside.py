@@ -126,7 +126,7 @@ def backends(loop: asyncio.AbstractEventLoop, runtime: Runtime, connections: int
     for _ in range(connections):
         connection = Connection(endpoint, loop)
         connection.connection_made(Pipe(loop, answering(connection)))
-        endpoint.put_back(connection, loop.time())
+        endpoint.admit(connection)
 
 
 async def measure(
@@ -151,7 +151,7 @@ async def measure(
         f"Authorization: Bearer {tokens[number % CALLERS]}\r\n\r\n".encode()
         for number in range(ROUTES)
     ]
-    app, lane = GatewayApp(lambda: runtime.parts.snapshot, listener="edge"), Lane(lambda: runtime.parts.snapshot, set())
+    app, lane = GatewayApp(runtime.current, listener="edge"), Lane(runtime.current, set())
     make: dict[str, Callable[[], Driver]] = {
         "lane": lambda: lane,
         "asgi": lambda: Turns(app, set()),

@@ -29,7 +29,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "control/build/snapshot.py": "tests/control/test_runtime.py",
     "stages/answer/documents.py": "tests/stages/answer/test_stage.py",
     "stages/forward/upload.py": "tests/stages/forward/test_proxy.py",
-    "upstreams/lost.py": "tests/attacks/test_backend_answers.py",
 }
 # Files and functions over the budget, each with the reason why it is better in one piece.
 TOO_LARGE: dict[str, str] = {}

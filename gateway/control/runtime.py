@@ -92,6 +92,11 @@ class Runtime:
             raise RuntimeError("no config is at work yet")
         return self._parts
 
+    def current(self) -> Snapshot:
+        """What a request that begins now is judged by; asked once a request. Raises RuntimeError, as `parts`."""
+        parts = self._parts
+        return (parts if parts is not None else self.parts).snapshot
+
     def prepare(self, config: Config) -> Parts:
         """Everything for `config`, kept or made, nothing new started. Raises Unusable."""
         before = self._parts

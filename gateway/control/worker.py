@@ -34,7 +34,6 @@ from gateway.server.acceptor import listen
 from gateway.server.listener import Listener
 from gateway.server.server import DriverName, Server
 from gateway.server.tls import TlsUnusable
-from gateway.snapshot import Snapshot
 from gateway.stages.record import record_admin, record_config
 
 log = logging.getLogger(__name__)
@@ -106,7 +105,7 @@ class Worker:
         self._hung_up = False  # SIGHUP came before there was anything to reload
         self._all_end = False  # the whole gateway drains, not this worker alone
         self._server = Server(
-            GatewayApp(self.current, listener=next(iter(self.listeners))),
+            GatewayApp(self.runtime.current, listener=next(iter(self.listeners))),
             [(listener, sockets[name]) for name, listener in self.listeners.items()],
             on_hangup=self._hang_up,
             on_serving=settings.on_serving,
@@ -115,10 +114,6 @@ class Worker:
             driver=settings.driver,
             supervised=settings.lifeline is not None,
         )
-
-    def current(self) -> Snapshot:
-        """What a request that begins now is judged by."""
-        return self.runtime.parts.snapshot
 
     def _expired(self, chain: tuple[bytes, ...]) -> bool:
         return expired(self.runtime.parts.sources.certificates, chain, time.time())

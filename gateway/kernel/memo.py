@@ -17,15 +17,17 @@ _LONGEST = 256  # characters of a text that is remembered
 class Memo(dict[_K, _V]):
     """Of one process, for one purpose."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("_left", "_longest")
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int = _LONGEST) -> None:
+        """`longest`: characters of a text that is remembered."""
         super().__init__()
         self._left = _ROOM
+        self._longest = longest
 
     def keep(self, key: _K, value: _V, size: int) -> None:
         """Remember what is not here yet. `size`: characters of the key's texts; the value has no more than these."""
-        if size > _LONGEST:
+        if size > self._longest:
             return
         takes = _ENTRY + 2 * size
         self._left -= takes

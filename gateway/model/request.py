@@ -6,6 +6,7 @@ from gateway.model.connection import Connection, IPAddress
 from gateway.model.credential import SentToken
 from gateway.model.noun import noun
 from gateway.model.reason import Reason
+from gateway.model.route import Route
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 Values: TypeAlias = dict[str, tuple[str, ...]]
@@ -28,6 +29,29 @@ class HeaderSection:
         self.passing: tuple[object, bytes] | None = None  # who judged, the lines that may pass
 
 
+Read: TypeAlias = tuple[object, bool, str, int | None, str, str, str | None, Values]
+"""What `accept` read out of a head: its mark, whether no field asks more of it than Host does, host, port,
+authority, path, query and values. A bare tuple: it is taken apart at once."""
+
+Written: TypeAlias = tuple[object, IPAddress, IPAddress, str, str, bytes, bool]
+"""What `forward` writes to a backend of a head: who wrote it, for which client and peer and scheme; how it begins, the
+client's fields that pass, and whether that is all but what each request has anew. A bare tuple, as above."""
+
+
+class RepeatedHead:
+    """What a whole head says by its bytes alone, for all requests of its listener that repeat it byte for byte.
+
+    As HeaderSection. What is kept holds under one mark alone, an object of the stage whose settings it hangs on.
+    """
+
+    __slots__ = ("read", "routed", "written")
+
+    def __init__(self) -> None:
+        self.read: Read | None = None
+        self.routed: tuple[object, str, str, Route] | None = None  # mark, path, host
+        self.written: Written | None = None
+
+
 @noun
 class RequestHead:
     """The head as the driver read it; framing is already judged, nothing else is.
@@ -45,6 +69,7 @@ class RequestHead:
     has_body: bool
     fault: Reason | None = None
     section: HeaderSection | None = None  # of a header section that came before
+    again: RepeatedHead | None = None  # of a head that came before, from its first byte to its last
 
 
 @noun

@@ -30,13 +30,13 @@ def usual(request: RequestHead, status: int, headers: PassedFields, data: bytes)
     None for another one, which `Answer` writes. Raises ValueError for a header that holds a line end.
     """
     front = headers.front
+    if front.length != len(data) or request.method == "HEAD" or status in (204, 304):
+        return None
+    own = headers.own
+    if own is not None and len(headers) == len(front.fields) + len(own):
+        return b"%b\r\n%b%b\r\n%b" % (_STATUS_LINES[status], front.lines, own.lines, data)
     more = headers[len(front.fields) :]
-    if (
-        front.length != len(data)
-        or request.method == "HEAD"
-        or status in (204, 304)
-        or not _OURS.isdisjoint(dict(more))
-    ):
+    if not _OURS.isdisjoint(dict(more)):
         return None
     lines = [*map(_line, more), b"\r\n"]
     return b"%b\r\n%b%b%b" % (_STATUS_LINES[status], front.lines, _guarded(b"\r\n".join(lines), len(lines)), data)

@@ -11,14 +11,11 @@ from urllib.parse import unquote_to_bytes
 from starlette.types import Message, Scope
 
 from gateway.app import EXTENSION
-from gateway.kernel.framing import Framing
-from gateway.model.connection import Connection
 from gateway.model.exchange import DONE, ClientGone
 from gateway.model.request import RawHeaders
 from gateway.server.exchange import HttpExchange
 
 if TYPE_CHECKING:
-    from gateway.server.protocol import HttpProtocol
     from gateway.server.turns import Turns
 
 _DISCONNECT: Message = {"type": "http.disconnect"}
@@ -27,25 +24,23 @@ _DISCONNECT: Message = {"type": "http.disconnect"}
 class Cycle(HttpExchange):
     """The `Wire` that the application finds in its scope."""
 
-    __slots__ = ("_headers", "_status", "_told", "_turns")
+    __slots__ = ("_headers", "_status", "_told", "turns")
 
-    def __init__(self, turns: "Turns", protocol: "HttpProtocol", connection: Connection, framing: Framing) -> None:
-        super().__init__(protocol, connection, framing)
-        self._turns = turns
-        self._told = False  # the application has the whole body: what can still come is a disconnect
-        self._status = 0
-        self._headers: RawHeaders = []
+    turns: "Turns"
+    _status: int  # of an answer whose head was told of
+    _headers: RawHeaders
 
     def start(self) -> None:
         """Let the connection's task have it."""
-        self._turns.begin(self)
+        self._told = False  # the application has the whole body: what can still come is a disconnect
+        self.turns.begin(self)
 
     def scope(self) -> Scope:
         """What the application is told of it."""
         head = self.head
         raw_path, _, query = head.target.partition(b"?")
         path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
-        return self._turns.scope_of(self.protocol) | {
+        return self.turns.scope_of(self.protocol) | {
             "http_version": head.version,
             "method": head.method,
             "path": path.decode("utf-8", "replace"),

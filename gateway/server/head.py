@@ -10,7 +10,7 @@ import httptools
 from gateway.kernel.framing import Framing, judge
 from gateway.kernel.memo import Memo
 from gateway.model.reason import Reason
-from gateway.model.request import RawHeaders, RequestHead
+from gateway.model.request import RawHeaders, RepeatedHead, RequestHead
 from gateway.server.sections import Sections
 
 MAX_TARGET = 8192  # bytes; RFC 9110 section 4.1 asks for 8000 at least
@@ -45,10 +45,16 @@ class HeadParser:
         known = self._sections.find(section)
         if known is not None and len(known.headers) <= max_headers:
             line = raw[: end - 2]
-            usual = _lines.get(line) or _read_usual(line)
+            again = None
+            usual = _lines.get(line)
             if usual is not None:
+                again = RepeatedHead()  # the line came before too: so may the two together
+            else:
+                usual = _read_usual(line)
+            if usual is not None:
+                method, target = usual
                 length, has_body = known.content_length, known.has_body
-                head = RequestHead(usual[0], usual[1], "1.1", known.headers, length, has_body, None, known.section)
+                head = RequestHead(method, target, "1.1", known.headers, length, has_body, None, known.section, again)
                 return Framing(head, known.persistent, known.expects)
         framing = self._parse(raw, max_headers)
         if framing is not None and framing.head.version == "1.1":

@@ -9,6 +9,7 @@ in docs/decisions/003.
 
 import asyncio
 import logging
+from asyncio import Future
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable
 from contextvars import copy_context
@@ -21,11 +22,13 @@ from gateway.server.exchange import HttpExchange, Work
 from gateway.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Generator
 
     from gateway.server.protocol import HttpProtocol
 
 log = logging.getLogger(__name__)
+
+_ENDED = object()
 
 
 class Lane:
@@ -38,7 +41,10 @@ class Lane:
 
     def exchange(self, protocol: "HttpProtocol", connection: Connection, framing: Framing) -> "LaneExchange":
         """See gateway.server.exchange.Driver."""
-        return LaneExchange(self, protocol, connection, framing)
+        exchange = LaneExchange()
+        exchange.take(protocol, connection, framing)
+        exchange.lane = self
+        return exchange
 
     def close(self) -> None:
         """See gateway.server.exchange.Driver: all connections share it, and it keeps nothing of any."""
@@ -47,30 +53,29 @@ class Lane:
 class LaneExchange(HttpExchange):
     """An exchange that carries itself: the least that asyncio wants of a task of a library's own."""
 
-    __slots__ = ("_asked", "_context", "_coroutine", "_lane", "_loop", "_thrown", "_waits_for")
+    __slots__ = ("_asked", "_context", "_loop", "_steps", "_thrown", "_waits_for", "lane")
 
-    def __init__(self, lane: Lane, protocol: "HttpProtocol", connection: Connection, framing: Framing) -> None:
-        super().__init__(protocol, connection, framing)
-        self._lane = lane
-        self._loop = protocol.loop
-        self._coroutine: Coroutine[Any, None, None] | None = None
-        self._context = copy_context()
-        self._waits_for: asyncio.Future[Any] | None = None
-        self._thrown: BaseException | None = None  # goes in with the next step
-        self._asked = 0  # times that it was cancelled
+    lane: Lane
 
     def start(self) -> None:
         """Run the pipeline as far as it goes without waiting."""
-        self._coroutine = handle(self, self._lane.current())
-        self._context.run(self._step)
-        if self._coroutine is not None:
-            self._lane.working.add(self)
+        lane = self.lane
+        self._loop = self.protocol.loop
+        # Iterated, a coroutine ends without the StopIteration that `send` raises
+        self._steps: Generator[Any, None, None] | None = handle(self, lane.current()).__await__()
+        self._context = context = copy_context()
+        self._waits_for: asyncio.Future[Any] | None = None  # what it waited for last
+        self._thrown: BaseException | None = None  # goes in with the next step
+        self._asked = 0  # times that it was cancelled
+        context.run(self._step)
+        if self._steps is not None:
+            lane.working.add(self)
 
     # What asyncio asks of a task
 
     def cancel(self, msg: str | None = None) -> bool:
         """As asyncio.Task.cancel."""
-        if self._coroutine is None:
+        if self._steps is None:
             return False
         self._asked += 1
         if self._waits_for is None or not self._waits_for.cancel(msg):
@@ -88,7 +93,7 @@ class LaneExchange(HttpExchange):
 
     def done(self) -> bool:
         """As asyncio.Task.done."""
-        return self._coroutine is None
+        return self._steps is None
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         """As asyncio.Task.get_loop."""
@@ -98,28 +103,30 @@ class LaneExchange(HttpExchange):
 
     def _step(self, _done: "asyncio.Future[Any] | None" = None) -> None:
         """Go on until it waits again or ends. In the way of asyncio.Task, whose C code is the model of each line."""
-        coroutine, loop = self._coroutine, self._loop
-        self._waits_for = None
+        loop = self._loop
+        waits_for: Any
         _enter_task(loop, self)  # type: ignore[arg-type] # asyncio asks for no more than is here
         try:
             thrown = self._thrown
             if thrown is None:
-                waits_for = coroutine.send(None)  # type: ignore[union-attr] # nothing calls back behind the end
+                waits_for = next(self._steps, _ENDED)  # type: ignore[arg-type] # nothing calls back behind the end
             else:
                 self._thrown = None
-                waits_for = coroutine.throw(thrown)  # type: ignore[union-attr] # as above
+                waits_for = self._steps.throw(thrown)  # type: ignore[union-attr] # as above
         except (StopIteration, asyncio.CancelledError):
             self._ended()
         except Exception:
             log.exception("the pipeline failed")
             self._ended()
         else:
-            if getattr(waits_for, "_asyncio_future_blocking", False):
+            if type(waits_for) is Future or getattr(waits_for, "_asyncio_future_blocking", False):
                 waits_for._asyncio_future_blocking = False  # noqa: SLF001 - Future.__await__ asks it of who takes it
                 self._waits_for = waits_for
                 waits_for.add_done_callback(self._step, context=self._context)
                 if self._thrown is not None and waits_for.cancel():
                     self._thrown = None  # it was cancelled while it ran
+            elif waits_for is _ENDED:
+                self._ended()
             else:
                 self._yielded(waits_for)
         finally:
@@ -132,7 +139,7 @@ class LaneExchange(HttpExchange):
         self._loop.call_soon(self._step, context=self._context)
 
     def _ended(self) -> None:
-        self._coroutine = None
-        self._lane.working.discard(self)
+        self._steps = None
+        self.lane.working.discard(self)
         if not self.complete and not self.gone:
             self.abort()

@@ -18,12 +18,22 @@ _ACKED = struct.Struct("=120xQ16xI")  # of tcp_info: tcpi_bytes_acked, and tcpi_
 class Pace:
     """One body on its way, in either direction."""
 
-    __slots__ = ("_rate", "_window", "left")
+    __slots__ = ("_rate", "_since", "_window", "left")
 
     def __init__(self, limits: Limits) -> None:
         self._rate = limits.min_data_rate
         self._window = limits.data_rate_window
+        self._since: float | None = None  # when it was asked for more
         self.left = self._window if self._rate else _NEVER  # seconds that it may still be waited for
+
+    def awaited(self, now: float) -> None:
+        """More of it is asked for. `now`: as in `came`."""
+        self._since = now
+
+    def came(self, size: int, now: float) -> None:
+        """So many bytes of it; what comes before it is asked for takes no time."""
+        since, self._since = self._since, None
+        self.moved(0.0 if since is None else now - since, size)
 
     def moved(self, seconds: float, size: int) -> None:
         """It was waited for so long, and so many bytes came of it."""

@@ -22,6 +22,7 @@ from gateway.server.head import HeadParser, fault_of_part, salvage
 from gateway.server.listener import Listener
 from gateway.server.outgoing import Outgoing
 from gateway.server.pace import Pace
+from gateway.server.sections import KnownHead
 
 _DRAINABLE = 65536  # bytes of an unwanted body that are read for the sake of the connection
 _LINGER_BYTES = 1 << 20  # bytes that are discarded after an answer that closes, so that the client can read it
@@ -40,12 +41,12 @@ class HttpProtocol(Outgoing):
         "_driver",
         "_exchange",
         "_head_begun",
+        "_heads",
         "_pace",
         "_parser",
         "_read_paused",
         "_reader",
         "_rest",
-        "_waits_since",
         "client",
         "expired",
         "server",
@@ -57,9 +58,10 @@ class HttpProtocol(Outgoing):
         self._driver = driver
         self.client = peer
         self.server = local
-        self._connection: Connection | None = None
+        self._connection: Connection  # from connection_made on
         self._deadline = Deadline(self.loop)
         self._parser = HeadParser(listener.sections)
+        self._heads = listener.sections.heads
         self._exchange: HttpExchange | None = None  # the request that is being answered
         self._reader: BodyReader | None = None  # the body that is being read, its request's answer whole or not
         self._rest = b""  # bytes behind the message that is being read, or the begin of a head
@@ -68,7 +70,6 @@ class HttpProtocol(Outgoing):
         self._discarded = 0
         self._read_paused = False
         self._pace: Pace | None = None  # of a body that had to be waited for
-        self._waits_since: float | None = None  # loop time
 
     # asyncio.Protocol
 
@@ -105,16 +106,17 @@ class HttpProtocol(Outgoing):
         if self._rest:
             data, self._rest = self._rest + data, b""
         if self._reader is None and self._exchange is None:
-            data = self._take_head(data)  # mostly all that there is
-            if data:
-                self._consume(data, begun=True)
-        else:
-            self._consume(data)
+            known = self._heads.get(data)
+            if known is not None and known.limits is self.listener.limits:
+                self._begin(known).start()  # all of it came before, and nothing is behind it
+                return
+        self._consume(data)
 
     # What comes in
 
-    def _consume(self, data: bytes, *, begun: bool = False) -> None:
+    def _consume(self, data: bytes) -> None:
         """Take what `data` holds, but no more than one head: the next request has a turn of the loop to itself."""
+        begun = False
         while data and not self._deaf:
             if self._reader is not None:
                 data = self._take_body(self._reader, data)
@@ -139,16 +141,18 @@ class HttpProtocol(Outgoing):
         """Begin the request whose head stands in `data`; returns what lies behind it."""
         if data.startswith(b"\r\n"):
             data = data[2:]  # RFC 9112 section 2.2: one empty line before a request line
-        limit = self.listener.limits.header_bytes
+        limits = self.listener.limits
         end = data.find(b"\r\n\r\n") + 4
-        if end < 4 or end > limit:
-            self._take_part(data[:limit], over=len(data) > limit)
+        if end < 4 or end > limits.header_bytes:
+            self._take_part(data[: limits.header_bytes], over=len(data) > limits.header_bytes)
             return b""
-        framing = self._parser.parse(data[:end], self.listener.limits.headers)
+        raw = data[:end]
+        framing = self._parser.parse(raw, limits.headers)
         if framing is None:
             self._refuse_bare(Reason.BAD_REQUEST)
             return b""
-        self._deadline.disarm()
+        if framing.head.again is not None:
+            self._heads.keep(raw, KnownHead(framing.head, framing.persistent, framing.expects, limits), end)
         exchange = self._begin(framing)
         data = data[end:]
         if data and self._reader is not None:
@@ -169,7 +173,6 @@ class HttpProtocol(Outgoing):
 
     def _begin(self, framing: Framing) -> HttpExchange:
         """The request is the one that is answered now; `start` it when all is known that came of it."""
-        assert self._connection is not None  # noqa: S101 - for the type checker; set in connection_made
         head = framing.head
         self._exchange = exchange = self._driver.exchange(self, self._connection, framing)
         if head.fault is not None:
@@ -201,7 +204,8 @@ class HttpProtocol(Outgoing):
                 self._close()
             return data[used:]
         if self._pace is not None:
-            self._came(self._pace, used)
+            self._deadline.disarm()
+            self._pace.came(used, self.loop.time())
         exchange.reading = not reader.done
         exchange.buffered += used
         if exchange.buffered > HIGH_WATER:
@@ -234,10 +238,10 @@ class HttpProtocol(Outgoing):
         self._finish()
 
     def _late(self) -> None:
-        """No request came, or not the whole of its head."""
-        if self._rest:
+        """No request came, or not the whole of its head; the begin of one does not disarm it."""
+        if self._exchange is None and self._rest:
             self._fault(Reason.REQUEST_TIMEOUT, self._rest)
-        else:
+        elif self._exchange is None:
             self._close()
 
     def await_body(self) -> None:
@@ -246,14 +250,8 @@ class HttpProtocol(Outgoing):
             return
         limits = self.listener.limits
         pace = self._pace = self._pace or Pace(limits)
-        self._waits_since = self.loop.time()
+        pace.awaited(self.loop.time())
         self._deadline.arm(min(limits.idle_timeout, pace.left), self._body_late)
-
-    def _came(self, pace: Pace, size: int) -> None:
-        """More of a body that had to be waited for; what comes before it is asked for takes no time."""
-        since, self._waits_since = self._waits_since, None
-        self._deadline.disarm()
-        pace.moved(0.0 if since is None else self.loop.time() - since, size)
 
     def _body_late(self) -> None:
         self._body_failed(Reason.REQUEST_TIMEOUT)
@@ -268,14 +266,15 @@ class HttpProtocol(Outgoing):
     def answered(self, exchange: HttpExchange) -> None:
         """The answer is whole: go on with the next request, or close."""
         self._exchange = None
-        self._discarded = 0
-        if not exchange.persistent or (self._reader is not None and not self.may_drain(exchange)):
-            self._finish()
-        elif self._reader is None:
+        if exchange.persistent and self._reader is None:
             self._await_request()
-        else:
+            return
+        self._discarded = 0
+        if exchange.persistent and self.may_drain(exchange):
             self._deadline.arm(_LINGER, self._close)
             self.resume()
+        else:
+            self._finish()
 
     def read_on(self, reader: BodyReader) -> None:
         """Read what follows the head of the request at work by this; what came already waits for it."""

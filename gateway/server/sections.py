@@ -1,15 +1,18 @@
-"""Header sections that clients repeat: read once, then found again by their bytes.
+"""Heads and header sections that clients repeat: read once, then found again by their bytes.
 
-A client's requests on a connection mostly differ in their first line alone, and reading the rest of a head costs more
-than any stage behind it. Rule: what is kept hangs on nothing but the bytes that it is kept under.
+A client's requests mostly differ in their first line alone, if in that, and reading the rest of a head costs more than
+any stage behind it. Rule: what is kept hangs on nothing but the bytes that it is kept under.
 Invariant: only what was read without fault is kept, and only once it came a second time: what never repeats, a flood
 among it, takes no place.
 """
 
 from gateway.kernel.framing import Framing
+from gateway.kernel.memo import Memo
 from gateway.model.noun import noun
 from gateway.model.request import HeaderSection, RawHeaders, RequestHead
+from gateway.server.settings import Limits
 
+_LARGEST_HEAD = 2048  # bytes of a head that is kept whole
 _LARGEST = 4096  # bytes of a section that is kept
 _KEPT = 512  # sections of each of two generations: at most 4 MiB of text, a section's parts are as large once more
 _SEEN = 8192  # hashes of what came once
@@ -27,12 +30,20 @@ class KnownSection:
     section: HeaderSection
 
 
+@noun
+class KnownHead(Framing):
+    """A head whose line and section came before, and the limits of its listener by which it is sound."""
+
+    limits: Limits
+
+
 class Sections:
     """Of one listener."""
 
-    __slots__ = ("_before", "_now", "_seen")
+    __slots__ = ("_before", "_now", "_seen", "heads")
 
     def __init__(self) -> None:
+        self.heads: Memo[bytes, KnownHead] = Memo(_LARGEST_HEAD)  # by the whole of their bytes
         self._now: dict[bytes, KnownSection] = {}
         self._before: dict[bytes, KnownSection] = {}
         self._seen: set[int] = set()

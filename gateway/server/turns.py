@@ -41,7 +41,10 @@ class Turns:
 
     def exchange(self, protocol: "HttpProtocol", connection: Connection, framing: Framing) -> Cycle:
         """See gateway.server.exchange.Driver."""
-        return Cycle(self, protocol, connection, framing)
+        cycle = Cycle()
+        cycle.take(protocol, connection, framing)
+        cycle.turns = self
+        return cycle
 
     def scope_of(self, protocol: "HttpProtocol") -> dict[str, object]:
         """What the connection's scopes have in common; the same object each time, and nobody's to change."""

@@ -59,6 +59,7 @@ class Cluster:
         self.tls = tls
         self.response_timeout = settings.timeouts.response
         self.idle_timeout = settings.timeouts.idle
+        self.first_timeout = min(self.response_timeout, self.idle_timeout)  # until something of an answer comes
         self.load = Load(settings.breaker, settings.retries.budget if settings.retries is not None else 0)
         self.failing: set[Endpoint] = set()  # their health check
         self._outliers: Outliers[Endpoint] | None = Outliers(settings.outlier) if settings.outlier else None
@@ -84,7 +85,7 @@ class Cluster:
 
     def pick(self, permit: Permit | None = None) -> Endpoint:
         """The endpoint that takes the next request. Raises Refused(UPSTREAM_UNAVAILABLE)."""
-        only = self._only
+        only = self.only
         if only is not None:
             return only
         if self._key is None or permit is None:
@@ -174,7 +175,8 @@ class Cluster:
         self.endpoints = tuple(endpoint for group in self._groups for endpoint in group)
         ejected = self._outliers.ejected if self._outliers is not None else ()
         self._usable: Sequence[int] = usable(self.endpoints, self.failing, ejected)
-        self._only = self.endpoints[self._usable[0]] if len(self._usable) == 1 else None
+        # the one that takes every request, where no choice is left: who forwards looks here before it asks `pick`
+        self.only = self.endpoints[self._usable[0]] if len(self._usable) == 1 else None
         self._balance: Balancer = self._balancer() if self._usable else self._nobody
 
     def _balancer(self) -> Balancer:

@@ -6,42 +6,38 @@ Invariant: nothing is written before the handshake is done and the backend's ide
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import cast
 
+from gateway.model.answer import AnswerSection
 from gateway.model.exchange import ClientGone
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
+from gateway.upstreams.backlog import Backlog
 from gateway.upstreams.lost import ended_cleanly, why_lost
+from gateway.upstreams.owner import Owner
 from gateway.upstreams.response import EARLY_HINTS, ResponseReader
+from gateway.upstreams.usual import Usual, read_usual
 
 _HIGH_WATER = 65536  # bytes of an answer that wait for the client; more, and the backend's socket is not read
 _NEVER = float("inf")
-
-
-class Owner(Protocol):
-    """What a connection tells its pool."""
-
-    def put_back(self, connection: "Connection", now: float) -> None:
-        """The answer is whole and the connection fit for another request."""
-        ...
-
-    def dropped(self, connection: "Connection") -> None:
-        """The connection is closed, or about to be; told once."""
-        ...
+_OVER = -_NEVER
 
 
 class Connection(asyncio.Protocol):
     """Speaks HTTP/1.1 to one endpoint.
 
     A request: `begin`, `write`…, `sent`, `more` until the head is there, `read` until b"", `finish` in any case.
+    One without a body: `ask`, and what that says.
     """
 
     __slots__ = (
         "_armed",
+        "_asked",
+        "_backlog",
         "_deadline",
-        "_drained",
         "_end",
         "_idle",
+        "_last",
         "_loop",
         "_owner",
         "_response",
@@ -51,13 +47,12 @@ class Connection(asyncio.Protocol):
         "_transport",
         "_unread",
         "_waiter",
-        "_writable",
         "answer",
         "born",
         "busy",
         "closed",
         "failure",
-        "generation",
+        "kept_until",
         "on_failure",
         "served",
     )
@@ -66,9 +61,10 @@ class Connection(asyncio.Protocol):
         self._owner = owner
         self._loop = loop
         self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[None] | None = None  # who waits for more of the answer
-        self._drained: asyncio.Future[None] | None = None  # who waits to write more of the request
-        self._writable = True
+        self._waiter: asyncio.Future[Usual | None] | None = None  # who waits for more of the answer
+        self._asked = False  # by `ask`, and nothing of the answer has come
+        self._last: AnswerSection | None = None  # of the usual answer before
+        self._backlog = Backlog()
         self._unread = 0  # bytes that came and were not taken yet
         self._stopped = False  # reading from the backend is paused
         self._timer: asyncio.TimerHandle | None = None
@@ -78,7 +74,7 @@ class Connection(asyncio.Protocol):
         self.answer = ResponseReader()
         self._end: Exception | None = None  # what the transport ended with
         self.born = loop.time()
-        self.generation = 0  # of the certificates that it was opened with
+        self.kept_until = _OVER  # loop time, set by the owner: from then on it carries no other request
         self.served = 0  # requests begun
         self.busy = False
         self.closed = False
@@ -115,18 +111,30 @@ class Connection(asyncio.Protocol):
         if self.closed:
             self.failure = why_lost(self.answer, self._end, first=self.served == 1)
 
-    def ask(self, method: str, response: float, idle: float, total: float, head: bytes) -> "asyncio.Future[None]":
-        """A whole request that has no body: `begin`, `write`, `sent` and `more`, which `begin` tells of."""
-        self.begin(method, response, idle, total)
+    def ask(self, method: str, first: float, idle: float, total: float, head: bytes) -> "asyncio.Future[Usual | None]":
+        """A whole request without a body, on an idle connection. `first`, `idle` in seconds, `total` in loop time.
+
+        Where it is done with a usual answer, whole, that is all: the connection is idle again, and its owner's to put
+        back. With None it is as after `begin`, `write`, `sent` and `more`. `first`: until a byte of the answer comes.
+        """
         waiter = self._waiter = self._loop.create_future()
-        if self.failure is not None:
-            self._wake()
-        elif self._transport is not None:
-            self._transport.write(head)
-            deadline = self._loop.time() + self._response
-            self._deadline = deadline = deadline if deadline < total else total  # noqa: FURB136 - as above
-            if deadline < self._armed:
-                self._arm(deadline)
+        transport = self._transport
+        self.busy = True
+        self.served += 1
+        if self.answer.awaits != method:  # a usual answer leaves the reader as it was
+            self.answer.begin(method)
+            self._unread = 0
+        if transport is None or self.closed:
+            self.fail(why_lost(self.answer, self._end, first=self.served == 1))
+            return waiter
+        self._asked = method != "HEAD"
+        transport.write(head)
+        self._idle = idle
+        self._total = total
+        deadline = self._loop.time() + first
+        self._deadline = deadline = deadline if deadline < total else total  # noqa: FURB136 - as above
+        if deadline < self._armed:
+            self._arm(deadline)
         return waiter
 
     def write(self, data: bytes) -> None:
@@ -142,9 +150,8 @@ class Connection(asyncio.Protocol):
     async def drain(self) -> None:
         """Wait while the backend does not take what was written. Raises what ended the connection."""
         self.touch()
-        if not self._writable and self.failure is None:
-            self._drained = self._loop.create_future()
-            await self._drained
+        if self._backlog.full and self.failure is None:
+            await self._backlog.taken(self._loop)
         if self.failure is not None:
             raise self.failure
 
@@ -154,7 +161,7 @@ class Connection(asyncio.Protocol):
             deadline = self._loop.time() + self._response
             self.expect(min(self._total, deadline))
 
-    def more(self) -> "asyncio.Future[None]":
+    def more(self) -> "asyncio.Future[Usual | None]":
         """Done when more of the answer is there: its head, then each piece. Fails with what ended the connection."""
         waiter = self._waiter = self._loop.create_future()
         if self.failure is not None:
@@ -190,7 +197,7 @@ class Connection(asyncio.Protocol):
             else:
                 self.abort()
             self._wake()
-            self._wake_writer()
+            self._backlog.wake()
             if self.on_failure is not None:
                 self.on_failure()
 
@@ -218,11 +225,23 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        if not self.busy:
+        answer = self.answer
+        if self._asked:
+            self._asked = False
+            waiter, usual = self._waiter, read_usual(data, self._last)
+            if usual is not None and waiter is not None:
+                self._last = usual[1]
+                self._waiter = None
+                self.busy = False  # so that bytes behind it end the connection
+                if not waiter.done():
+                    waiter.set_result(usual)
+                return
+            answer.parse(data)
+        elif self.busy:
+            answer.feed(data)
+        else:
             self.abort()  # an answer that nobody asked for would be taken for the next request's
             return
-        answer = self.answer
-        answer.feed(data)
         if answer.reusable:  # whole and sound: the usual answer
             self._wake()
             return
@@ -253,14 +272,14 @@ class Connection(asyncio.Protocol):
         if not self.answer.complete:
             self.fail(why_lost(self.answer, exc, first=self.served == 1))
         self._drop()
-        self._wake_writer()
+        self._backlog.wake()
 
     def pause_writing(self) -> None:
-        self._writable = False
+        self._backlog.full = True
 
     def resume_writing(self) -> None:
-        self._writable = True
-        self._wake_writer()
+        self._backlog.full = False
+        self._backlog.wake()
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "active" if self.busy else "idle"
@@ -287,6 +306,7 @@ class Connection(asyncio.Protocol):
     def _drop(self) -> None:
         if not self.closed:
             self.closed = True
+            self.kept_until = _OVER
             self.answer.close()
             if self._timer is not None:
                 self._timer.cancel()
@@ -303,10 +323,3 @@ class Connection(asyncio.Protocol):
                 waiter.set_result(None)
             else:
                 waiter.set_exception(self.failure)
-
-    def _wake_writer(self) -> None:
-        drained = self._drained
-        if drained is not None:
-            self._drained = None
-            if not drained.done():
-                drained.set_result(None)

@@ -12,8 +12,9 @@ from gateway.kernel.egress import Egress, resolve
 from gateway.model.connection import IPAddress
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.upstreams.connection import Connection, Owner
+from gateway.upstreams.connection import Connection
 from gateway.upstreams.identity import UpstreamTls, is_address
+from gateway.upstreams.owner import Owner
 from gateway.upstreams.settings import EndpointSettings
 
 _NAME_TTL = 30.0  # seconds that the addresses of a name are kept

@@ -52,14 +52,16 @@ class Endpoint:
         self.url = settings.url
         self.name = settings.url if settings.address is None else f"{settings.url} at {settings.address}"
         self.weight = settings.weight
+        self.mark = object()  # stands for it where something is remembered of it that may outlive it
         self._settings = connections
+        self._rest = connections.idle
         self._connect_timeout = timeouts.connect
         self._dialer = dialer
         self._tls = tls
         self._results = results
-        self._ok = results[OK]
+        self.ok = results[OK]  # counted by who has an answer
         self._idle: dict[Connection, None] = {}  # in the order in which they came back
-        self._active: set[Connection] = set()
+        self._connections: set[Connection] = set()  # idle ones and those at work
         self._waiting: dict[asyncio.Future[Connection], bool] = {}  # in order; True: only a fresh one will do
         self._connecting: set[asyncio.Task[None]] = set()
         self._keeps = connections.reuse  # what comes back
@@ -68,12 +70,12 @@ class Endpoint:
     @property
     def open(self) -> int:
         """Connections that count against `connections.max`."""
-        return len(self._idle) + len(self._active) + len(self._connecting)
+        return len(self._connections) + len(self._connecting)
 
     @property
     def load(self) -> int:
         """Requests at work and waiting."""
-        return len(self._active) + len(self._waiting)
+        return len(self._connections) - len(self._idle) + len(self._waiting)
 
     @property
     def idle(self) -> int:
@@ -83,7 +85,7 @@ class Endpoint:
     @property
     def active(self) -> int:
         """Connections that carry a request."""
-        return len(self._active)
+        return len(self._connections) - len(self._idle)
 
     @property
     def connecting(self) -> int:
@@ -98,7 +100,7 @@ class Endpoint:
     def count(self, reason: Reason | None) -> None:
         """A request to this endpoint ended, None: well."""
         if reason is None:
-            self._ok.inc()
+            self.ok.inc()
         else:
             self._results.get(reason.code, self._results[CLIENT]).inc()
 
@@ -108,11 +110,7 @@ class Endpoint:
 
     def checkout(self) -> Connection | None:
         """An idle connection, the one used last; None when there is none."""
-        if not self._idle:
-            return None
-        connection, _ = self._idle.popitem()
-        self._active.add(connection)
-        return connection
+        return self._idle.popitem()[0] if self._idle else None
 
     def request(self, *, fresh: bool = False) -> "asyncio.Future[Connection]":
         """A promise of a connection: an idle one (not if `fresh`), else the next that is opened or comes back.
@@ -136,21 +134,27 @@ class Endpoint:
             self._open_more()
         return promise
 
+    def admit(self, connection: Connection, *, fit: bool = True) -> None:
+        """A connection is open; unless it is `fit`, for one request."""
+        self._connections.add(connection)
+        if fit and self._keeps:
+            connection.kept_until = connection.born + self._settings.max_age
+        if not self._give(connection):
+            self.put_back(connection, connection.born)
+
     def put_back(self, connection: Connection, now: float) -> None:
-        settings = self._settings
-        ends = connection.born + settings.max_age
-        if not self._keeps or now >= ends or connection.generation != self._generation:
+        ends = connection.kept_until
+        if now >= ends:
             connection.close()
             return
         if self._waiting and self._give(connection):
             return
-        self._active.discard(connection)
         self._idle[connection] = None
-        due = now + settings.idle
+        due = now + self._rest
         connection.expect(due if due < ends else ends)  # noqa: FURB136 - min() would be a call a request
 
     def dropped(self, connection: Connection) -> None:
-        self._active.discard(connection)
+        self._connections.discard(connection)
         self._idle.pop(connection, None)
         self._open_more()
 
@@ -158,22 +162,25 @@ class Endpoint:
         """New certificates: new connections use them, idle ones end now, those at work when their answer is whole."""
         self._tls = tls
         self._generation += 1
-        self._close_idle()
+        self._part()
 
     def retire(self) -> None:
         """Gone from the config: keep nothing; requests that still hold a permit for it get a connection each."""
         self._keeps = False
-        self._close_idle()
+        self._part()
 
     def abort(self) -> None:
         """Break off everything: the process ends."""
         self._keeps = False
         for task in list(self._connecting):
             task.cancel()
-        for connection in [*self._idle, *self._active]:
+        for connection in list(self._connections):
             connection.abort()
 
-    def _close_idle(self) -> None:
+    def _part(self) -> None:
+        """With every connection: now where it is idle, else with its request."""
+        for connection in self._connections:
+            connection.kept_until = float("-inf")
         for connection in list(self._idle):
             connection.close()
 
@@ -194,10 +201,7 @@ class Endpoint:
             self._open_more()
         else:
             self._opened()
-            connection.generation = generation
-            self._active.add(connection)
-            if not self._give(connection):
-                self.put_back(connection, connection.born)
+            self.admit(connection, fit=generation == self._generation)
 
     def _opened(self) -> None:
         task = asyncio.current_task()

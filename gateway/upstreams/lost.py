@@ -23,7 +23,7 @@ def why_lost(answer: ResponseReader, error: Exception | None, *, first: bool) ->
     """`error`: what the transport ended with; `first`: it was the connection's first request."""
     if answer.head_done:
         return Refused(Reason.UPSTREAM_RESET, "the backend broke off its answer")
-    untouched = not answer.touched
+    untouched = bool(answer.awaits)
     if isinstance(error, ssl.SSLError) and first and untouched:
         # in TLS 1.3 a backend refuses our certificate after our side of the handshake is done
         return Lost(Reason.UPSTREAM_CONNECT, f"the backend ended TLS: {error.reason}", untouched=True)

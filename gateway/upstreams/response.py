@@ -42,6 +42,7 @@ class ResponseReader:
         "_informational",
         "_is_head",
         "_parser",
+        "awaits",
         "chunks",
         "close_delimited",
         "complete",
@@ -51,7 +52,6 @@ class ResponseReader:
         "headers",
         "reusable",
         "status",
-        "touched",
         "upgrades",
     )
 
@@ -71,26 +71,30 @@ class ResponseReader:
         self._is_head = method == "HEAD"
         self._head_bytes = 0
         self._fields = []
+        self.awaits = method  # whose answer it is; "" once a byte of that came
         self.declared: bytes | None = None  # of a chunked answer: what its `Trailer` names
         self.chunks: list[bytes] = []  # body bytes that nobody has taken yet
-        self.touched = False  # a byte of the answer came
         self.head_done = False
         self.complete = False
         self.reusable = False  # of a complete answer: the connection may carry another
 
     def feed(self, data: bytes) -> None:
         """Take bytes as they come; afterwards look at `fault`, `head_done`, `complete` and `chunks`."""
+        if self.awaits and self._parser is not None and not self._is_head and not self.upgrades:
+            usual = read_usual(data)
+            if usual is not None:
+                self.awaits = ""
+                self.status, self.headers, body = usual
+                if body:
+                    self.chunks.append(body)
+                self.head_done = self.complete = self.reusable = True
+                return
+        self.parse(data)
+
+    def parse(self, data: bytes) -> None:
+        """`feed` bytes that do not begin a usual answer."""
+        self.awaits = ""
         parser = self._parser
-        if not self.touched:
-            self.touched = True
-            if parser is not None and not self._is_head and not self.upgrades:
-                usual = read_usual(data)
-                if usual is not None:
-                    self.status, self.headers, body = usual
-                    if body:
-                        self.chunks.append(body)
-                    self.head_done = self.complete = self.reusable = True
-                    return
         if self.complete or parser is None:
             self._surplus()
             return

@@ -11,6 +11,7 @@ import http
 from gateway.model.answer import AnswerSection
 
 Field = tuple[bytes, bytes]
+Usual = tuple[int, AnswerSection, bytes]  # status, fields, body
 
 _LARGEST = 4096  # bytes of a head
 _MOST = 100  # fields
@@ -55,18 +56,18 @@ def _read(line: bytes) -> Field | None:
 _field = _Lines().__getitem__
 
 
-class _Heads(dict[bytes, tuple[int, AnswerSection, int] | None]):
-    """Status, fields and the body's length that each head says; a head that was not asked for before is read."""
+class _Heads(dict[bytes, AnswerSection | None]):
+    """What each head, with its empty line, says; a head that was not asked for before is read."""
 
-    def __missing__(self, head: bytes) -> tuple[int, AnswerSection, int] | None:
+    def __missing__(self, head: bytes) -> AnswerSection | None:
         if len(self) >= _KEPT_HEADS:
             self.clear()
         found = self[head] = _read_head(head)
         return found
 
 
-def _read_head(head: bytes) -> tuple[int, AnswerSection, int] | None:
-    lines = head.split(b"\r\n")
+def _read_head(head: bytes) -> AnswerSection | None:
+    lines = head[:-4].split(b"\r\n")
     status = _STATUS.get(lines[0])
     fields = [*map(_field, lines[1:])]
     if status is None or len(fields) > _MOST:
@@ -80,22 +81,28 @@ def _read_head(head: bytes) -> tuple[int, AnswerSection, int] | None:
             lengths.append(int(field[1]))
         if field[0] != _CONNECTION:
             said.append(field)
-    return (status, said, lengths[0]) if len(lengths) == 1 else None
+    if len(lengths) != 1:
+        return None
+    said.status = status
+    said.head = head
+    said.size = len(head) + lengths[0]
+    return said
 
 
 _head = _Heads().__getitem__
 
 
-def read_usual(data: bytes) -> tuple[int, AnswerSection, bytes] | None:
+def read_usual(data: bytes, last: AnswerSection | None = None) -> Usual | None:
     """Status, fields (Connection is left out: it says keep-alive) and body of an answer that is all of `data`.
 
     None where it is not a usual one. To HEAD the same bytes would be another answer: this one is to another method.
-    Whoever gets the fields leaves them as they are: another answer may have the same.
+    Whoever gets the fields leaves them as they are: another answer may have the same. `last`: fields that may come
+    again: to compare their bytes takes less than to look them up.
     """
-    end = data.find(b"\r\n\r\n", 0, _LARGEST)
-    if end < 0:
-        return None
-    found = _head(data[:end])
-    if found is None or len(data) - end - 4 != found[2]:
-        return None
-    return found[0], found[1], data[end + 4 :]
+    size = len(data)
+    if last is None or last.size != size or not data.startswith(last.head):
+        end = data.find(b"\r\n\r\n", 0, _LARGEST)
+        last = _head(data[: end + 4]) if end >= 0 else None
+        if last is None or last.size != size:
+            return None
+    return last.status, last, data[len(last.head) :]

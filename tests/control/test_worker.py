@@ -149,7 +149,7 @@ async def test_sighup_reloads(config: Config) -> None:
     async with running(config) as one:
         config.path.write_text(config.path.read_text().replace("body: ok", "body: new"))
         os.kill(os.getpid(), signal.SIGHUP)
-        await until(lambda: one.worker.current().digest != config.digest)
+        await until(lambda: one.worker.runtime.current().digest != config.digest)
         assert (await exchange_once(one.ports["plain"], get())).body == b"new"
 
 
@@ -184,7 +184,7 @@ async def test_sighup_before_it_serves_is_a_reload_as_soon_as_it_does(config: Co
         config.path.write_text(config.path.read_text().replace("body: ok", "body: new"))
         os.kill(os.getpid(), signal.SIGHUP)
         await until(lambda: worker.runtime.metrics.config_reloads.labels("success").value == 1)
-        assert worker.current().digest != before
+        assert worker.runtime.current().digest != before
 
 
 async def test_a_store_that_is_down_is_told_of_and_does_not_make_it_unready(config: Config) -> None:

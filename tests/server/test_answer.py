@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.model.answer import PassedFields, WrittenFields
+from gateway.model.answer import OwnFields, PassedFields, WrittenFields
 from gateway.model.reason import Reason
 from gateway.model.request import RequestHead
 from gateway.server.answer import Answer, bare, usual
@@ -40,7 +40,14 @@ def _passed(*more: tuple[bytes, bytes], length: int = 2) -> PassedFields:
     fields = [(b"date", b"now"), (b"content-length", b"%d" % length)]
     passed = PassedFields([*fields, *more])
     passed.front = WrittenFields(fields, b"date: now\r\ncontent-length: %d\r\n" % length, length)
+    passed.own = None
     return passed
+
+
+def _own(*fields: tuple[bytes, bytes]) -> OwnFields:
+    own = OwnFields(fields)
+    own.lines = b"".join(b"%b: %b\r\n" % field for field in fields)
+    return own
 
 
 def test_the_usual_answer_is_what_an_answer_would_have_written() -> None:
@@ -49,6 +56,20 @@ def test_the_usual_answer_is_what_an_answer_would_have_written() -> None:
     assert whole == b"HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 2\r\nx-request-id: 1\r\nvary: Origin\r\n\r\nok"
     longhand = Answer(persistent=True).begin(GET, 200, list(passed), b"ok", end=True)
     assert sorted(longhand.split(b"\r\n")) == sorted(whole.split(b"\r\n"))
+    passed.own = _own(*passed[2:])
+    assert usual(GET, 200, passed, b"ok") == whole
+
+
+@pytest.mark.parametrize("name", [b"connection", b"content-length", b"transfer-encoding", b"date"])
+def test_H24_what_somebody_added_to_written_fields_is_not_left_out(name: bytes) -> None:
+    passed = _passed((b"x-request-id", b"1"))
+    passed.own = _own(*passed[2:])
+    passed.append((b"trailer", b"a"))
+    whole = usual(GET, 200, passed, b"ok")
+    assert whole is not None
+    assert b"\r\ntrailer: a\r\n" in whole
+    passed.append((name, b"1"))
+    assert usual(GET, 200, passed, b"ok") is None
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,19 @@
 """Header sections that come again: found by their bytes, and read to the same end as if they were parsed."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.kernel.framing import Framing
+from gateway.model.exchange import Exchange
 from gateway.model.reason import Reason
-from gateway.model.request import UpgradeHead
+from gateway.model.request import RequestHead, UpgradeHead
 from gateway.server.head import MAX_TARGET, HeadParser
 from gateway.server.sections import Sections
+from gateway.testing.wait import until
+from tests.serving import connected, get, serving
 
 SECTION = b"Host: a.example\r\nAuthorization: Bearer x\r\nX-A: 1\r\n\r\n"
 
@@ -164,3 +169,63 @@ def test_H27_a_section_that_asks_to_leave_http_is_judged_with_its_line_however_o
         assert other is not None
         assert other.head.fault is Reason.UPGRADE_REFUSED
     assert len(sections) == 0
+
+
+async def test_a_head_that_comes_again_is_found_whole_and_shared(driver: str) -> None:
+    heads: list[RequestHead] = []
+    often, once = f"/{driver}/comes-again", f"/{driver}/comes-once"  # lines are known to the whole process
+
+    async def look(exchange: Exchange) -> None:
+        heads.append(exchange.head)
+        await exchange.send_head(200, [], b"ok", end=True)
+
+    async with serving(handler=look) as gateway, connected(gateway.ports["edge"]) as client:
+        for path in (*[often] * 5, once, often):
+            await client.send(get(path))
+            assert (await client.answer()).body == b"ok"
+        known = gateway.listeners["edge"].sections.heads
+        assert list(known) == [get(often)]
+        fourth, fifth, other, again = heads[3:]
+        assert fourth is fifth is again is known[get(often)].head
+        assert (other.target, other.section, other.again) == (once.encode(), fourth.section, None)
+
+
+@pytest.mark.usefixtures("driver")
+async def test_H9_a_head_that_came_before_is_judged_by_the_limits_that_hold_now() -> None:
+    async with serving() as gateway, connected(gateway.ports["edge"]) as client:
+        listener = gateway.listeners["edge"]
+        for _ in range(4):
+            await client.send(get())
+            assert (await client.answer()).status == 200
+        assert get() in listener.sections.heads
+        listener.limits = replace(listener.limits, headers=0)
+        await client.send(get())
+        assert (await client.answer()).status == 431
+        assert gateway.reason is Reason.HEADERS_TOO_LARGE
+
+
+@pytest.mark.usefixtures("driver")
+async def test_H10_a_head_that_came_before_takes_its_body_and_nothing_behind_it() -> None:
+    head = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
+    async with serving() as gateway, connected(gateway.ports["edge"]) as client:
+        for _ in range(4):
+            await client.send(head + b"abc" + head + b"abc")
+            assert [(await client.answer()).status for _ in range(2)] == [200, 200]
+        for _ in range(2):
+            await client.send(head)
+            await until(lambda: gateway.server is not None and bool(gateway.server._working))
+            await client.send(b"abc")
+            assert (await client.answer()).status == 200
+        assert head in gateway.listeners["edge"].sections.heads
+        assert [seen.body for seen in gateway.seen] == [b"abc"] * 10
+
+
+async def test_R9_heads_that_are_too_large_or_never_come_again_take_no_place() -> None:
+    async with serving() as gateway, connected(gateway.ports["edge"]) as client:
+        for number in range(8):
+            await client.send(get(f"/comes-once/{number}"))
+            assert (await client.answer()).status == 200
+        for _ in range(4):
+            await client.send(get("/large", "X-A: " + "a" * 2048))
+            assert (await client.answer()).status == 200
+        assert not gateway.listeners["edge"].sections.heads

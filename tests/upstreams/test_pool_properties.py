@@ -77,7 +77,7 @@ class Pool:
         """What holds between any two steps."""
         endpoint = self.made.endpoints[0]
         assert endpoint.open <= MAX
-        assert not (endpoint._active & endpoint._idle.keys())
+        assert endpoint._idle.keys() <= endpoint._connections
         assert all(not connection.closed and not connection.busy for connection in endpoint._idle)
         found = STATE.fullmatch(repr(endpoint))
         assert found is not None

@@ -18,6 +18,33 @@ def test_a_usual_answer_is_read_and_read_again() -> None:
     assert read_usual(raw[:-2] + b"ho") == (200, fields, b"ho")
 
 
+def test_an_answer_with_the_head_of_the_one_before_has_its_fields() -> None:
+    first = read_usual(OK + TWO + b"\r\nhi")
+    assert first is not None
+    again = read_usual(OK + TWO + b"\r\nho", first[1])
+    assert again == (200, [(b"content-length", b"2")], b"ho")
+    assert again[1] is first[1]
+
+
+@pytest.mark.parametrize(
+    ("raw", "body"),
+    [
+        pytest.param(OK + b"content-length: 2\r\n\r\nhi", b"hi", id="another-head-of-the-same-length"),
+        pytest.param(OK + b"Content-Length: 3\r\n\r\nhi!", b"hi!", id="another-length"),
+        pytest.param(OK + TWO + b"\r\nh", None, id="a-body-that-is-not-all-there"),
+        pytest.param(OK + TWO + b"\r\nhi!", None, id="H24-bytes-behind-the-body"),
+        pytest.param(OK + TWO + b"\r\n\r\n", b"\r\n", id="a-body-of-a-line-end"),
+        pytest.param(OK + TWO + b"A:\r\n\r\n", None, id="another-field"),
+    ],
+)
+def test_H24_what_was_read_before_says_nothing_of_another_head(raw: bytes, body: bytes | None) -> None:
+    before = read_usual(OK + TWO + b"\r\nhi")
+    assert before is not None
+    usual = read_usual(raw, before[1])
+    assert usual == read_usual(raw)
+    assert (usual and usual[2]) == body
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -17,7 +17,7 @@ from gateway.model.methods import KNOWN_METHODS
 from gateway.model.noun import noun
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.model.request import HeaderSection, Preflight, RawHeaders, RequestContext, RequestHead, Values
+from gateway.model.request import HeaderSection, Preflight, RawHeaders, Read, RequestContext, RequestHead, Values
 from gateway.model.route import Route
 from gateway.model.trace import Trace
 from gateway.stages.accept.forwarded import client_address, client_scheme, request_id
@@ -27,6 +27,7 @@ from gateway.stages.accept.trace_context import TakeTrace, trace_context
 Covering: TypeAlias = Callable[[str], Collection[int]]
 """Which entries of a listener's `certificates` cover a host."""
 
+_Targets: TypeAlias = Memo[bytes, tuple[str | None, str, str | None]]
 _VERSIONS = frozenset({"1.0", "1.1", "2"})
 _NONE: tuple[str, ...] = ()
 _SELDOM = frozenset({"expect", "via", "max-forwards", "upgrade"})  # what `_judge_fields` looks at
@@ -60,37 +61,23 @@ class Accept:
         """
         self._take_trace = take_trace
         self._listeners = dict(listeners)
-        self._targets: dict[str, Memo[bytes, tuple[str | None, str, str | None]]] = {name: Memo() for name in listeners}
-        self._judging = {name: (each.covering, each.trusted, self._targets[name]) for name, each in listeners.items()}
+        self._targets: dict[str, _Targets] = {name: Memo() for name in listeners}
+        # what is kept with a head is marked with an object that holds nothing: it may outlive this stage
+        self._judging = {name: (object(), each.covering, each.trusted) for name, each in listeners.items()}
         self._max_body = dict(max_body)
         self._pseudonym = pseudonym
 
     def __call__(self, trace: Trace) -> RequestContext:
         """Raises Refused: the head's own fault, 400, 417, 421 or 508."""
         head, connection = trace.head, trace.connection
-        if head.fault is not None:
-            raise Refused(head.fault, "the head could not be read to its end")
-        if head.version not in _VERSIONS:
-            raise Refused(Reason.BAD_REQUEST, "the HTTP version is not spoken here")
-        method = head.method
-        if method not in KNOWN_METHODS:
-            raise Refused(Reason.BAD_REQUEST, "the method is not known")
-        covering, trusted, targets = self._judging[connection.listener]
-        section = head.section
-        if section is None:
-            values, plain = _by_name(head.headers), False
-        else:
-            values = section.values or _of_section(section, head.headers)
-            plain = section.plain
-        of_target, path, query = targets.get(head.target) or self._target(connection.listener, head)
-        try:
-            if section is not None and of_target is None:
-                authority, host, port = section.authority or _of_host(values, section)
-            else:
-                authority = _authority(values, of_target)
-                host, port = parse_authority(authority)
-        except ValueError:
-            raise Refused(Reason.BAD_REQUEST, "Host is not a valid authority") from None
+        mark, covering, trusted = self._judging[connection.listener]
+        again = head.again
+        read = None if again is None else again.read
+        if read is None or read[0] is not mark:
+            read = self._read(head, connection.listener, mark)
+            if again is not None:
+                again.read = read
+        _, plain, host, port, authority, path, query, values = read
         if covering is not None:
             _judge_sni(connection, host, covering)
         if plain:
@@ -115,16 +102,41 @@ class Accept:
             of_trace,
             trace.time,
             scheme,
-            method,
+            head.method,
             host,
             authority,
             port,
             path,
             query,
             client_ip,
-            _preflight(values) if method == "OPTIONS" else None,
+            _preflight(values) if head.method == "OPTIONS" else None,
             values,
         )
+
+    def _read(self, head: RequestHead, listener: str, mark: object) -> Read:
+        """What hangs on the head alone, and on the settings of its listener. Raises Refused, as all of it does."""
+        if head.fault is not None:
+            raise Refused(head.fault, "the head could not be read to its end")
+        if head.version not in _VERSIONS:
+            raise Refused(Reason.BAD_REQUEST, "the HTTP version is not spoken here")
+        if head.method not in KNOWN_METHODS:
+            raise Refused(Reason.BAD_REQUEST, "the method is not known")
+        section = head.section
+        if section is None:
+            values, plain = _by_name(head.headers), False
+        else:
+            values = section.values or _of_section(section, head.headers)
+            plain = section.plain
+        of_target, path, query = self._targets[listener].get(head.target) or self._target(listener, head)
+        try:
+            if section is not None and of_target is None:
+                authority, host, port = section.authority or _of_host(values, section)
+            else:
+                authority = _authority(values, of_target)
+                host, port = parse_authority(authority)
+        except ValueError:
+            raise Refused(Reason.BAD_REQUEST, "Host is not a valid authority") from None
+        return mark, plain, host, port, authority, path, query, values
 
     def _target(self, listener: str, head: RequestHead) -> tuple[str | None, str, str | None]:
         """Authority (None: Host says it), normalised path, and query; kept for the next request with this target.

@@ -5,6 +5,7 @@ Source: W3C Trace Context (Level 1) sections 3.2 and 3.3.
 """
 
 from collections.abc import Callable
+from itertools import repeat
 from os import urandom
 from typing import TypeAlias
 
@@ -20,20 +21,19 @@ _NO_TRACE, _NO_PARENT = "0" * 32, "0" * 16
 _LENGTH = 55  # version 00
 _LONGEST_STATE = 512
 _IDS = 256
-_pool: list[str] = []
+_begun: list[TraceContext] = []  # by nobody yet
 
 
 def trace_context(traceparent: tuple[str, ...], tracestate: tuple[str, ...]) -> TraceContext:
     """The trace of this request, with a span id of our own."""
-    if traceparent and len(traceparent) == 1:
+    if len(traceparent) == 1:
         field = traceparent[0]
         if _well_formed(field):
             state = ",".join(tracestate) if tracestate else ""
             if len(state) > _LONGEST_STATE or not (state.isascii() and state.isprintable()):
                 state = ""
-            return TraceContext(field[3:35], field[36:52], _fresh()[:16], int(field[53:55], 16) & _KNOWN, state)
-    fresh = _pool.pop() if _pool else _fresh()
-    return TraceContext(fresh[:32], None, fresh[32:], 0, "")
+            return TraceContext(field[3:35], field[36:52], _fresh().span_id, int(field[53:55], 16) & _KNOWN, state)
+    return _begun.pop() if _begun else _fresh()
 
 
 def sampling(part: float) -> TakeTrace:
@@ -52,11 +52,13 @@ def sampling(part: float) -> TakeTrace:
     return sampled
 
 
-def _fresh() -> str:
-    """A trace id and a span id: 48 random hex digits. One call of the system's generator makes many."""
-    if not _pool:
-        _pool.extend(urandom(24 * _IDS).hex(" ", 24).split(" "))
-    return _pool.pop()
+def _fresh() -> TraceContext:
+    """A trace that begins here. Many are made at once: their ids are random hex digits, of one call of the system's."""
+    if not _begun:
+        traces = urandom(16 * _IDS).hex(" ", 16).split(" ")
+        spans = urandom(8 * _IDS).hex(" ", 8).split(" ")
+        _begun.extend(map(TraceContext, traces, repeat(None), spans, repeat(0), repeat("")))
+    return _begun.pop()
 
 
 def _well_formed(field: str) -> bool:

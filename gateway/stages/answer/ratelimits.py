@@ -15,21 +15,25 @@ _REMEMBERED = 1024  # limits of the file: more than one has
 
 def rate_limit_fields(limits: Sequence[LimitStatus]) -> RawHeaders:
     """The two fields."""
-    if len(limits) == 1:  # nearly always
-        only = limits[0]
-        policy, name = _told(only.name, only.quota, only.window)
-        state = f"{name}{only.remaining};t={only.reset}" if only.window else f"{name}{only.remaining}"
-        return [policy, (b"ratelimit", state.encode())]
     limits = list({limit.name: limit for limit in limits}.values())
     policies = ", ".join([_policy(limit.name, limit.quota, limit.window) for limit in limits])
     states = ", ".join([_state(limit) for limit in limits])
     return [(b"ratelimit-policy", policies.encode()), (b"ratelimit", states.encode())]
 
 
+def of_one(limit: LimitStatus) -> tuple[tuple[bytes, bytes], bytes, bytes]:
+    """Of one limit, which is nearly always all: its policy's field, the begin of both as lines, and its state."""
+    policy, begin, name = _told(limit.name, limit.quota, limit.window)
+    state = b"%b%d;t=%d" % (name, limit.remaining, limit.reset) if limit.window else b"%b%d" % (name, limit.remaining)
+    return policy, begin, state
+
+
 @lru_cache(_REMEMBERED)
-def _told(name: str, quota: int, window: int) -> tuple[tuple[bytes, bytes], str]:
-    """Of one limit: its policy's field, and how its state begins."""
-    return (b"ratelimit-policy", _policy(name, quota, window).encode()), f"{_string(name)};r="
+def _told(name: str, quota: int, window: int) -> tuple[tuple[bytes, bytes], bytes, bytes]:
+    """What hangs on the limit alone: nothing of it can end a line, for `_string` leaves no byte that could."""
+    policy = _policy(name, quota, window).encode()
+    begin = b"ratelimit-policy: %b\r\nratelimit: " % policy
+    return (b"ratelimit-policy", policy), begin, f"{_string(name)};r=".encode()
 
 
 def _state(limit: LimitStatus) -> str:

@@ -6,6 +6,8 @@ Invariant: an answer to HEAD has no body; a refusal is never stored by a cache.
 
 from collections.abc import Sequence
 
+from gateway.kernel.breaks import breaks
+from gateway.model.answer import OwnFields
 from gateway.model.exchange import Exchange
 from gateway.model.limit import LimitStatus
 from gateway.model.outcome import Outcome
@@ -16,7 +18,7 @@ from gateway.model.trace import Trace
 from gateway.stages.answer import documents
 from gateway.stages.answer.challenge import Challenges
 from gateway.stages.answer.cors import Cors
-from gateway.stages.answer.ratelimits import rate_limit_fields
+from gateway.stages.answer.ratelimits import of_one, rate_limit_fields
 
 _RETRYABLE = frozenset({429, 503})
 _RETRY_AFTER = 5  # seconds, where the refusal does not know better
@@ -34,7 +36,16 @@ class Answer:
 
     def headers(self, trace: Trace) -> RawHeaders:
         """The fields that stand on every answer: X-Request-Id, RateLimit, CORS."""
-        return self._common(trace, trace.limits)
+        limits, request_id = trace.limits, trace.request_id
+        if len(limits) == 1 and not self._cors and request_id.isalnum():  # nearly always; ours are hex
+            policy, begin, state = of_one(limits[0])
+            sent = request_id.encode()
+            fields = OwnFields(((b"x-request-id", sent), policy, (b"ratelimit", state)))
+            fields.lines = b"x-request-id: %b\r\n%b%b\r\n" % (sent, begin, state)
+            return fields
+        fields = OwnFields(self._common(trace, limits))
+        fields.lines = lines = b"".join([b"%b: %b\r\n" % field for field in fields])
+        return fields if breaks(lines) == 2 * len(fields) else list(fields)  # what is no line is refused as it is sent
 
     def _common(self, trace: Trace, limits: list[LimitStatus]) -> RawHeaders:
         fields: RawHeaders = [(b"x-request-id", trace.request_id.encode())]  # ASCII, also where it is a proxy's

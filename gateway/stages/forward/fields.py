@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
 from gateway.kernel.breaks import breaks
-from gateway.model.answer import AnswerSection, PassedFields, WrittenFields
+from gateway.model.answer import AnswerSection, OwnFields, PassedFields, WrittenFields
 from gateway.model.request import RawHeaders
 from gateway.stages.forward.trailers import TE, TRAILER, RequestTrailers
 
@@ -132,6 +132,7 @@ class AnswerFields:
                 written = PassedFields(front.fields)
                 written += ours
                 written.front = front
+                written.own = ours if type(ours) is OwnFields else None
                 return written
         return self._judged(fields, ours)
 

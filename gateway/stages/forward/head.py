@@ -5,14 +5,17 @@ Invariant: the head holds as many lines as were meant: a line break inside any p
 """
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from gateway.kernel.breaks import breaks
+from gateway.kernel.memo import Memo
 from gateway.kernel.patterns.blocks import address_text, unmapped
+from gateway.model.connection import IPAddress
 from gateway.model.exchange import Exchange
 from gateway.model.permit import Permit
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.model.request import RequestContext
+from gateway.model.request import RequestContext, Written
 from gateway.model.request import RequestHead as Received
 from gateway.stages.forward.assertion import Assertion
 from gateway.stages.forward.claims import FieldValue
@@ -21,7 +24,8 @@ from gateway.stages.forward.rewrite import Rewrite
 from gateway.stages.forward.xfcc import ClientCert
 
 _USUAL_CONNECTION = frozenset([("keep-alive",), ("close",), ("Keep-Alive",)])
-_START_BREAKS = 14  # bytes of the line ends that `_start` writes
+_CALLER_BREAKS = 6  # bytes of the line ends that `_meet` writes
+_FLAGS = tuple(f"{flags:02x}" for flags in range(256))
 _UNWRITABLE = "a part of the request cannot be written as one line"
 
 
@@ -41,7 +45,7 @@ class RequestHead:
     ) -> None:
         """`via`: this gateway's pseudonym; `own_id`: its SPIFFE id; `constant`, `claims`: what the route sets.
 
-        Raises ValueError for a constant that is no one line.
+        Raises ValueError for a constant or a host that is no one line.
         """
         self._fields = fields
         self._client_cert = ClientCert(own_id)
@@ -52,24 +56,37 @@ class RequestHead:
         self._constant = b"".join(written)
         if breaks(self._constant) != 2 * len(written):
             raise ValueError("a request header that the route sets holds a line end or NUL")
+        self._end = self._constant + b"\r\n"
         self._plain = assertion is None and not self._claims
         self._host = rewrite.host if rewrite is not None else None
+        if self._host is not None and breaks(self._host.encode("latin-1")):
+            raise ValueError("the host that the route writes holds a line end or NUL")
 
     def __call__(self, permit: Permit, exchange: Exchange) -> bytes:
         """The whole head with its empty line. Raises Refused(BAD_REQUEST | AMBIGUOUS_PATH | IDENTITY_UNAVAILABLE)."""
         ctx, head = permit.ctx, exchange.head
-        path = ctx.path if self._rewrite is None else self._rewrite(ctx.path, permit.route.prefix)
-        target = path if ctx.query is None else f"{path}?{ctx.query}"
-        start = self._start(ctx, head.method, target)
-        if breaks(start) != (_START_BREAKS + 2 if ctx.trace.state else _START_BREAKS) or " " in target:
+        known = head.again.written if head.again is not None else None
+        if (
+            known is None
+            or known[0] is not self
+            or known[1] is not ctx.client_ip
+            or known[2] is not ctx.connection.peer_ip
+            or known[3] != ctx.scheme
+        ):
+            known = self._begin(permit, head)
+        _, _, _, _, front, passing, bare = known
+        request_id, trace = ctx.request_id, ctx.trace
+        trace_id, span_id = trace.trace_id, trace.span_id
+        said = f"{request_id}{trace_id}{span_id}"
+        if "\r" in said or "\n" in said or "\0" in said:
             raise Refused(Reason.BAD_REQUEST, _UNWRITABLE)
-        section = head.section
-        kept = section.passing if section is not None else None
-        passing = kept[1] if kept is not None and kept[0] is self._fields else self._passing(ctx, head)
+        start = (
+            f"{front}x-request-id: {request_id}\r\ntraceparent: 00-{trace_id}-{span_id}-{_FLAGS[trace.flags]}\r\n"
+            f"{trace.state and _state(trace.state)}"
+        ).encode("latin-1")
         workload = permit.principal.workload
-        bare = not head.has_body and head.content_length is None and head.method != "OPTIONS"
-        if bare and workload is None and self._plain:
-            return b"%b%b%b\r\n" % (start, passing, self._constant)
+        if bare and workload is None:
+            return start + passing + self._end
         lines = self._more(permit, head)
         if workload is not None:
             lines.append(b"x-forwarded-client-cert: %b\r\n" % self._client_cert(workload))
@@ -77,6 +94,29 @@ class RequestHead:
         if breaks(more) != 2 * len(lines):
             raise Refused(Reason.BAD_REQUEST, _UNWRITABLE)
         return b"%b%b%b%b\r\n" % (start, passing, self._constant, more)
+
+    def _begin(self, permit: Permit, head: Received) -> Written:
+        """What hangs on the head and its caller alone; kept where the head came before. Raises Refused as above."""
+        ctx, method = permit.ctx, head.method
+        path = ctx.path if self._rewrite is None else self._rewrite(ctx.path, permit.route.prefix)
+        target = path if ctx.query is None else f"{path}?{ctx.query}"
+        said = f"{method}{target}"
+        if " " in said or "\r" in said or "\n" in said or "\0" in said:
+            raise Refused(Reason.BAD_REQUEST, _UNWRITABLE)
+        client, authority = ctx.client_ip, ctx.authority
+        caller = _callers.get((id(client), authority))
+        if caller is None or caller[1] is not ctx.connection.peer_ip or caller[2] != ctx.scheme:
+            caller = _meet(ctx)
+        section = head.section
+        kept = section.passing if section is not None else None
+        passing = kept[1] if kept is not None and kept[0] is self._fields else self._passing(ctx, head)
+        _, peer, scheme, lines = caller
+        front = f"{method} {target} HTTP/1.1\r\nhost: {self._host or authority}\r\n{lines}"
+        bare = self._plain and not head.has_body and head.content_length is None and method != "OPTIONS"
+        written = self, client, peer, scheme, front, passing, bare
+        if head.again is not None:
+            head.again.written = written
+        return written
 
     def _more(self, permit: Permit, head: Received) -> list[bytes]:
         """Lines that hang on this request."""
@@ -110,16 +150,29 @@ class RequestHead:
             head.section.passing = fields, passing
         return passing
 
-    def _start(self, ctx: RequestContext, method: str, target: str) -> bytes:
-        trace = ctx.trace
-        peer = ctx.connection.peer_ip
-        client = forwarded = address_text(ctx.client_ip)
-        if ctx.client_ip is not peer and ctx.client_ip != unmapped(peer):
-            forwarded = f"{client}, {address_text(unmapped(peer))}"
-        state = f"\r\ntracestate: {trace.state}" if trace.state else ""
-        return (
-            f"{method} {target} HTTP/1.1\r\nhost: {self._host or ctx.authority}\r\nx-forwarded-for: {forwarded}\r\n"
-            f"x-forwarded-proto: {ctx.scheme}\r\nx-forwarded-host: {ctx.authority}\r\n"
-            f"x-request-id: {ctx.request_id}\r\n"
-            f"traceparent: 00-{trace.trace_id}-{trace.span_id}-{trace.flags:02x}{state}\r\n"
-        ).encode("latin-1")
+
+_Caller: TypeAlias = tuple[IPAddress, IPAddress, str, str]  # client, peer, scheme, and the lines that tell of them
+
+# by the id of the client's address, which is held so that no other one gets it, and the authority that was asked for
+_callers: Memo[tuple[int, str], _Caller] = Memo()
+
+
+def _meet(ctx: RequestContext) -> _Caller:
+    """Who calls, through whom and how. Raises Refused(BAD_REQUEST)."""
+    client, peer, scheme, authority = ctx.client_ip, ctx.connection.peer_ip, ctx.scheme, ctx.authority
+    forwarded = address_text(client)
+    if client is not peer and client != unmapped(peer):
+        forwarded = f"{forwarded}, {address_text(unmapped(peer))}"
+    lines = f"x-forwarded-for: {forwarded}\r\nx-forwarded-proto: {scheme}\r\nx-forwarded-host: {authority}\r\n"
+    if breaks(lines.encode("latin-1")) != _CALLER_BREAKS:
+        raise Refused(Reason.BAD_REQUEST, _UNWRITABLE)
+    caller = client, peer, scheme, lines
+    _callers.keep((id(client), authority), caller, len(lines))
+    return caller
+
+
+def _state(state: str) -> str:
+    """The line of tracestate. Raises Refused(BAD_REQUEST)."""
+    if breaks(state.encode("latin-1")):
+        raise Refused(Reason.BAD_REQUEST, _UNWRITABLE)
+    return f"tracestate: {state}\r\n"

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 
-from gateway.model.exchange import ClientGone, Exchange, Trailing
+from gateway.model.exchange import DONE, ClientGone, Exchange, Trailing
 from gateway.model.outcome import Outcome
 from gateway.model.permit import Permit
 from gateway.model.reason import Reason
@@ -24,6 +24,7 @@ from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.connection import Connection
 from gateway.upstreams.endpoint import Endpoint
 from gateway.upstreams.lost import Lost
+from gateway.upstreams.usual import Usual
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 _NEVER = float("inf")
@@ -59,18 +60,40 @@ class Proxy:
         """Raises Refused while no head was sent."""
         head = self._head(permit, exchange)
         total = _NEVER if self._timeout is None else asyncio.get_running_loop().time() + self._timeout
-        transfer = Transfer(self, permit, exchange, self.cluster.pick(permit), total)
-        try:
-            asked = transfer.ask_idle(head)
-            if asked is None:
-                await transfer.ask(head)
-            else:
+        cluster, received = self.cluster, exchange.head
+        endpoint = cluster.only or cluster.pick(permit)
+        connection = None if received.has_body else endpoint.checkout()
+        asked = None
+        if connection is not None:
+            # the usual request: an idle connection, no body, and an answer that comes whole and is found by its bytes
+            asked = connection.ask(received.method, cluster.first_timeout, cluster.idle_timeout, total, head)
+            exchange.on_gone(connection.client_gone)
+            try:
+                usual = await asked
+            except (Refused, ClientGone):
+                usual = None  # who awaits `asked` once more is told once more
+            except BaseException:
+                exchange.on_gone(None)
+                connection.finish(whole=True)
+                raise
+            if usual is not None:
+                exchange.on_gone(None)
+                endpoint.put_back(connection, asyncio.get_running_loop().time())
+                status, section, body = usual
+                known = section.outcome
+                outcome = known[1] if known is not None and known[0] is endpoint.mark else self._ended(usual, endpoint)
                 try:
-                    await asked
-                except Refused:
-                    await transfer.ask(head, asked)
-                if not transfer.answered:
-                    await transfer.ask(head, asked)
+                    sent = exchange.send_head(status, self.fields(section, answer_headers), body, end=True)
+                    if sent is not DONE:
+                        await sent
+                except ClientGone:
+                    endpoint.count(Reason.CLIENT_GONE)
+                    return replace(outcome, reason=Reason.CLIENT_GONE)
+                endpoint.ok.value += 1
+                return outcome
+        transfer = Transfer(self, permit, exchange, endpoint, total, connection)
+        try:
+            await transfer.ask(head, asked)
             await transfer.answer(answer_headers)
         except ClientGone:
             return transfer.outcome(Reason.CLIENT_GONE)
@@ -82,6 +105,13 @@ class Proxy:
         finally:
             transfer.give_back()
         return transfer.outcome(None)
+
+    def _ended(self, usual: Usual, endpoint: Endpoint) -> Outcome:
+        """How a request ends well with this answer; kept with its head, which says all but from where it is."""
+        status, section, body = usual
+        outcome = Outcome(status, self.cluster.name, endpoint.url, 0, len(body))
+        section.outcome = endpoint.mark, outcome
+        return outcome
 
 
 class Transfer:
@@ -99,38 +129,31 @@ class Transfer:
         "endpoint",
     )
 
-    def __init__(self, proxy: Proxy, permit: Permit, exchange: Exchange, endpoint: Endpoint, total: float) -> None:
+    def __init__(
+        self,
+        proxy: Proxy,
+        permit: Permit,
+        exchange: Exchange,
+        endpoint: Endpoint,
+        total: float,
+        connection: Connection | None = None,
+    ) -> None:
+        """`connection`: one that was asked already."""
         self.endpoint = endpoint
         self._proxy = proxy
         self._permit = permit
         self._exchange = exchange
         self._total = total  # loop time
         self._upload: Upload | None = None
-        self._connection: Connection | None = None
+        self._connection = connection
         self._status = 0  # that the client was sent
         self._bytes_out = 0
 
-    @property
-    def answered(self) -> bool:
-        """Whether the head of the answer is there."""
-        return self._connection is not None and self._connection.answer.head_done
+    async def ask(self, head: bytes, asked: "asyncio.Future[Usual | None] | None" = None) -> None:
+        """Send the request, wait for the head of the answer; once more where that is safe.
 
-    def ask_idle(self, head: bytes) -> "asyncio.Future[None] | None":
-        """Send a request without a body on an idle connection; None: `ask` has to do it.
-
-        What it returns goes to `ask` if it fails, or is done before the head of the answer is there.
+        `asked`: what the connection that it was made with said, where that is no usual answer.
         """
-        exchange = self._exchange
-        connection = None if exchange.head.has_body else self.endpoint.checkout()
-        if connection is None:
-            return None
-        self._connection = connection
-        cluster = self._proxy.cluster
-        exchange.on_gone(connection.client_gone)
-        return connection.ask(exchange.head.method, cluster.response_timeout, cluster.idle_timeout, self._total, head)
-
-    async def ask(self, head: bytes, asked: "asyncio.Future[None] | None" = None) -> None:
-        """Send the request, wait for the head of the answer; once more where that is safe. `asked`: of `ask_idle`."""
         fresh = False
         connection = self._connection
         while True:

@@ -20,6 +20,7 @@ from gateway.stages.forward.proxy import IDEMPOTENT, Proxy, Transfer
 from gateway.upstreams.connection import Connection
 from gateway.upstreams.endpoint import Endpoint
 from gateway.upstreams.lost import Lost
+from gateway.upstreams.usual import Usual
 
 _NEVER = float("inf")
 _PATIENCE = 5.0  # seconds of a Retry-After that are waited for; a longer one is passed on to the client
@@ -230,7 +231,7 @@ class Try(Transfer):
         """Of the request's body."""
         return self._upload.bytes_in if self._upload is not None else 0
 
-    async def ask(self, head: bytes, asked: "asyncio.Future[None] | None" = None) -> None:
+    async def ask(self, head: bytes, asked: "asyncio.Future[Usual | None] | None" = None) -> None:
         timer = None
         if self._until != _NEVER:
             timer = asyncio.get_running_loop().call_at(self._until, self._give_up)

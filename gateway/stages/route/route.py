@@ -1,7 +1,8 @@
 """Route: the first route of the file that matches, found without walking the file.
 
 Hosts and paths choose candidates through an index; listener, method and headers are asked of the candidates alone.
-What was found for a path, method, host and listener is remembered where no header field took part.
+What was found for a path, method, host and listener is remembered where no header field took part; what was found for
+a head that comes again is kept with it.
 A miss is a Route too, so that a flood of misses can be limited; TRACE and CONNECT are never routed.
 """
 
@@ -69,6 +70,7 @@ class Routes:
         self._hosts: dict[str, PathIndex[_Entry]] = {}
         self._below: dict[str, PathIndex[_Entry]] = {}
         self._anywhere: PathIndex[_Entry] = PathIndex()
+        self._mark = object()  # stands with what is kept of this table, which may outlive it
         self._taken: Memo[tuple[str, str, str, str], Route] = Memo()  # what was asked lately, where no field decided it
         for path, own_methods in own.methods.items():
             for entry in _own(own, own_methods):
@@ -100,6 +102,15 @@ class Routes:
 
     def __call__(self, ctx: RequestContext) -> Route:
         """The first route of the file that matches, or why none does. Never raises."""
+        again = ctx.head.again
+        if again is None:
+            return self._find(ctx)
+        routed = again.routed  # the rest of what is asked stands in the head, and its listener is the same
+        if routed is None or routed[0] is not self._mark or routed[1] is not ctx.path or routed[2] is not ctx.host:
+            again.routed = routed = self._mark, ctx.path, ctx.host, self._find(ctx)
+        return routed[3]
+
+    def _find(self, ctx: RequestContext) -> Route:
         method = ctx.method if ctx.preflight is None else ctx.judged_method
         listener = ctx.connection.listener
         asked = ctx.path, method, ctx.host, listener

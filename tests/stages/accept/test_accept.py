@@ -12,7 +12,7 @@ from gateway.kernel.patterns.blocks import compile_blocks, parse_block
 from gateway.kernel.patterns.paths import compile_normaliser
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.model.request import HeaderSection, Preflight, RequestContext, RequestHead
+from gateway.model.request import HeaderSection, Preflight, RepeatedHead, RequestContext, RequestHead
 from gateway.model.route import Route
 from gateway.stages.accept import Accept, ListenerSettings
 from tests.facts import NOW, connection, context, head, trace
@@ -299,3 +299,47 @@ def test_R9_a_flood_of_targets_takes_no_more_place_than_is_given() -> None:
         assert stage(trace(head(f"/{n}"), connection())).path == f"/{n}"
     stage(trace(head("/" + "a" * 5000), connection()))
     assert 0 < len(stage._targets["edge"]) <= 16_384
+
+
+def test_P3_what_is_kept_of_a_head_holds_for_the_settings_alone_under_which_it_was_read() -> None:
+    again = replace(head("/a//b;c"), section=HeaderSection(), again=RepeatedHead())
+    merging = replace(EDGE, normalise=compile_normaliser(merge_slashes=True, keep_semicolon=True))
+    others = Accept({"edge": merging, "behind": merging}, {}, "gateway-me")
+    for _ in range(2):
+        assert others(trace(again)).path == "/a/b;c"
+        with pytest.raises(Refused) as refused:
+            accept(trace(again))
+        assert refused.value.reason is Reason.AMBIGUOUS_PATH
+        assert others(trace(again, connection(listener="behind"))).path == "/a/b;c"
+
+
+def test_M20_a_head_that_came_before_is_judged_by_each_connection_that_carries_it() -> None:
+    again = replace(head(host="b.example"), section=HeaderSection(), again=RepeatedHead())
+    for _ in range(2):
+        own = accept(trace(again, connection(listener="several", sni="b.example", served=1)))
+        assert own.host == "b.example"
+        assert reason_of(again, listener="several", sni="a.example") is Reason.MISDIRECTED
+
+
+def test_H15_a_head_that_came_before_is_believed_from_trusted_peers_alone() -> None:
+    fields = ("X-Forwarded-For", "198.51.100.7"), ("X-Forwarded-Proto", "http")
+    again = replace(head("/", *fields), section=HeaderSection(), again=RepeatedHead())
+    for _ in range(2):
+        trusted = accept(trace(again, connection(listener="behind", peer="10.0.0.1")))
+        assert (trusted.client_ip, trusted.scheme) == (ip_address("198.51.100.7"), "http")
+        other = accept(trace(again, connection(listener="behind")))
+        assert (other.client_ip, other.scheme) == (ip_address("203.0.113.9"), "https")
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        pytest.param(head("/", ("Expect", "a")), Reason.EXPECTATION_FAILED, id="H13-expect"),
+        pytest.param(head("/", ("Via", "1.1 gateway-me")), Reason.LOOP_DETECTED, id="H26-loop"),
+        pytest.param(head("/", host=None), Reason.BAD_REQUEST, id="H6-no-host"),
+        pytest.param(head("/%2e%2e/"), Reason.AMBIGUOUS_PATH, id="P3-dots"),
+    ],
+)
+def test_a_head_that_is_refused_is_refused_each_time(bad: RequestHead, reason: Reason) -> None:
+    again = replace(bad, section=HeaderSection(), again=RepeatedHead())
+    assert [reason_of(again) for _ in range(3)] == [reason] * 3

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from gateway.model.answer import OwnFields
 from gateway.model.limit import LimitStatus
 from gateway.model.outcome import Outcome
 from gateway.model.reason import Reason
@@ -14,6 +15,7 @@ from gateway.model.request import Preflight, RequestHead
 from gateway.model.route import Route
 from gateway.stages.answer.challenge import Challenges
 from gateway.stages.answer.cors import Cors
+from gateway.stages.answer.ratelimits import rate_limit_fields
 from gateway.stages.answer.stage import Answer
 from tests.exchange import Recorder, context, head, trace
 
@@ -343,3 +345,25 @@ async def test_H29_a_refused_preflight_has_no_cors_fields() -> None:
     request = head("OPTIONS", headers=[("origin", APP)])
     got = await refuse(Refused(Reason.CORS_REFUSED), request, where=route(1), preflight=Preflight(APP, "PUT", ()))
     assert (got.status, [name for name, _ in got.headers if name.startswith(b"access-control")]) == (403, [])
+
+
+@pytest.mark.parametrize("answer", [ANSWER, Answer([], Challenges(tokens=True))])
+@pytest.mark.parametrize("limits", [[], [LimitStatus("a", 9, 60, 8, 30)], [LimitStatus("a", 9, 0, 8, 0)] * 2])
+def test_what_stands_on_an_answer_is_written_as_it_stands(answer: Answer, limits: list[LimitStatus]) -> None:
+    for request_id in ("0123456789abcdef", "a.proxy-s_own"):
+        request = head()
+        seen = trace(request, context(request), route=route(1), limits=limits)
+        seen.request_id = request_id
+        own = answer.headers(seen)
+        assert type(own) is OwnFields
+        assert own[0] == (b"x-request-id", request_id.encode())
+        told = rate_limit_fields(limits) if limits else []
+        assert own[1 : 1 + len(told)] == told
+        assert own.lines == b"".join(b"%b: %b\r\n" % field for field in own)
+
+
+def test_H18_what_would_end_a_line_is_not_written_ahead_of_the_answer() -> None:
+    request = head()
+    seen = trace(request, context(request), route=route())
+    seen.request_id = "a\r\nb: c"
+    assert type(ANSWER.headers(seen)) is list

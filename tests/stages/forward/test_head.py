@@ -7,6 +7,8 @@ import pytest
 
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
+from gateway.model.request import HeaderSection, RepeatedHead, TraceContext
+from gateway.model.request import RequestHead as Received
 from gateway.stages.forward.claims import compile_value
 from gateway.stages.forward.fields import RequestFields
 from gateway.stages.forward.head import RequestHead
@@ -80,6 +82,90 @@ def test_claims_and_constants() -> None:
         False,
     )
     assert not any(line.startswith("x-user") for line in write(made))
+
+
+def _again(method: str = "GET", *, length: int | None = None, headers: tuple[tuple[str, str], ...] = ()) -> Received:
+    """A head that came before, with all that is kept of it."""
+    return dataclasses.replace(
+        head(method, "/a?b", headers, length=length), section=HeaderSection(), again=RepeatedHead()
+    )
+
+
+OTHERS: list[dict[str, object]] = [
+    {},
+    {"request_id": "req-2"},
+    {"trace": TraceContext("1" * 32, None, "2" * 16, 0, "vendor=2")},
+    {"client_ip": ip_address("198.51.100.9")},
+    {"connection": dataclasses.replace(CONNECTION, peer_ip=ip_address("192.0.2.9"))},
+    {"scheme": "http"},
+]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=[next(iter(other), "nothing") for other in OTHERS])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        _again(),
+        _again("POST", length=7),
+        _again("OPTIONS", headers=(("max-forwards", "3"),)),
+        _again(headers=(("connection", "x-a"), ("x-a", "1"), ("x-b", "2"))),
+    ],
+    ids=["bare", "a-body", "options", "H13-a-nominated-field"],
+)
+def test_a_head_that_came_before_is_written_as_one_that_did_not(request_: Received, other: dict[str, object]) -> None:
+    writer, section = plain(), dataclasses.replace(request_, section=None, again=None)
+    first = context(request_)
+    second = dataclasses.replace(first, **other)  # type: ignore[arg-type]
+    for ctx in (first, second, second, first):
+        fresh = dataclasses.replace(ctx, head=section)
+        for workload in (None, WORKLOAD):
+            written = writer(permit(ctx, workload=workload), Recorder(request_))
+            assert written == plain()(permit(fresh, workload=workload), Recorder(section))
+
+
+def test_what_one_route_wrote_of_a_head_is_not_taken_for_anothers() -> None:
+    request = _again(headers=(("x-a", "1"),))
+    ours = permit(context(request))
+    here = plain()
+    there = RequestHead(RequestFields((), remove=[b"x-a"]), via="gw", own_id=None, rewrite=Rewrite(path="/b"))
+    for _ in range(2):
+        assert here(ours, Recorder(request)).startswith(b"GET /a?b HTTP/1.1\r\n")
+        assert b"x-a" in here(ours, Recorder(request))
+        assert there(ours, Recorder(request)).startswith(b"GET /b?b HTTP/1.1\r\n")
+        assert b"x-a" not in there(ours, Recorder(request))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param({"request_id": "1\r\nhost: evil"}, id="H18-request-id"),
+        pytest.param({"request_id": "1\n"}, id="H18-request-id-with-a-line-feed"),
+        pytest.param({"request_id": "1\0"}, id="H18-request-id-with-nul"),
+        pytest.param({"trace": TraceContext("1\r\n", None, "2", 0, "")}, id="H18-trace-id"),
+        pytest.param({"trace": TraceContext("1", None, "2\n", 0, "")}, id="H18-span-id"),
+        pytest.param({"trace": TraceContext("1", None, "2", 0, "a=1\r\nhost: evil")}, id="H18-trace-state"),
+        pytest.param({"authority": "a\r\nhost: evil"}, id="H18-authority"),
+        pytest.param({"scheme": "http\r\nx: y"}, id="H18-scheme"),
+        pytest.param({"path": "/a\r\nx: y"}, id="H18-path"),
+        pytest.param({"path": "/a b"}, id="H18-path-with-a-space"),
+    ],
+)
+@pytest.mark.parametrize("kept", [False, True])
+def test_no_part_adds_a_line_whether_the_head_came_before_or_not(made: dict[str, object], kept: bool) -> None:
+    writer, request = plain(), _again() if kept else head()
+    writer(permit(context(request)), Recorder(request))
+    if "authority" in made or "path" in made:
+        request = dataclasses.replace(request, again=RepeatedHead())  # other bytes: another head
+    ctx = dataclasses.replace(context(request), **made)  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(Refused) as refused:
+            writer(permit(ctx), Recorder(request))
+        assert refused.value.reason is Reason.BAD_REQUEST
+
+
+def test_H18_a_host_that_is_no_one_line_is_no_rewrite() -> None:
+    with pytest.raises(ValueError, match="line end"):
+        plain(rewrite=Rewrite(host="a\r\nx: y"))
 
 
 @pytest.mark.parametrize(("length", "line"), [(0, "content-length: 0"), (7, "content-length: 7")])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.kernel.patterns.hosts import parse_route_host
 from gateway.kernel.patterns.paths import compile_path
 from gateway.model.reason import Reason
-from gateway.model.request import Preflight
+from gateway.model.request import Preflight, RepeatedHead
 from gateway.stages.route import OwnPaths, Routes, RouteSettings
 from tests.facts import connection, context
 
@@ -208,3 +208,20 @@ def test_the_cost_does_not_grow_with_the_file() -> None:
         return min(repeat(lambda: routes(next(fresh)), number=200, repeat=5))
 
     assert cost(5000) < 5 * cost(10)
+
+
+def test_what_is_kept_with_a_head_holds_for_one_table_and_what_was_read_of_it_alone() -> None:
+    first, second = Routes([route("first", "/a"), route("rest", "*")]), Routes([route("second", "*")])
+    asked = context("/a")
+    asked = replace(asked, head=replace(asked.head, again=RepeatedHead()))
+    for _ in range(2):
+        assert (first(asked).name, second(asked).name) == ("first", "second")
+        assert first(replace(asked, path="/b")).name == "rest"  # as another normaliser reads the same head
+
+
+def test_a_route_that_a_field_decides_is_kept_with_the_head_that_holds_it() -> None:
+    routes = Routes([route("canary", "/a", headers={"x-canary": "1"}), route("all", "*")])
+    for values, name in (({"x-canary": ("1",)}, "canary"), ({}, "all")):
+        asked = context("/a", headers=values)
+        asked = replace(asked, head=replace(asked.head, again=RepeatedHead()))
+        assert [routes(asked).name for _ in range(2)] == [name] * 2

@@ -1,0 +1,158 @@
+"""A request without a body on a connection that is there already: what the usual one skips, the others still get."""
+
+import asyncio
+
+import pytest
+
+from gateway.model.outcome import Outcome
+from gateway.model.reason import Reason
+from gateway.model.refused import Refused
+from gateway.testing.upstream import Call, Upstream, answer, head, in_turn, silent
+from gateway.testing.wait import until
+from gateway.upstreams.settings import TimeoutSettings
+from tests.backends import Counts, cluster, forward, running, send
+from tests.exchange import Recorder, refusal
+from tests.exchange import head as request_head
+from tests.rings import left_behind
+
+
+async def test_each_endpoint_is_named_for_its_own_answers_however_alike_they_are() -> None:
+    async with Upstream(answer(body=b"hello")) as one, Upstream(answer(body=b"hello")) as two:
+        counts = Counts()
+        async with running(cluster(one.url, two.url, counts=counts)) as made:
+            seen = [(await send(forward(made)))[0] for _ in range(6)]
+        assert seen == [Outcome(200, "inventory", url, 0, 5) for url in (one.url, two.url) * 3]
+        assert (one.connections, two.connections, counts.seen) == (1, 1, {"ok": 6})
+
+
+async def test_answers_of_every_kind_take_turns_on_one_connection() -> None:
+    chunked = head(200, [(b"transfer-encoding", b"chunked")]) + b"2\r\nhi\r\n0\r\n\r\n"
+
+    async def script(call: Call) -> None:
+        kind = call.target[1:2]
+        if kind == b"c":
+            await call.send(chunked)
+        elif kind == b"n":
+            await call.send(head(204))
+        else:
+            await call.send(head(200, [(b"content-length", b"2")]) + (b"" if call.method == b"HEAD" else kind * 2))
+
+    async with Upstream(script) as backend, running(cluster(backend.url)) as made:
+        for kind in "aacbbncnacab":
+            outcome, got = await send(forward(made), target=f"/{kind}")
+            body = {"c": b"hi", "n": b""}.get(kind, kind.encode() * 2)
+            assert (got.status, got.body, got.ended, outcome.bytes_out) == (
+                204 if kind == "n" else 200,
+                body,
+                True,
+                len(body),
+            )
+        assert backend.connections == 1
+
+
+@pytest.mark.parametrize("timeouts", [TimeoutSettings(1.0, 9.0, 0.1), TimeoutSettings(1.0, 0.1, 9.0)])
+async def test_no_answer_in_time_is_504(timeouts: TimeoutSettings) -> None:
+    counts = Counts()
+    script = in_turn(answer(), silent)
+    async with Upstream(script) as backend, running(cluster(backend.url, timeouts=timeouts, counts=counts)) as made:
+        await send(forward(made))
+        refused = await refusal(send(forward(made)))
+        assert (refused.reason, refused.upstream, refused.endpoint) == (
+            Reason.UPSTREAM_TIMEOUT,
+            "inventory",
+            backend.url,
+        )
+        await until(lambda: 0 in backend.closed)
+        assert (backend.connections, counts.seen) == (1, {"ok": 1, "upstream_timeout": 1})
+
+
+async def test_the_routes_time_bounds_it() -> None:
+    async with Upstream(in_turn(answer(), silent)) as backend, running(cluster(backend.url)) as made:
+        await send(forward(made))
+        assert (await refusal(send(forward(made, timeout=0.1)))).reason is Reason.UPSTREAM_TIMEOUT
+
+
+async def test_a_client_that_leaves_cancels_the_request() -> None:
+    counts = Counts()
+    async with Upstream(in_turn(answer(), silent)) as backend, running(cluster(backend.url, counts=counts)) as made:
+        await send(forward(made))
+        exchange = Recorder(request_head())
+        task = asyncio.ensure_future(send(forward(made), recorder=exchange))
+        await until(lambda: len(backend.calls) == 2)
+        exchange.leave()
+        outcome, _ = await task
+        assert outcome == Outcome(0, "inventory", backend.url, 0, 0, Reason.CLIENT_GONE)
+        await until(lambda: 0 in backend.closed)
+        assert (made.connections("idle"), made.connections("active")) == (0, 0)
+        assert counts.seen == {"ok": 1, "client_gone": 1}
+
+
+async def test_a_client_that_left_before_its_answer_takes_no_connection_along() -> None:
+    counts = Counts()
+    async with Upstream(answer(body=b"hello")) as backend, running(cluster(backend.url, counts=counts)) as made:
+        await send(forward(made))
+        exchange = Recorder(request_head(), slow=True)
+        task = asyncio.ensure_future(send(forward(made), recorder=exchange))
+        await until(lambda: exchange.blocked)
+        exchange.leave()
+        outcome, _ = await task
+        assert outcome == Outcome(200, "inventory", backend.url, 0, 5, Reason.CLIENT_GONE)
+        assert (await send(forward(made)))[0] == Outcome(200, "inventory", backend.url, 0, 5)
+        assert (backend.connections, counts.seen) == (1, {"ok": 2, "client_gone": 1})
+
+
+async def test_a_cancelled_request_leaves_no_connection_behind() -> None:
+    async with Upstream(in_turn(answer(), silent)) as backend, running(cluster(backend.url)) as made:
+        await send(forward(made))
+        task = asyncio.ensure_future(send(forward(made)))
+        await until(lambda: len(backend.calls) == 2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (made.connections("idle"), made.connections("active")) == (0, 0)
+        await until(lambda: 0 in backend.closed)
+
+
+@pytest.mark.parametrize("change", ["rotate", "retire"])
+async def test_a_connection_that_is_parted_with_answers_and_ends(change: str) -> None:
+    gate = asyncio.Event()
+
+    async def later(call: Call) -> None:
+        await gate.wait()
+        await answer(body=b"hello")(call)
+
+    async with Upstream(in_turn(answer(), later)) as backend, running(cluster(backend.url)) as made:
+        await send(forward(made))
+        task = asyncio.ensure_future(send(forward(made)))
+        await until(lambda: len(backend.calls) == 2)
+        if change == "rotate":
+            made.endpoints[0].rotate(None)
+        else:
+            made.retire()
+        gate.set()
+        assert (await task)[1].body == b"hello"
+        await until(lambda: 0 in backend.closed)
+        assert made.connections("idle") == 0
+
+
+async def test_a_failure_leaves_no_ring_to_the_collector() -> None:
+    async def script(call: Call) -> None:
+        if call.target == b"/dies":
+            call.abort()
+        else:
+            await answer()(call)
+
+    async with Upstream(script) as backend, running(cluster(backend.url)) as made:
+        stage = forward(made)
+
+        async def turn() -> None:
+            await send(stage)
+            try:
+                await send(stage, "POST", "/dies")
+            except Refused as refused:
+                reasons.append(refused.reason)
+                refused.settle()  # as the pipeline does
+
+        reasons: list[Reason] = []
+        assert await left_behind(turn) == 0
+        assert set(reasons) == {Reason.UPSTREAM_PROTOCOL}
