@@ -119,14 +119,14 @@ class LaneExchange(HttpExchange):
             log.exception("the pipeline failed")
             self._ended()
         else:
-            if type(waits_for) is Future or getattr(waits_for, "_asyncio_future_blocking", False):
+            if waits_for is _ENDED:
+                self._ended()
+            elif type(waits_for) is Future or getattr(waits_for, "_asyncio_future_blocking", False):
                 waits_for._asyncio_future_blocking = False  # noqa: SLF001 - Future.__await__ asks it of who takes it
                 self._waits_for = waits_for
                 waits_for.add_done_callback(self._step, context=self._context)
                 if self._thrown is not None and waits_for.cancel():
                     self._thrown = None  # it was cancelled while it ran
-            elif waits_for is _ENDED:
-                self._ended()
             else:
                 self._yielded(waits_for)
         finally:

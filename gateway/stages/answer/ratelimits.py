@@ -21,19 +21,18 @@ def rate_limit_fields(limits: Sequence[LimitStatus]) -> RawHeaders:
     return [(b"ratelimit-policy", policies.encode()), (b"ratelimit", states.encode())]
 
 
-def of_one(limit: LimitStatus) -> tuple[tuple[bytes, bytes], bytes, bytes]:
+def of_one(limit: LimitStatus) -> tuple[tuple[bytes, bytes], str, str]:
     """Of one limit, which is nearly always all: its policy's field, the begin of both as lines, and its state."""
     policy, begin, name = _told(limit.name, limit.quota, limit.window)
-    state = b"%b%d;t=%d" % (name, limit.remaining, limit.reset) if limit.window else b"%b%d" % (name, limit.remaining)
-    return policy, begin, state
+    return policy, begin, f"{name}{limit.remaining};t={limit.reset}" if limit.window else f"{name}{limit.remaining}"
 
 
 @lru_cache(_REMEMBERED)
-def _told(name: str, quota: int, window: int) -> tuple[tuple[bytes, bytes], bytes, bytes]:
+def _told(name: str, quota: int, window: int) -> tuple[tuple[bytes, bytes], str, str]:
     """What hangs on the limit alone: nothing of it can end a line, for `_string` leaves no byte that could."""
-    policy = _policy(name, quota, window).encode()
-    begin = b"ratelimit-policy: %b\r\nratelimit: " % policy
-    return (b"ratelimit-policy", policy), begin, f"{_string(name)};r=".encode()
+    policy = _policy(name, quota, window)
+    begin = f"ratelimit-policy: {policy}\r\nratelimit: "
+    return (b"ratelimit-policy", policy.encode()), begin, f"{_string(name)};r="
 
 
 def _state(limit: LimitStatus) -> str:

@@ -39,9 +39,8 @@ class Answer:
         limits, request_id = trace.limits, trace.request_id
         if len(limits) == 1 and not self._cors and request_id.isalnum():  # nearly always; ours are hex
             policy, begin, state = of_one(limits[0])
-            sent = request_id.encode()
-            fields = OwnFields(((b"x-request-id", sent), policy, (b"ratelimit", state)))
-            fields.lines = b"x-request-id: %b\r\n%b%b\r\n" % (sent, begin, state)
+            fields = OwnFields(((b"x-request-id", request_id.encode()), policy, (b"ratelimit", state.encode())))
+            fields.lines = f"x-request-id: {request_id}\r\n{begin}{state}\r\n".encode()
             return fields
         fields = OwnFields(self._common(trace, limits))
         fields.lines = lines = b"".join([b"%b: %b\r\n" % field for field in fields])
