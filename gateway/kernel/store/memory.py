@@ -10,6 +10,18 @@ from weakref import WeakValueDictionary
 
 State = TypeVar("State")
 CAPACITY = 65_536
+_IN_LINE = 10.0  # seconds for which a bucket may be used without being put at the end of its table's line again
+
+
+class Entry(Generic[State]):
+    """One bucket of a table. Who keeps it may read and write its state by itself for as long as it is fresh."""
+
+    __slots__ = ("fresh", "state", "until")
+
+    def __init__(self) -> None:
+        self.state: State
+        self.until: float  # seconds, as all times that are given here: when its life is over
+        self.fresh: float  # until then it is in its table and near enough to its place in line; 0.0: it was dropped
 
 
 class Buckets(Generic[State]):
@@ -24,7 +36,7 @@ class Buckets(Generic[State]):
         """`life`: seconds for which an untouched bucket still means something."""
         self.life = life
         self.capacity = capacity
-        self._entries: OrderedDict[bytes, tuple[float, State]] = OrderedDict()
+        self._entries: OrderedDict[bytes, Entry[State]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -32,27 +44,37 @@ class Buckets(Generic[State]):
     def get(self, name: bytes, now: float) -> State | None:
         """The bucket's state, None when there is none or its life is over."""
         entry = self._entries.get(name)
-        if entry is None or entry[0] <= now:
+        if entry is None or entry.until <= now:
             return None
-        return entry[1]
+        return entry.state
 
     def drop(self, name: bytes) -> None:
         """Forget the bucket."""
-        self._entries.pop(name, None)
+        entry = self._entries.pop(name, None)
+        if entry is not None:
+            entry.fresh = 0.0
 
-    def put(self, name: bytes, state: State, now: float) -> None:
-        """Keep the bucket for another life. A new one drops up to two that are over: a table shrinks as it is used."""
-        entries = self._entries
-        if name in entries:
-            entries[name] = now + self.life, state
+    def put(self, name: bytes, state: State, now: float) -> Entry[State]:
+        """Keep the bucket for another life. A new one drops up to two that are over: a table shrinks as it is used.
+
+        Who writes to the entry by itself lets a state that means something for longer than this life come here.
+        """
+        entries, life = self._entries, self.life
+        entry = entries.get(name)
+        if entry is not None:
             entries.move_to_end(name)
-            return
-        entries[name] = now + self.life, state
-        for _ in range(2):
-            oldest = next(iter(entries.values()))
-            if oldest[0] > now and len(entries) <= self.capacity:
-                break
-            entries.popitem(last=False)
+        else:
+            entry = entries[name] = Entry()
+            entry.until = now + life
+            for _ in range(2):
+                oldest = next(iter(entries.values()))
+                if oldest.until > now and len(entries) <= self.capacity:
+                    break
+                entries.popitem(last=False)[1].fresh = 0.0
+        entry.state = state
+        entry.until = now + life
+        entry.fresh = now + (life / 2 if life < 2 * _IN_LINE else _IN_LINE)
+        return entry
 
 
 class MemoryStore(Generic[State]):

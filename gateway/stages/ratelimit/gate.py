@@ -4,15 +4,21 @@ from collections.abc import Awaitable, Callable, Sequence
 from math import ceil
 from typing import Protocol, TypeAlias
 
+from gateway.kernel.store import Entry
 from gateway.model.limit import LimitStatus
 from gateway.model.principal import Principal
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
 from gateway.model.trace import Trace
-from gateway.stages.ratelimit.algorithms import Concurrency
+from gateway.stages.ratelimit.algorithm import State
+from gateway.stages.ratelimit.algorithms import Concurrency, SlidingWindow
+from gateway.stages.ratelimit.algorithms.sliding_window import ROUNDING
 from gateway.stages.ratelimit.buckets import Bucket, BucketKeeper, Charge, Reading, keys_of
 from gateway.stages.ratelimit.overrides import Choose
+
+_REMEMBERED = 4096  # users of one gate: as many as there are tokens remembered
+_LONGEST = 512  # characters of a subject that is remembered; issuers stand in the file
 
 Spent: TypeAlias = list[LimitStatus] | Awaitable[list[LimitStatus]]
 """What a gate found: at once where the buckets are in this process, else when the store has said so."""
@@ -112,13 +118,65 @@ class LoneGate(Gate):
         if taken is None:
             return super().enter(ctx, principal, trace)
         state, remaining, reset = taken
-        self._table.put(name, state, now)
+        self._keep(principal, self._table.put(name, state, now))
         self._admitted.value += 1.0
         if keyed.owned or keyed.own(principal):
             limit = self._limit
             algorithm = limit.algorithm
             return [LimitStatus(limit.name, algorithm.quota, algorithm.window, remaining, ceil(reset))]
         return []
+
+    def _keep(self, principal: Principal | None, entry: Entry[State] | None) -> None:
+        """Remember whose bucket it is; only where that saves something."""
+
+
+class WindowGate(LoneGate):
+    """The same with a sliding window for each user, as nearly all are: who came lately is judged without a call."""
+
+    __slots__ = ("_entries", "_most", "_name", "_quota", "_window")
+
+    def __init__(self, keeper: BucketKeeper, charge: Charge, bucket: Bucket) -> None:
+        super().__init__(keeper, charge, bucket)
+        told, judged = charge.limit.algorithm, bucket[1]
+        self._name, self._quota, self._window = charge.limit.name, told.quota, told.window
+        self._most = judged.quota - self._cost  # that may weigh when one more comes
+        self._entries: dict[tuple[str, str], Entry[State]] = {}  # of users who came lately
+
+    def enter(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> Spent:
+        """As `LoneGate.enter`, which judges who was not here lately, and those whose window is over or full.
+
+        Within a window its arithmetic is that of `SlidingWindow.take`. The table is told of a bucket when its window
+        begins, which its life counts from, and when it is no longer fresh.
+        """
+        user = principal.user if principal is not None else None
+        if user is not None:
+            entry, now = self._entries.get(user.key), ctx.time
+            if entry is not None and now < entry.fresh:
+                since, count, before = entry.state
+                elapsed, window = now - since, self._window
+                if 0.0 <= elapsed < window:
+                    left = self._most - count
+                    if before:
+                        weight = ceil(before * (window - elapsed) / window - ROUNDING) - 1
+                        if weight > 0:
+                            left -= weight
+                    if left >= 0.0:
+                        count += self._cost
+                        entry.state = since, count, before
+                        self._admitted.value += 1.0
+                        reset = ceil(since + window * (2.0 - 1.0 / count) - now)
+                        return [
+                            LimitStatus(self._name, self._quota, window, int(left), reset if reset < window else window)
+                        ]
+        return super().enter(ctx, principal, trace)
+
+    def _keep(self, principal: Principal | None, entry: Entry[State] | None) -> None:
+        user = principal.user if principal is not None else None
+        if user is None or entry is None or len(user.subject) > _LONGEST:
+            return
+        if len(self._entries) >= _REMEMBERED:
+            self._entries.clear()
+        self._entries[user.key] = entry
 
 
 def _admitted(charge: Charge, reading: Reading, principal: Principal | None) -> list[LimitStatus]:
@@ -201,8 +259,11 @@ class ChosenGate:
 
 def make_gate(keeper: BucketKeeper, charges: Sequence[Charge]) -> Gate:
     """The gate of these charges."""
-    holds = any(isinstance(charge.limit.algorithm, Concurrency) for charge in charges)
-    if holds:
+    if any(isinstance(charge.limit.algorithm, Concurrency) for charge in charges):
         return HoldingGate(keeper, charges)
     bucket = keeper.bucket(charges[0]) if len(charges) == 1 else None
-    return Gate(keeper, charges) if bucket is None else LoneGate(keeper, charges[0], bucket)
+    if bucket is None:
+        return Gate(keeper, charges)
+    keyed = charges[0].keyed
+    usual = keyed.by_user and keyed.owned and isinstance(bucket[1], SlidingWindow)
+    return (WindowGate if usual else LoneGate)(keeper, charges[0], bucket)
