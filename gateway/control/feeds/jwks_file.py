@@ -32,7 +32,8 @@ class FileKeys:
         self._failing = False
         self._poller: asyncio.Task[None] | None = None
         try:
-            self.current: KeySet | None = self._read()  # in force; an attribute, for every request with a token reads it
+            # In force. An attribute: every request with a token reads it.
+            self.current: KeySet | None = self._read()
         except (OSError, ValueError) as error:
             raise FeedError(f"issuer {name}: the key set {path} cannot be used: {error}") from None
 

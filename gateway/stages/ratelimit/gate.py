@@ -165,9 +165,9 @@ class WindowGate(LoneGate):
                         entry.state = since, count, before
                         self._admitted.value += 1.0
                         reset = ceil(since + window * (2.0 - 1.0 / count) - now)
-                        return [
-                            LimitStatus(self._name, self._quota, window, int(left), reset if reset < window else window)
-                        ]
+                        if reset > window:
+                            reset = window
+                        return [LimitStatus(self._name, self._quota, window, int(left), reset)]
         return super().enter(ctx, principal, trace)
 
     def _keep(self, principal: Principal | None, entry: Entry[State] | None) -> None:
