@@ -14,14 +14,18 @@ _IN_LINE = 10.0  # seconds for which a bucket may be used without being put at t
 
 
 class Entry(Generic[State]):
-    """One bucket of a table. Who keeps it may read and write its state by itself for as long as it is fresh."""
+    """One bucket of a table. Who keeps it may read and write its state by itself for as long as it is fresh.
 
-    __slots__ = ("fresh", "state", "until")
+    Whoever does that renews it in its table when it is not, and whenever a state means something for a life from then.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("fresh", "name", "state", "until")
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
         self.state: State
-        self.until: float  # seconds, as all times that are given here: when its life is over
-        self.fresh: float  # until then it is in its table and near enough to its place in line; 0.0: it was dropped
+        self.until: float  # seconds, as all times here: when its life is over
+        self.fresh: float  # until then it is in its table, and near enough to its place in line; 0.0: it was dropped
 
 
 class Buckets(Generic[State]):
@@ -55,26 +59,27 @@ class Buckets(Generic[State]):
             entry.fresh = 0.0
 
     def put(self, name: bytes, state: State, now: float) -> Entry[State]:
-        """Keep the bucket for another life. A new one drops up to two that are over: a table shrinks as it is used.
-
-        Who writes to the entry by itself lets a state that means something for longer than this life come here.
-        """
-        entries, life = self._entries, self.life
+        """Keep the bucket for another life. A new one drops up to two that are over: a table shrinks as it is used."""
+        entries = self._entries
         entry = entries.get(name)
-        if entry is not None:
-            entries.move_to_end(name)
-        else:
-            entry = entries[name] = Entry()
-            entry.until = now + life
+        if entry is None:
+            entry = entries[name] = Entry(name)
+            entry.until = now + self.life
             for _ in range(2):
                 oldest = next(iter(entries.values()))
                 if oldest.until > now and len(entries) <= self.capacity:
                     break
                 entries.popitem(last=False)[1].fresh = 0.0
         entry.state = state
+        self.renew(entry, now)
+        return entry
+
+    def renew(self, entry: Entry[State], now: float) -> None:
+        """Begin another life of a bucket that was not dropped."""
+        life = self.life
+        self._entries.move_to_end(entry.name)
         entry.until = now + life
         entry.fresh = now + (life / 2 if life < 2 * _IN_LINE else _IN_LINE)
-        return entry
 
 
 class MemoryStore(Generic[State]):

@@ -4,14 +4,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from math import ceil
 from typing import Protocol, TypeAlias
 
-from gateway.kernel.store import Entry
+from gateway.kernel.store import Buckets, Entry
 from gateway.model.limit import LimitStatus
 from gateway.model.principal import Principal
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
 from gateway.model.trace import Trace
-from gateway.stages.ratelimit.algorithm import State
+from gateway.stages.ratelimit.algorithm import State, price
 from gateway.stages.ratelimit.algorithms import Concurrency, SlidingWindow
 from gateway.stages.ratelimit.algorithms.sliding_window import ROUNDING
 from gateway.stages.ratelimit.buckets import Bucket, BucketKeeper, Charge, Reading, keys_of
@@ -133,42 +133,51 @@ class LoneGate(Gate):
 class WindowGate(LoneGate):
     """The same with a sliding window for each user, as nearly all are: who came lately is judged without a call."""
 
-    __slots__ = ("_entries", "_most", "_name", "_quota", "_window")
+    __slots__ = ("_buckets", "_entries", "_most", "_name", "_quota", "_window", "_window_of")
 
-    def __init__(self, keeper: BucketKeeper, charge: Charge, bucket: Bucket) -> None:
-        super().__init__(keeper, charge, bucket)
-        told, judged = charge.limit.algorithm, bucket[1]
+    def __init__(self, keeper: BucketKeeper, charge: Charge, buckets: Buckets[State], algorithm: SlidingWindow) -> None:
+        """`algorithm`: this process's share of the limit."""
+        cost = price(algorithm, charge.cost)
+        super().__init__(keeper, charge, (buckets, algorithm, cost))
+        told = charge.limit.algorithm
         self._name, self._quota, self._window = charge.limit.name, told.quota, told.window
-        self._most = judged.quota - self._cost  # that may weigh when one more comes
+        self._window_of = algorithm.current
+        self._most = algorithm.quota - cost  # that may weigh when one more comes
+        self._buckets = buckets
         self._entries: dict[tuple[str, str], Entry[State]] = {}  # of users who came lately
 
     def enter(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> Spent:
-        """As `LoneGate.enter`, which judges who was not here lately, and those whose window is over or full.
+        """As `LoneGate.enter`, which judges who was not here lately and what is not admitted.
 
-        Within a window its arithmetic is that of `SlidingWindow.take`. The table is told of a bucket when its window
-        begins, which its life counts from, and when it is no longer fresh.
+        Within a window its arithmetic is that of `SlidingWindow.take`.
         """
         user = principal.user if principal is not None else None
-        if user is not None:
-            entry, now = self._entries.get(user.key), ctx.time
-            if entry is not None and now < entry.fresh:
-                since, count, before = entry.state
-                elapsed, window = now - since, self._window
-                if 0.0 <= elapsed < window:
-                    left = self._most - count
-                    if before:
-                        weight = ceil(before * (window - elapsed) / window - ROUNDING) - 1
-                        if weight > 0:
-                            left -= weight
-                    if left >= 0.0:
-                        count += self._cost
-                        entry.state = since, count, before
-                        self._admitted.value += 1.0
-                        reset = ceil(since + window * (2.0 - 1.0 / count) - now)
-                        if reset > window:
-                            reset = window
-                        return [LimitStatus(self._name, self._quota, window, int(left), reset)]
-        return super().enter(ctx, principal, trace)
+        entry = self._entries.get(user.key) if user is not None else None
+        if entry is None:
+            return super().enter(ctx, principal, trace)
+        now, window = ctx.time, self._window
+        since, count, before = entry.state
+        elapsed = now - since
+        if now >= entry.fresh or not 0.0 <= elapsed < window:
+            if not entry.fresh:
+                return super().enter(ctx, principal, trace)
+            since, count, before = entry.state = self._window_of(entry.state, now)
+            self._buckets.renew(entry, now)  # its life counts from a window's beginning
+            elapsed = now - since if now > since else 0.0
+        left = self._most - count
+        if before:
+            weight = ceil(before * (window - elapsed) / window - ROUNDING) - 1
+            if weight > 0:
+                left -= weight
+        if left < 0.0:
+            return super().enter(ctx, principal, trace)
+        count += self._cost
+        entry.state = since, count, before
+        self._admitted.value += 1.0
+        reset = ceil(since + window * (2.0 - 1.0 / count) - now)
+        if reset > window:
+            reset = window
+        return [LimitStatus(self._name, self._quota, window, int(left), reset)]
 
     def _keep(self, principal: Principal | None, entry: Entry[State] | None) -> None:
         user = principal.user if principal is not None else None
@@ -264,6 +273,8 @@ def make_gate(keeper: BucketKeeper, charges: Sequence[Charge]) -> Gate:
     bucket = keeper.bucket(charges[0]) if len(charges) == 1 else None
     if bucket is None:
         return Gate(keeper, charges)
+    table, algorithm, _ = bucket
     keyed = charges[0].keyed
-    usual = keyed.by_user and keyed.owned and isinstance(bucket[1], SlidingWindow)
-    return (WindowGate if usual else LoneGate)(keeper, charges[0], bucket)
+    if keyed.by_user and keyed.owned and isinstance(table, Buckets) and isinstance(algorithm, SlidingWindow):
+        return WindowGate(keeper, charges[0], table, algorithm)
+    return LoneGate(keeper, charges[0], bucket)

@@ -46,13 +46,13 @@ class SlidingWindow:
         return 2.0 * self.window
 
     def look(self, state: State | None, now: float) -> tuple[State, int]:
-        since, count, before = state = self._current(state, now)
+        since, count, before = state = self.current(state, now)
         if before > 0:
             left = min(before, before * (self.window - (now - since)) / self.window)
             count += max(0, ceil(left - ROUNDING) - 1)
         return state, max(0, self.quota - int(count))
 
-    def _current(self, state: State | None, now: float) -> State:
+    def current(self, state: State | None, now: float) -> State:
         """Of the window that `now` lies in."""
         if state is None:
             return now, 0.0, 0.0
@@ -79,7 +79,7 @@ class SlidingWindow:
     def take(self, state: State | None, now: float, cost: int) -> Taken | None:
         window = self.window
         if state is None or not 0.0 <= (elapsed := now - state[0]) < window:
-            state = self._current(state, now)
+            state = self.current(state, now)
             elapsed = max(0.0, now - state[0])
         since, count, before = state
         left = self.quota - cost - int(count)
