@@ -33,7 +33,8 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     trace.stage = ADDRESS_LIMIT
     # also where no route was found: a flood of 404s is a flood
     spent = gw.ratelimit.by_address(ctx, route, trace)
-    trace.limits = spent if isinstance(spent, list) else await spent
+    if spent:  # an awaitable is true too
+        trace.limits = spent if isinstance(spent, list) else await spent
     if route.index < 0:  # no route of the file
         if route.refusal is not None:
             raise Refused(route.refusal)
@@ -57,7 +58,9 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
         posture = trace.posture = known if known is None or isinstance(known, Posture) else await known
     trace.stage = CALLER_LIMIT
     spent = gw.ratelimit.by_caller(ctx, route, principal, trace)
-    trace.limits = trace.limits + (spent if isinstance(spent, list) else await spent)
+    if spent:
+        found = spent if isinstance(spent, list) else await spent
+        trace.limits = trace.limits + found if trace.limits else found
     trace.stage = AUTHORIZE
     return gw.authorize.__call__(ctx, route, principal, posture)  # pure: same facts, same answer
 

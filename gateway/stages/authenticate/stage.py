@@ -80,10 +80,10 @@ class Authenticate:
         self._tokens = tokens
         self._certificates = certificates
         self._routes = tuple(routes)
-        self._usual = tuple(asked.usual for asked in routes)
         self._proofs = proofs
         self._counters = counters
-        self._held = NONE_HELD if tokens is None else tokens.held
+        # Of each route the tokens that are judged there by their time alone; none where it asks for more.
+        self._held = tuple(tokens.held if tokens is not None and asked.usual else NONE_HELD for asked in routes)
         self._verified: Counter | None = None  # the cell of JWTs that held, once there was one
         self._challenge = _CERTIFICATE if tokens is None else None
         self._check_standing = _check_time if revoked is None else _and_revoked(revoked)
@@ -97,8 +97,8 @@ class Authenticate:
         sent = section.token if section is not None else None
         if sent is None:
             sent = _sent(ctx)
-        if sent is not None and not sent.dpop and self._usual[route.index]:  # nearly always
-            held, now = self._held.get(sent.digest), ctx.time
+        if sent is not None and not sent.dpop:
+            held, now = self._held[route.index].get(sent.digest), ctx.time
             if held is not None and held.begins <= now < held.usual_until and held.source.current is held.keys:
                 tls = ctx.connection.tls
                 if tls is None or not tls.chain:  # all that the way below asks is answered, but for whom it proves
