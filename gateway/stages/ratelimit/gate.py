@@ -133,7 +133,7 @@ class LoneGate(Gate):
 class WindowGate(LoneGate):
     """The same with a sliding window for each user, as nearly all are: who came lately is judged without a call."""
 
-    __slots__ = ("_buckets", "_entries", "_most", "_name", "_quota", "_window", "_window_of")
+    __slots__ = ("_buckets", "_entries", "_most", "_name", "_price", "_quota", "_span", "_window", "_window_of")
 
     def __init__(self, keeper: BucketKeeper, charge: Charge, buckets: Buckets[State], algorithm: SlidingWindow) -> None:
         """`algorithm`: this process's share of the limit."""
@@ -142,7 +142,9 @@ class WindowGate(LoneGate):
         told = charge.limit.algorithm
         self._name, self._quota, self._window = charge.limit.name, told.quota, told.window
         self._window_of = algorithm.current
-        self._most = algorithm.quota - cost  # that may weigh when one more comes
+        # Floats, as what they are reckoned with: a sum of a float and an int costs three of two floats.
+        self._span, self._price = float(algorithm.window), float(cost)
+        self._most = float(algorithm.quota - cost)  # that may weigh when one more comes
         self._buckets = buckets
         self._entries: dict[tuple[str, str], Entry[State]] = {}  # of users who came lately
 
@@ -155,26 +157,26 @@ class WindowGate(LoneGate):
         entry = self._entries.get(user.key) if user is not None else None
         if entry is None:
             return super().enter(ctx, principal, trace)
-        now, window = ctx.time, self._window
+        now, span = ctx.time, self._span
         since, count, before = entry.state
         elapsed = now - since
-        if now >= entry.fresh or not 0.0 <= elapsed < window:
+        if now >= entry.fresh or not 0.0 <= elapsed < span:
             if not entry.fresh:
                 return super().enter(ctx, principal, trace)
-            since, count, before = entry.state = self._window_of(entry.state, now)
+            since, count, before = self._window_of(entry.state, now)
             self._buckets.renew(entry, now)  # its life counts from a window's beginning
             elapsed = now - since if now > since else 0.0
         left = self._most - count
         if before:
-            weight = ceil(before * (window - elapsed) / window - ROUNDING) - 1
+            weight = ceil(before * (span - elapsed) / span - ROUNDING) - 1
             if weight > 0:
                 left -= weight
         if left < 0.0:
             return super().enter(ctx, principal, trace)
-        count += self._cost
+        count += self._price
         entry.state = since, count, before
         self._admitted.value += 1.0
-        reset = ceil(since + window * (2.0 - 1.0 / count) - now)
+        reset, window = ceil(since + span * (2.0 - 1.0 / count) - now), self._window
         if reset > window:
             reset = window
         return [LimitStatus(self._name, self._quota, window, int(left), reset)]
