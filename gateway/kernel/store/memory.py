@@ -75,10 +75,11 @@ class Buckets(Generic[State]):
         return entry
 
     def renew(self, entry: Entry[State], now: float) -> None:
-        """Begin another life of a bucket that was not dropped."""
+        """Begin another life of a bucket that was not dropped. A clock that was set back shortens none."""
         life = self.life
         self._entries.move_to_end(entry.name)
-        entry.until = now + life
+        if now + life > entry.until:
+            entry.until = now + life
         entry.fresh = now + (life / 2 if life < 2 * _IN_LINE else _IN_LINE)
 
 
