@@ -43,12 +43,12 @@ class Chain:
 
     def seal(self, kind: str, time: str, members: str) -> bytes:
         """One line, its newline included. `members`: `,"name":value` of each, or ""."""
-        return self.seal_all(((kind, 0.0, members, True),), lambda _: time)[0][0]
+        return self.seal_all(((kind, 0.0, members, True),), lambda _: time)[0][0].encode()
 
-    def seal_all(self, records: Iterable[Waiting], stamp: Callable[[float], str]) -> tuple[list[bytes], list[str]]:
-        """The lines of a tick's records, and their hashes. `stamp` writes a time."""
+    def seal_all(self, records: Iterable[Waiting], stamp: Callable[[float], str]) -> tuple[list[str], list[str]]:
+        """The lines of a tick's records, to be encoded in one go, and their hashes. `stamp` writes a time."""
         seq, head, stream = self.seq, self.head, self._stream
-        lines, hashes, last, begun = list[bytes](), list[str](), -1.0, dict[str, str]()
+        lines, hashes, last, begun = list[str](), list[str](), -1.0, dict[str, str]()
         for kind, at, members, _ in records:
             if at != last:  # those of one tick share a reading of the clock
                 last, time, begun = at, stamp(at), {}
@@ -57,10 +57,10 @@ class Chain:
             except KeyError:
                 begin = begun[kind] = f'{{"type":"{kind}","time":"{time}","seq":'
             seq += 1
-            body = f'{begin}{seq}{stream}{members},"prev":"{head}"'.encode()
-            head = sha256(body).hexdigest()
+            body = f'{begin}{seq}{stream}{members},"prev":"{head}"'
+            head = sha256(body.encode()).hexdigest()
             hashes.append(head)
-            lines.append(body + f',"hash":"{head}"}}\n'.encode())
+            lines.append(f'{body},"hash":"{head}"}}\n')
         self.seq, self.head = seq, head
         return lines, hashes
 

@@ -16,6 +16,8 @@ from gateway.stages.record.text import quote, quote_or_null
 LONGEST_PATH = 2048  # bytes; a normalised path is ASCII
 _LONGEST_METHOD = 32
 _PARTS = tuple(f'.{part:03d},"bytes_in":' for part in range(1000))  # of a millisecond, and the member behind
+_NUMBERS = tuple(map(str, range(4096)))  # a look here costs a sixth of writing a number anew
+_BEYOND = len(_NUMBERS)
 
 
 def allowed_members(trace: Trace, permit: Permit, route: str, facts: str) -> str:
@@ -104,13 +106,14 @@ def outcome_members(trace: Trace, permit: Permit, outcome: Outcome, duration: fl
     micros = int(duration * 1e6 + 0.5)  # written as two whole numbers: half the time of a float's text
     if micros < 0:
         micros = 0
+    millis, taken, sent, reason = micros // 1000, outcome.bytes_in, outcome.bytes_out, outcome.reason
     line = (
         f',"request_id":"{trace.request_id}","trace_id":"{permit.ctx.trace.trace_id}'
-        f"{_sent(route, outcome.upstream, outcome.endpoint, outcome.status)}{micros // 1000}{_PARTS[micros % 1000]}"
-        f'{outcome.bytes_in},"bytes_out":{outcome.bytes_out},"reason":'
+        f"{_sent(route, outcome.upstream, outcome.endpoint, outcome.status)}"
+        f"{_NUMBERS[millis] if millis < _BEYOND else millis}{_PARTS[micros % 1000]}"
+        f'{_NUMBERS[taken] if taken < _BEYOND else taken},"bytes_out":{_NUMBERS[sent] if sent < _BEYOND else sent}'
+        f',"reason":{"null" if reason is None else quote(reason.code)}'
     )
-    reason = outcome.reason
-    line += "null" if reason is None else quote(reason.code)
     if outcome.cause is not None:
         line += f',"cause":{quote(outcome.cause)}'
     return line if outcome.attempts == 1 else f'{line},"attempts":{outcome.attempts}'

@@ -12,11 +12,12 @@ from gateway.kernel.cells import Counter, Gauge
 from gateway.model.json import JSON
 from gateway.stages.record.chain import Chain, Sign
 from gateway.stages.record.flood import Flood, Held
+from gateway.stages.record.promise import Promise
 from gateway.stages.record.pruning import PRUNED, Pruner, remove
 from gateway.stages.record.settings import LogSettings
 from gateway.stages.record.sink import Sink
 from gateway.stages.record.stream import AuditError, open_stream
-from gateway.stages.record.syncer import Syncer, finish, resolve
+from gateway.stages.record.syncer import Syncer, finish
 from gateway.stages.record.text import Stamp, quote
 from gateway.stages.record.times import Times
 from gateway.stages.record.tree import Tree
@@ -56,7 +57,7 @@ class AuditLog:
         self._records = records
         self._lag = lag
         self._pending: list[Waiting] = []
-        self._promised: list[asyncio.Future[bool]] = []  # told of once what is pending is written
+        self._promise: Promise | None = None  # kept once what is pending is written; None: nobody waits for it
         self._checkpoint_due = False
         self._flood = Flood()
         self._buffered = settings.durability == "buffered"
@@ -67,6 +68,7 @@ class AuditLog:
         self._timer: asyncio.TimerHandle | None = None
         self._telling: asyncio.TimerHandle | None = None
         self._syncer = Syncer(lambda: self._file.descriptor, self._not_synced)
+        self._made_durable = self._syncer.join if settings.durability == "synced" else Promise.keep
         self._must_rotate = False  # what the file at work holds is unknown, or it is out of reach
         self._rotate_again = 0.0  # not before this time: a segment could not be begun
         self._begin()
@@ -99,25 +101,23 @@ class AuditLog:
 
     # ---- taking records
 
-    def write(self, kind: str, members: str, *, keep: bool) -> "asyncio.Future[bool]":
-        """Queue a record; the future is True once it is as durable as the settings ask, False when it failed.
+    def write(self, kind: str, members: str, *, keep: bool) -> Promise:
+        """Queue a record; the promise says True once it is as durable as the settings ask, False when it failed.
 
         `keep`: a record that could not be written is still true and is tried again.
         """
         loop = self._loop
         if loop is None:
             raise RuntimeError("the audit log was not started")
-        done: asyncio.Future[bool] = loop.create_future()
         if self._buffered:
             if self._failure is None or keep:
                 self.queue(kind, members)
-            done.set_result(self._failure is None)
-        else:
-            self._pending.append((kind, self._times.shared or self._first(), members, keep))
-            self._promised.append(done)
-            if self._flushing is None:
-                self._schedule()
-        return done
+            return Promise(loop, written=self._failure is None)
+        self._pending.append((kind, self._times.shared or self._first(), members, keep))
+        promise = self._promise = self._promise or Promise(loop)
+        if self._flushing is None:
+            self._schedule()
+        return promise
 
     def queue(self, kind: str, members: str) -> None:
         """Queue a record that nobody waits for; it is tried again until it is written or the backlog is full."""
@@ -179,7 +179,7 @@ class AuditLog:
         self._flushing = None
         self._times.shared = 0.0
         batch, self._pending = self._pending, []
-        promised, self._promised = self._promised, []
+        promise, self._promise = self._promise, None
         checkpoint, self._checkpoint_due = self._checkpoint_due, False
         if not batch and not checkpoint:
             return
@@ -191,41 +191,41 @@ class AuditLog:
             self._rotate_when_due(batch[0][1] if batch else self._times.now())
             mark = chain.seq, chain.head  # a new segment's own record stands whatever becomes of the batch
             lines, hashes = chain.seal_all(batch, self._stamp)
+            data = "".join(lines).encode()
             if checkpoint:
-                lines.append(self._checkpoint(hashes))
+                data += self._checkpoint(hashes)
                 hashes.append(chain.head)
-            self._file.append(b"".join(lines))
+            self._file.append(data)
         except OSError as error:
             chain.seq, chain.head = mark
             self._failed(batch, error)
-            resolve(promised, written=False)
+            if promise is not None:
+                promise.keep(written=False)
             return
         if self._failure is not None:
             log.warning("audit: records are written again")
             self._failure = None
-        self._wrote(lines, hashes, {kind for kind, *_ in batch} if checkpoint else None)
-        if promised and self.settings.durability == "synced":
-            self._syncer.join(promised)
-        else:
-            resolve(promised, written=True)
+        self._wrote(data, hashes, {kind for kind, *_ in batch} if checkpoint else None)
+        if promise is not None:
+            self._made_durable(promise)
 
     def _checkpoint(self, hashes: list[str]) -> bytes:
         """A checkpoint, with the tree over what came since the last one; what has these hashes stands right before."""
         tree = self._tree.root(hashes, self._chain.seq) if hashes or self._tree.due else None
         return self._chain.seal_checkpoint(self._stamp(self._times.now()), tree)
 
-    def _wrote(self, lines: list[bytes], hashes: list[str], before: Collection[str] | None = None) -> None:
-        """`before`: the kinds of those that stand before the checkpoint; None: there is none."""
-        self._records.inc(len(lines))
+    def _wrote(self, data: bytes, hashes: list[str], before: Collection[str] | None = None) -> None:
+        """`data` holds a line for each hash. `before`: the kinds before the checkpoint; None: there is none."""
+        self._records.inc(len(hashes))
         tree = self._tree
-        if before is not None and (tree.due or len(lines) > 1):
+        if before is not None and (tree.due or len(hashes) > 1):
             tree.clear()
             tree.add(hashes[-1:], self._chain.seq)
         else:
             tree.add(hashes, self._chain.seq)
             tree.due = before is None
         for sink in self.sinks:
-            sink.take(lines)
+            sink.take(data.splitlines(keepends=True))
         if before is not None and self._pruner is not None and (doomed := self._pruner.wrote(before)):
             self._syncer.run(remove, doomed)
 
@@ -283,7 +283,7 @@ class AuditLog:
         except OSError:
             chain.seq, chain.head = mark
             raise
-        self._wrote([line], [chain.head])
+        self._wrote(line, [chain.head])
         if old >= 0:
             finish(old, synced=self.settings.durability == "synced")
 

@@ -5,8 +5,9 @@ up no answer. Exactly one `decision` a request, and one `outcome` for each that 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from os import urandom
+from types import coroutine
 
 from gateway.kernel.cells import Metrics
 from gateway.model.exchange import Exchange
@@ -17,6 +18,7 @@ from gateway.model.trace import Stage, Trace
 from gateway.stages.record.counters import route_counters
 from gateway.stages.record.lines import allowed_members, decision_members, facts_text, outcome_members
 from gateway.stages.record.log import AuditLog
+from gateway.stages.record.promise import Promise
 from gateway.stages.record.settings import RecordSettings
 from gateway.stages.record.text import quote
 
@@ -72,7 +74,8 @@ class Record:
         self._in_flight.stored += 1.0
         return Trace(exchange.connection, exchange.head, self._ids(), self._clock(), self._monotonic())
 
-    async def decision(self, trace: Trace) -> None:
+    @coroutine  # and not `async`: what it waits for is yielded from here, without a generator between
+    def decision(self, trace: Trace) -> Generator[Promise, None, None]:
         """Raises Refused(AUDIT_UNAVAILABLE) when an allowed request could not be recorded and must be."""
         refused = trace.refused
         if refused is not None:
@@ -95,8 +98,10 @@ class Record:
             if facts is None:
                 facts = facts_text(self._inputs[index].text(permit.ctx, permit.principal, None), self._config)
             members = allowed_members(trace, permit, self._names[index], facts)
-        written = await self._log.write("decision", members, keep=not self._refuse_unrecorded)
-        if not written and self._refuse_unrecorded:
+        promise = self._log.write("decision", members, keep=not self._refuse_unrecorded)
+        if promise.kept is None:
+            yield promise.asked()
+        if not promise.kept and self._refuse_unrecorded:
             raise Refused(Reason.AUDIT_UNAVAILABLE, self._log.failure or "the record was not written", retry_after=1)
         self._counters[index].decided(_ALLOW, "", shadows)
 

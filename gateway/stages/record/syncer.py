@@ -12,6 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from gateway.stages.record.promise import Promise
+
 log = logging.getLogger(__name__)
 
 
@@ -21,13 +23,13 @@ class Syncer:
     def __init__(self, descriptor: Callable[[], int], failed: Callable[[OSError], None]) -> None:
         self._descriptor = descriptor
         self._failed = failed
-        self._joined: list[asyncio.Future[bool]] = []
+        self._joined: list[Promise] = []
         self._running: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "audit-fsync")
 
-    def join(self, waiting: "list[asyncio.Future[bool]]") -> None:
-        """Resolve the futures with True once all that is written now is on the disk, with False when it may not be."""
-        self._joined += waiting
+    def join(self, promise: Promise) -> None:
+        """Keep it with True once all that is written now is on the disk, with False when it may not be."""
+        self._joined.append(promise)
         if self._running is None:
             self._running = asyncio.get_running_loop().create_task(self._run())
 
@@ -52,7 +54,8 @@ class Syncer:
             except OSError as error:
                 written = False
                 self._failed(error)
-            resolve(waiting, written=written)
+            for promise in waiting:
+                promise.keep(written=written)
             if not self._joined:
                 self._running = None
                 return
@@ -67,13 +70,6 @@ def finish(old: int, *, synced: bool) -> None:
             log.error("audit: a full segment may not be on the disk: %s", error.strerror)
     with contextlib.suppress(OSError):
         os.close(old)
-
-
-def resolve(waiting: "list[asyncio.Future[bool]]", *, written: bool) -> None:
-    """Let the waiting requests go on."""
-    for done in waiting:
-        if not done.done():  # its request may have been cancelled
-            done.set_result(written)
 
 
 def _fsync(descriptor: int) -> None:

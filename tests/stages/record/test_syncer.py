@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.stages.record.promise import Promise
 from gateway.stages.record.syncer import Syncer
 
 
@@ -24,11 +25,11 @@ async def test_who_comes_while_one_runs_joins_the_next(tmp_path: Path, monkeypat
     monkeypatch.setattr(os, "fsync", slow)
     syncer = Syncer(lambda: file, lambda error: None)
     loop = asyncio.get_running_loop()
-    first, second, third = (loop.create_future() for _ in range(3))
-    syncer.join([first])
+    first, second, third = (Promise(loop) for _ in range(3))
+    syncer.join(first)
     await loop.run_in_executor(None, running.wait, 10)
-    syncer.join([second])
-    syncer.join([third])
+    syncer.join(second)
+    syncer.join(third)
     assert not first.done()
     go.set()
     assert list(await asyncio.gather(first, second, third)) == [True] * 3
@@ -42,13 +43,13 @@ async def test_a_failure_is_told_and_the_next_may_hold(tmp_path: Path) -> None:
     where, told = [-1], list[OSError]()
     syncer = Syncer(lambda: where[0], told.append)
     loop = asyncio.get_running_loop()
-    bad = loop.create_future()
-    syncer.join([bad])
+    bad = Promise(loop)
+    syncer.join(bad)
     assert await bad is False
     assert len(told) == 1
     where[0] = file
-    good = loop.create_future()
-    syncer.join([good])
+    good = Promise(loop)
+    syncer.join(good)
     assert await good is True
     await syncer.close()
     os.close(file)
