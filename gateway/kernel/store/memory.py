@@ -6,11 +6,13 @@ eviction both take from the same end, and nothing ever sweeps. Names are digests
 
 from collections import OrderedDict
 from typing import Generic, TypeVar
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 State = TypeVar("State")
 CAPACITY = 65_536
 _IN_LINE = 10.0  # seconds for which a bucket may be used without being put at the end of its table's line again
+
+_FOUND = 16_384  # entries of a table that its finders hold together
 
 
 class Entry(Generic[State]):
@@ -28,19 +30,28 @@ class Entry(Generic[State]):
         self.fresh: float  # until then it is in its table, and near enough to its place in line; 0.0: it was dropped
 
 
+class Finder(dict[tuple[str, str], Entry[State]]):
+    """Entries of a table by what is at hand where a name is not; written by `Buckets.remember` alone."""
+
+    __slots__ = ("__weakref__",)
+    __hash__ = object.__hash__  # type: ignore[assignment]  # which of them it is, for the table's set
+
+
 class Buckets(Generic[State]):
     """One table. When it is full of live buckets, the one that was touched longest ago goes.
 
     Who can fill it to be rid of one spent bucket holds as many budgets already as it has places.
     """
 
-    __slots__ = ("__weakref__", "_entries", "capacity", "life")
+    __slots__ = ("__weakref__", "_entries", "_finders", "_found", "capacity", "life")
 
     def __init__(self, life: float, capacity: int = CAPACITY) -> None:
         """`life`: seconds for which an untouched bucket still means something."""
         self.life = life
         self.capacity = capacity
         self._entries: OrderedDict[bytes, Entry[State]] = OrderedDict()
+        self._finders: WeakSet[Finder[State]] = WeakSet()
+        self._found = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -81,6 +92,21 @@ class Buckets(Generic[State]):
         if now + life > entry.until:
             entry.until = now + life
         entry.fresh = now + (life / 2 if life < 2 * _IN_LINE else _IN_LINE)
+
+    def finder(self) -> Finder[State]:
+        """A new one."""
+        finder: Finder[State] = Finder()
+        self._finders.add(finder)
+        return finder
+
+    def remember(self, finder: Finder[State], key: tuple[str, str], entry: Entry[State]) -> None:
+        """Have the entry found by `key`; when so many are that it is enough for all finders, all begin anew."""
+        if self._found >= _FOUND:
+            for each in self._finders:
+                each.clear()
+            self._found = 0
+        self._found += 1
+        finder[key] = entry
 
 
 class MemoryStore(Generic[State]):

@@ -17,8 +17,7 @@ from gateway.stages.ratelimit.algorithms.sliding_window import ROUNDING
 from gateway.stages.ratelimit.buckets import Bucket, BucketKeeper, Charge, Reading, keys_of
 from gateway.stages.ratelimit.overrides import Choose
 
-_REMEMBERED = 4096  # users of one gate: as many as there are tokens remembered
-_LONGEST = 512  # characters of a subject that is remembered; issuers stand in the file
+_LONGEST = 128  # characters of a subject that is remembered; issuers stand in the file
 
 Spent: TypeAlias = list[LimitStatus] | Awaitable[list[LimitStatus]]
 """What a gate found: at once where the buckets are in this process, else when the store has said so."""
@@ -146,7 +145,7 @@ class WindowGate(LoneGate):
         self._span, self._price = float(algorithm.window), float(cost)
         self._most = float(algorithm.quota - cost)  # that may weigh when one more comes
         self._buckets = buckets
-        self._entries: dict[tuple[str, str], Entry[State]] = {}  # of users who came lately
+        self._entries = buckets.finder()  # of users who came lately
 
     def enter(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> Spent:
         """As `LoneGate.enter`, which judges who was not here lately and what is not admitted.
@@ -183,11 +182,8 @@ class WindowGate(LoneGate):
 
     def _keep(self, principal: Principal | None, entry: Entry[State] | None) -> None:
         user = principal.user if principal is not None else None
-        if user is None or entry is None or len(user.subject) > _LONGEST:
-            return
-        if len(self._entries) >= _REMEMBERED:
-            self._entries.clear()
-        self._entries[user.key] = entry
+        if user is not None and entry is not None and len(user.subject) <= _LONGEST:
+            self._buckets.remember(self._entries, user.key, entry)
 
 
 def _admitted(charge: Charge, reading: Reading, principal: Principal | None) -> list[LimitStatus]:

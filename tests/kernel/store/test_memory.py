@@ -94,3 +94,13 @@ def test_a_clock_that_is_set_back_ends_no_bucket_early() -> None:
     buckets.put(b"a", 1, now=5)
     buckets.put(b"a", 2, now=1)
     assert buckets.get(b"a", now=14.9) == 2
+
+
+def test_R9_what_finds_entries_by_another_key_is_bounded_over_all_that_do() -> None:
+    buckets: Buckets[int] = Buckets(life=10)
+    entry = buckets.put(b"a", 1, now=0)
+    one, other = buckets.finder(), buckets.finder()
+    for number in range(40_000):
+        buckets.remember(one if number % 2 else other, ("issuer", str(number)), entry)
+        assert len(one) + len(other) <= 16_384
+    assert other[("issuer", "39998")] is one[("issuer", "39999")] is entry
