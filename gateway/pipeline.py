@@ -54,7 +54,7 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     trace.stage = POSTURE
     posture = None
     if gw.posture is not None:
-        known = gw.posture(ctx, route, principal)
+        known = gw.posture.__call__(ctx, route, principal)
         posture = trace.posture = known if known is None or isinstance(known, Posture) else await known
     trace.stage = CALLER_LIMIT
     spent = gw.ratelimit.by_caller(ctx, route, principal, trace)

@@ -11,7 +11,6 @@ from weakref import WeakSet, WeakValueDictionary
 State = TypeVar("State")
 CAPACITY = 65_536
 _IN_LINE = 10.0  # seconds for which a bucket may be used without being put at the end of its table's line again
-
 _FOUND = 16_384  # entries of a table that its finders hold together
 
 
