@@ -59,8 +59,7 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     trace.stage = CALLER_LIMIT
     spent = gw.ratelimit.by_caller(ctx, route, principal, trace)
     if spent:
-        found = spent if isinstance(spent, list) else await spent
-        trace.limits = trace.limits + found if trace.limits else found
+        trace.limits = trace.limits + (spent if isinstance(spent, list) else await spent)
     trace.stage = AUTHORIZE
     return gw.authorize.__call__(ctx, route, principal, posture)  # pure: same facts, same answer
 
