@@ -27,7 +27,7 @@ _GONE = Outcome(0, None, None, 0, 0, Reason.CLIENT_GONE)
 async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     """All that can refuse a request. Nothing reaches an upstream before this returns. Raises Refused."""
     trace.stage = ROUTE
-    route = trace.route = gw.routes(ctx)  # first: every later setting hangs on it
+    route = trace.route = gw.route.__call__(ctx)  # first: every later setting hangs on it
     trace.stage = ADDRESS_LIMIT
     # also where no route was found: a flood of 404s is a flood
     spent = gw.ratelimit.by_address(ctx, route, trace)
@@ -42,7 +42,7 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     gw.accept.body(ctx, route)
     trace.stage = AUTHENTICATE
     try:
-        proved = gw.authenticates(ctx, route)
+        proved = gw.authenticate.__call__(ctx, route)
         principal = trace.principal = proved if isinstance(proved, Principal) else await proved
     except Refused as refused:
         if refused.failed_credential:
@@ -58,7 +58,7 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     own = spent if isinstance(spent, list) else await spent
     trace.limits = limits + own if limits else own
     trace.stage = AUTHORIZE
-    return gw.authorizes(ctx, route, principal, posture)  # pure: same facts, same answer
+    return gw.authorize.__call__(ctx, route, principal, posture)  # pure: same facts, same answer
 
 
 async def handle(exchange: Exchange, gw: Snapshot) -> None:
@@ -67,13 +67,13 @@ async def handle(exchange: Exchange, gw: Snapshot) -> None:
     outcome = _GONE
     try:
         try:
-            ctx = trace.ctx = gw.accepts(trace)
+            ctx = trace.ctx = gw.accept.__call__(trace)
             trace.request_id = ctx.request_id
             permit = trace.permit = await decide(ctx, gw, trace)
             trace.stage = RECORD
             await gw.record.decision(trace)  # no line, no backend
             trace.stage = FORWARD
-            outcome = await gw.forwards(permit, exchange, gw.answer.headers(trace))
+            outcome = await gw.forward.__call__(permit, exchange, gw.answer.headers(trace))
         except Refused as refused:
             outcome = await _refuse(exchange, gw, trace, refused)
         except (ClientGone, asyncio.CancelledError):

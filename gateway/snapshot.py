@@ -5,8 +5,8 @@ explain, test and replay run the same pipeline over stages whose evidence is mad
 rarely waits returns what it found, or an awaitable of it: a coroutine costs more than most of what they do.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.model.exchange import Exchange
@@ -145,22 +145,6 @@ class Snapshot:
     record: RecordStage
     answer: AnswerStage
     forward: ForwardStage
-    # The calls of stages as the pipeline makes them: bound here, for a call of an instance is one through C.
-    accepts: Callable[[Trace], RequestContext] = field(init=False, compare=False)
-    routes: Callable[[RequestContext], Route] = field(init=False, compare=False)
-    authenticates: Callable[[RequestContext, Route], Principal | Awaitable[Principal]] = field(
-        init=False, compare=False
-    )
-    authorizes: Callable[[RequestContext, Route, Principal, Posture | None], Permit] = field(init=False, compare=False)
-    forwards: Callable[[Permit, Exchange, RawHeaders], Awaitable[Outcome]] = field(init=False, compare=False)
-
-    def __post_init__(self) -> None:
-        bind = object.__setattr__  # of a frozen record
-        bind(self, "accepts", self.accept.__call__)
-        bind(self, "routes", self.route.__call__)
-        bind(self, "authenticates", self.authenticate.__call__)
-        bind(self, "authorizes", self.authorize.__call__)
-        bind(self, "forwards", self.forward.__call__)
 
     def __repr__(self) -> str:
         return f"Snapshot({self.digest[:12]})"
