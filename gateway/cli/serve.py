@@ -169,7 +169,7 @@ class _Several:
 
             stream = number + self._at_work.workers * post.seat
             own = replace(self._settings, number=number, stream=stream, lifeline=post.lifeline)
-            own = replace(own, on_serving=serving, on_leaving=post.leaving)
+            own = replace(own, on_serving=serving, on_leaving=post.leaving, on_drain=post.draining)
             if self.admin is not None:
                 self.admin[0].close()
                 own = replace(own, make_side=lambda made: _worker_side(made, path))

@@ -26,8 +26,8 @@ from gateway.server.acceptor import deafen
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 28.0  # a little more than a worker's own drain
-_SERVING, _LEAVING, _RELOADED = (signal.SIGRTMIN + which for which in range(3))  # from a child; they are queued
-_TOLD = {_SERVING, _LEAVING, _RELOADED}
+_SERVING, _LEAVING, _RELOADED, _DRAINING = (signal.SIGRTMIN + which for which in range(4))  # of a child; they queue
+_TOLD = {_SERVING, _LEAVING, _RELOADED, _DRAINING}
 _AWAITED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD, *_TOLD}
 _FIRST_PAUSE = 0.1  # seconds before a worker that died is replaced; doubled each time it dies young
 _LONGEST_PAUSE = 10.0
@@ -50,6 +50,10 @@ class Post:
     def leaving(self) -> None:
         """Say that it was told to end: its place is free."""
         self._tell(_LEAVING)
+
+    def draining(self) -> None:
+        """Say that it was told to drain, and with it the whole."""
+        self._tell(_DRAINING)
 
     def reloaded(self) -> None:
         """Say that all workers have taken over a file."""
@@ -137,6 +141,8 @@ class Supervisor:
                 self._leaves(info.si_pid)
             elif self._stopping is None and info.si_signo == _RELOADED:
                 self._on_reload()
+            elif self._stopping is None and info.si_signo == _DRAINING:
+                self._stop(0)
             info = signal.sigtimedwait(_TOLD, 0)
         self._reap()
         if self._stopping is not None and time.monotonic() - self._stopping > STOP_SECONDS:

@@ -69,7 +69,8 @@ class WorkerSettings:
     stream: int = 0  # names its audit stream: its number, unless a predecessor that drains still has that one
     lifeline: int | None = None  # a pipe whose other end the supervisor holds: at its end the worker drains
     on_serving: Callable[[], None] | None = None  # it accepts connections
-    on_leaving: Callable[[], None] | None = None  # it accepts no more
+    on_leaving: Callable[[], None] | None = None  # it accepts no more, and another is to take its place
+    on_drain: Callable[[], None] | None = None  # it was told to drain, and with it the whole gateway
     driver: DriverName = "lane"
 
 
@@ -163,8 +164,13 @@ class Worker:
 
     def drain(self) -> None:
         """Begin to drain; the process ends when the last request is answered, and with it the other workers."""
+        if self._settings.on_drain is not None and not self._all_end:
+            self._settings.on_drain()
+        self._end()
+
+    def _end(self) -> None:
         self._all_end = True
-        self._server.stop()
+        self._server.drain()  # asked for twice, by a caller and by the supervisor, it is still no hurry
 
     def record(self, action: str, status: int, client: str) -> None:
         """An admin call, for the audit log."""
@@ -229,7 +235,7 @@ class Worker:
     def _orphaned(self, lifeline: int) -> None:
         asyncio.get_running_loop().remove_reader(lifeline)
         log.warning("the supervisor is gone: draining")
-        self.drain()
+        self._end()  # there is nobody to be told
 
     def _leaving(self) -> None:
         if self._settings.on_leaving is not None and not self._all_end:

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
+import socket
 import ssl
 import sys
 import urllib.request
@@ -18,7 +20,7 @@ from gateway.cli.main import main
 from gateway.testing.ca import Authority
 from gateway.testing.process import Process, free_ports, running
 from gateway.testing.tls import client_context
-from gateway.testing.wait import until, wait_for
+from gateway.testing.wait import BOUND, until, wait_for
 from tests.serving import connected, get
 
 ROOT = Authority("cluster.local")
@@ -324,16 +326,51 @@ async def test_no_request_is_lost_over_a_rolling_restart_of_two_workers(site: Si
     assert main(["audit", "verify", str(site.directory / "audit")]) == 0
 
 
+@contextlib.contextmanager
+def backend(site: Site) -> Generator[socket.socket]:
+    """A backend of the site's one route, which answers when the test does."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(BOUND)
+        text = FILE.replace("respond: {{status: 200, body: {body}}}", "upstream: stock")
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        site.write(text=text.replace("routes:", f"upstreams: {{{{stock: {{{{endpoints: ['{address}']}}}}}}}}\nroutes:"))
+        yield listening
+
+
 async def test_over_a_drain_a_worker_that_ends_first_does_not_cut_the_others_short(site: Site) -> None:
-    with site.ready("--workers", "2") as process:
+    with backend(site) as stock, site.ready("--workers", "2") as process:
         async with connected(site.plain) as client:
-            await client.send(b"POST /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhe")
-            await until(lambda: site.metric("gateway_downstream_connections") >= 1, what="the connection to be taken")
-            assert await asyncio.to_thread(main, ["drain", "-c", str(site.file)]) == 0
-            await until(lambda: len(_workers(site)) == 1, what="the end of the idle worker")
-            await client.send(b"llo")
-            assert (await client.answer()).status == 200
+            await client.send(get("/health"))
+            asked, _ = await asyncio.to_thread(stock.accept)
+            with asked:
+                assert await asyncio.to_thread(main, ["drain", "-c", str(site.file)]) == 0
+                await until(lambda: len(_workers(site)) == 1, what="the end of the idle worker")
+                asked.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                assert (await client.answer()).status == 200
         assert await asyncio.to_thread(process.wait, 15) == 0
+
+
+@pytest.mark.parametrize("how", ["gateway drain", "SIGTERM"])
+async def test_over_a_drain_new_connections_are_refused_not_kept_waiting(site: Site, how: str) -> None:
+    with backend(site), contextlib.ExitStack() as held, site.ready("--workers", "2") as process:
+        for _ in range(24):  # each worker has some of them, but for once in eight million runs
+            client = held.enter_context(socket.create_connection(("127.0.0.1", site.plain)))
+            client.sendall(get("/health"))
+        await until(lambda: site.metric("gateway_requests_in_flight") == 24, what="the requests to be taken")
+        if how == "SIGTERM":
+            process.signal(signal.SIGTERM)
+        else:
+            assert await asyncio.to_thread(main, ["drain", "-c", str(site.file)]) == 0
+
+        def refused() -> bool:
+            with socket.socket() as late:
+                late.settimeout(5)  # one whose first SYN was dropped is refused after a second
+                return late.connect_ex(("127.0.0.1", site.plain)) == errno.ECONNREFUSED
+
+        await until(refused, what="the sockets to be closed")
+        assert len(_workers(site)) == 2
+        process.signal(signal.SIGKILL)
+        process.wait()
 
 
 def test_workers_end_with_their_supervisor(site: Site) -> None:
