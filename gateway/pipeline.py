@@ -1,6 +1,8 @@
 """The path of a request, on one screen. The order of the stages is the product's promise.
 
 `decide` is all that can refuse; serving, explain, test and replay run this same function.
+A stage is called by the name of its method, `__call__`: Python runs that in its own loop, where calling the object
+goes through C and costs as much as twenty steps.
 """
 
 import asyncio
@@ -31,7 +33,8 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     trace.stage = ADDRESS_LIMIT
     # also where no route was found: a flood of 404s is a flood
     spent = gw.ratelimit.by_address(ctx, route, trace)
-    limits = trace.limits = spent if isinstance(spent, list) else await spent
+    if spent:  # an awaitable is true too
+        trace.limits = spent if isinstance(spent, list) else await spent
     if route.index < 0:  # no route of the file
         if route.refusal is not None:
             raise Refused(route.refusal)
@@ -51,12 +54,13 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     trace.stage = POSTURE
     posture = None
     if gw.posture is not None:
-        known = gw.posture(ctx, route, principal)
+        known = gw.posture.__call__(ctx, route, principal)
         posture = trace.posture = known if known is None or isinstance(known, Posture) else await known
     trace.stage = CALLER_LIMIT
     spent = gw.ratelimit.by_caller(ctx, route, principal, trace)
-    own = spent if isinstance(spent, list) else await spent
-    trace.limits = limits + own if limits else own
+    if spent:
+        own = spent if isinstance(spent, list) else await spent
+        trace.limits = trace.limits + own if trace.limits else own
     trace.stage = AUTHORIZE
     return gw.authorize.__call__(ctx, route, principal, posture)  # pure: same facts, same answer
 

@@ -29,7 +29,7 @@ from gateway.model.refused import Refused
 from gateway.model.request import RequestContext, RequestHead
 from gateway.model.route import Route
 from gateway.stages.authenticate.claims import FOREVER
-from gateway.stages.authenticate.evidence import VerifiedToken
+from gateway.stages.authenticate.evidence import NONE_HELD, VerifiedToken
 
 _PROXIED = ("x-forwarded-", "x-request-id")  # what a trusted proxy says is in the record's own members already
 _PROVED = ("allow", "deny")
@@ -37,6 +37,8 @@ _PROVED = ("allow", "deny")
 
 class RecordedToken:
     """The proof of a token that was proved when it was recorded."""
+
+    held = NONE_HELD
 
     def __init__(self, token: VerifiedToken | None) -> None:
         """None: its issuer is not trusted any more."""
@@ -159,6 +161,7 @@ class RecordedDevice:
 class Who:
     """Whoever the record names, proved as it was then."""
 
+    held = NONE_HELD  # who is proved hangs on the record
     recorded: Recorded  # set for each record
 
     def method(self, token: str) -> str:

@@ -32,9 +32,11 @@ class User:
     subject: str
     claims: Claims
     expires: float  # seconds since the epoch
+    key: tuple[str, str] = field(init=False)  # issuer and subject: who it is, whatever else is claimed
     named: str | None = field(init=False)  # `id`; None unless both of its parts are there and not empty (Z6)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "key", (self.issuer, self.subject))
         object.__setattr__(self, "named", self.id if self.issuer and self.subject else None)
 
     @property

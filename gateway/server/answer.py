@@ -34,9 +34,7 @@ def usual(request: RequestHead, status: int, headers: PassedFields, data: bytes)
         return None
     own = headers.own
     if own is not None and len(headers) == len(front.fields) + len(own):
-        return b"".join(
-            (_STATUS_LINES[status], b"\r\n", front.lines, own.lines, b"\r\n", data)
-        )
+        return b"".join((_STATUS_LINES[status], b"\r\n", front.lines, own.lines, b"\r\n", data))
     more = headers[len(front.fields) :]
     if not _OURS.isdisjoint(dict(more)):
         return None

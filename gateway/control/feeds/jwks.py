@@ -69,16 +69,12 @@ class JwksFeed(SharedFetch):
         hosts = frozenset(host for host in (urlsplit(url).hostname for url in named) if host)
         self._fetcher = Fetcher(Egress(hosts), settings.ca)
         self._uri = settings.jwks_uri
-        self._keys: KeySet | None = None
+        # In force; None while there are none that can be relied on. An attribute: every request with a token reads it.
+        self.current: KeySet | None = None
         self._digest = b""
 
     def __repr__(self) -> str:
-        return f"JwksFeed({self.settings.name!r}, {self._keys!r}, {self._failures} failures)"
-
-    @property
-    def current(self) -> KeySet | None:
-        """The keys in force; None while there are none that can be relied on."""
-        return self._keys
+        return f"JwksFeed({self.settings.name!r}, {self.current!r}, {self._failures} failures)"
 
     async def _get(self, *, anew: bool) -> tuple[bytes, float]:
         settings = self.settings
@@ -91,11 +87,11 @@ class JwksFeed(SharedFetch):
 
     def _use(self, body: bytes) -> None:
         digest = sha256(body).digest()
-        if self._keys is None or digest != self._digest:  # an equal set stays the same object: caches hang on it
+        if self.current is None or digest != self._digest:  # an equal set stays the same object: caches hang on it
             keys = parse_key_set(body)
             for alarm in keys.alarms:
                 log.warning("issuer %s: %s", self.settings.name, alarm)
-            self._keys, self._digest = keys, digest
+            self.current, self._digest = keys, digest
 
     def _told(self, why: str | None, *, ours: bool, first: bool, gone: bool) -> None:
         name = self.settings.name
@@ -104,9 +100,9 @@ class JwksFeed(SharedFetch):
         if why is None:
             if first:
                 log.info("issuer %s: its keys are available again", name)
-        elif gone and self._keys is not None:
+        elif gone and self.current is not None:
             log.error("issuer %s: its last good keys are too old to be used any longer", name)
-            self._keys = None
+            self.current = None
         elif first:
-            serving = "its last good keys serve on" if self._keys else "its tokens are answered 503 until they are"
+            serving = "its last good keys serve on" if self.current else "its tokens are answered 503 until they are"
             log.warning("issuer %s: its keys cannot be fetched (%s); %s; retrying", name, why, serving)

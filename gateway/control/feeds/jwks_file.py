@@ -32,17 +32,13 @@ class FileKeys:
         self._failing = False
         self._poller: asyncio.Task[None] | None = None
         try:
-            self._keys = self._read()
+            # In force. An attribute: every request with a token reads it.
+            self.current: KeySet | None = self._read()
         except (OSError, ValueError) as error:
             raise FeedError(f"issuer {name}: the key set {path} cannot be used: {error}") from None
 
     def __repr__(self) -> str:
-        return f"FileKeys({self._name!r}, {self._keys!r})"
-
-    @property
-    def current(self) -> KeySet | None:
-        """The keys in force."""
-        return self._keys
+        return f"FileKeys({self._name!r}, {self.current!r})"
 
     @property
     def failing(self) -> bool:
@@ -75,7 +71,7 @@ class FileKeys:
         if not self._watched.changed():
             return
         try:
-            self._keys = self._read()
+            self.current = self._read()
         except (OSError, ValueError) as error:
             log.error("issuer %s: %s cannot be used, the last good keys serve on: %s", self._name, self.path, error)
             self._failing = True

@@ -26,16 +26,20 @@ def unmapped(address: IPAddress) -> IPAddress:
 
 def by_identity(function: Callable[[IPAddress], Made]) -> Callable[[IPAddress], Made]:
     """Remember what was made of an address for as long as the object comes again: to hash one takes three calls."""
-    made: dict[int, tuple[IPAddress, Made]] = {}  # holds each address, so that no other one gets its id
+    made: dict[int, Made] = {}
+    kept: list[IPAddress] = []  # each of them, so that no other object gets its id
 
     def remembered(address: IPAddress) -> Made:
-        known = made.get(id(address))
-        if known is not None and known[0] is address:
-            return known[1]
-        if len(made) >= _REMEMBERED:
+        try:
+            return made[id(address)]
+        except KeyError:
+            pass
+        if len(kept) >= _REMEMBERED:
             made.clear()
+            kept.clear()
         result = function(address)
-        made[id(address)] = address, result
+        kept.append(address)
+        made[id(address)] = result
         return result
 
     return remembered

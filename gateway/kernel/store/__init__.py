@@ -8,7 +8,7 @@ from gateway.kernel.store.address import RedisAddress
 from gateway.kernel.store.cluster import RedisCluster, open_store
 from gateway.kernel.store.connection import Reply
 from gateway.kernel.store.failure import StoreUnavailable
-from gateway.kernel.store.memory import Buckets, MemoryStore
+from gateway.kernel.store.memory import Buckets, Entry, Finder, MemoryStore
 from gateway.kernel.store.redis import RedisStore
 from gateway.kernel.store.script import Call, CallWithMore, Script, WholeCall
 
@@ -16,6 +16,8 @@ __all__ = [
     "Buckets",
     "Call",
     "CallWithMore",
+    "Entry",
+    "Finder",
     "MemoryStore",
     "RedisAddress",
     "RedisCluster",

@@ -14,13 +14,15 @@ from gateway.model.principal import Workload
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.authenticate.claims import FOREVER, check_expiry, check_type, judge_claims
-from gateway.stages.authenticate.evidence import VerifiedToken, judged_for
+from gateway.stages.authenticate.evidence import NONE_HELD, VerifiedToken, judged_for
 from gateway.stages.authenticate.issuer import TrustedIssuer
 from gateway.stages.authenticate.keys import KeySet
 
 
 class AssumedToken:
     """Whatever token a request carries, it is this one."""
+
+    held = NONE_HELD
 
     def __init__(self, issuer: TrustedIssuer, claims: Claims) -> None:
         """`claims`: whole; what the contract fills in (iss, aud, exp) the caller has filled in."""

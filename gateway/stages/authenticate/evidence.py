@@ -4,17 +4,19 @@ Rule: `explain` and `test` fulfil them with evidence that is taken as verified; 
 Invariant: a `VerifiedToken` says who signed which claims, never that they suffice for a request.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import field
-from typing import Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Final, Protocol, TypeAlias
 
 from gateway.model.credential import SentToken
 from gateway.model.json import JSON
 from gateway.model.noun import noun
-from gateway.model.principal import User, Workload
+from gateway.model.principal import Principal, User, Workload
 from gateway.model.refused import Refused
 from gateway.stages.authenticate.issuer import TrustedIssuer
+from gateway.stages.authenticate.keys import KeySet
 
 
 @noun
@@ -52,6 +54,25 @@ class VerifiedToken:
         object.__setattr__(self, "usual", usual)
 
 
+class HeldToken:
+    """A token that its verifier remembers: verified by keys, and good while its issuer's are this very object."""
+
+    __slots__ = ("begins", "keys", "principal", "source", "token", "until", "usual_until")
+
+    def __init__(self, token: VerifiedToken, keys: KeySet, until: float) -> None:
+        """`until`: seconds since the epoch, and no later than the token ends."""
+        self.token = token
+        self.keys = keys
+        self.source = token.issuer.keys
+        self.begins = token.begins
+        self.until = until
+        self.usual_until = until if token.usual else 0.0  # until when its time is all that is still to be judged
+        self.principal: Principal | None = None  # whom it proved last where nothing else was sent; no verdict
+
+
+NONE_HELD: Final[Mapping[bytes, HeldToken]] = MappingProxyType({})
+
+
 class Shadowed(Exception):  # noqa: N818 - a verdict
     """A token of an issuer in shadow does not hold: it counts as not sent, and why not is told."""
 
@@ -77,6 +98,11 @@ class TokenVerifier(Protocol):
 
     def method(self, token: str) -> str:
         """How this token is proved, for the metrics: "jwt" or "introspection"."""
+        ...
+
+    @property
+    def held(self) -> Mapping[bytes, HeldToken]:
+        """By digest what `known` looks into, for who does so by itself; one object for good, empty where it may not."""
         ...
 
     def known(self, sent: SentToken, now: float) -> VerifiedToken | None:

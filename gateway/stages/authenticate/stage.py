@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from dataclasses import field
 
+from gateway.kernel.cells import Counter
 from gateway.model.credential import SentToken
 from gateway.model.noun import noun
 from gateway.model.principal import Principal, Workload
@@ -20,7 +21,14 @@ from gateway.stages.authenticate.bindings import dpop
 from gateway.stages.authenticate.bindings.dpop import Proofs
 from gateway.stages.authenticate.counters import UNCOUNTED, Counters
 from gateway.stages.authenticate.credentials import read_authorization
-from gateway.stages.authenticate.evidence import CertificateJudge, Possession, Shadowed, TokenVerifier, VerifiedToken
+from gateway.stages.authenticate.evidence import (
+    NONE_HELD,
+    CertificateJudge,
+    Possession,
+    Shadowed,
+    TokenVerifier,
+    VerifiedToken,
+)
 from gateway.stages.authenticate.issuer import TrustedIssuer
 from gateway.stages.authenticate.revoked import RevokedTokens
 from gateway.stages.authenticate.step_up import StepUp
@@ -74,6 +82,9 @@ class Authenticate:
         self._routes = tuple(routes)
         self._proofs = proofs
         self._counters = counters
+        # Of each route the tokens that are judged there by their time alone; none where it asks for more.
+        self._held = tuple(tokens.held if tokens is not None and asked.usual else NONE_HELD for asked in routes)
+        self._verified: Counter | None = None  # the cell of JWTs that held, once there was one
         self._challenge = _CERTIFICATE if tokens is None else None
         self._check_standing = _check_time if revoked is None else _and_revoked(revoked)
 
@@ -82,14 +93,24 @@ class Authenticate:
 
         At once where no token came, or one that was verified before: what need not wait pays for no coroutine.
         """
-        asked = self._routes[route.index]
         section = ctx.head.section
         sent = section.token if section is not None else None
         if sent is None:
-            values = ctx.values.get("authorization")
-            sent = read_authorization(values) if values is not None else None
-            if section is not None:
-                section.token = sent
+            sent = _sent(ctx)
+        if sent is not None and not sent.dpop:
+            held, now = self._held[route.index].get(sent.digest), ctx.time
+            if held is not None and held.begins <= now < held.usual_until and held.source.current is held.keys:
+                tls = ctx.connection.tls
+                if tls is None or not tls.chain:  # all that the way below asks is answered, but for whom it proves
+                    principal, client_ip = held.principal, ctx.client_ip
+                    if principal is None or principal.client_ip is not client_ip:
+                        principal = held.principal = Principal(None, held.token.user, client_ip)
+                    cell = self._verified
+                    if cell is None:
+                        cell = self._verified = self._counters.verified()
+                    cell.value += 1.0
+                    return principal
+        asked = self._routes[route.index]
         if asked.ignored:
             return Principal(None, None, ctx.client_ip)
         if sent is None:
@@ -97,13 +118,7 @@ class Authenticate:
         tokens = self._tokens
         if tokens is None:
             raise Refused(Reason.TOKEN_ISSUER, "no issuer is configured", challenge=_CERTIFICATE)
-        now = ctx.time
-        token = tokens.known(sent, now)
-        if token is not None and token.usual and asked.usual and not sent.dpop and token.begins <= now < token.ends:
-            tls = ctx.connection.tls
-            if tls is None or not tls.chain:  # nearly always: what the way below asks is answered
-                self._counters.count("jwt", None)
-                return Principal(None, token.user, ctx.client_ip)
+        token = tokens.known(sent, ctx.time)
         if token is None or token.proofs or sent.dpop or token.issuer.shadow:
             return self._by_token(ctx, asked, sent, tokens)
         workload, refused = None, None
@@ -149,7 +164,7 @@ class Authenticate:
         """
         stage = copy(self)
         stage._proofs = self._proofs.as_of(proved)  # noqa: SLF001 - its own kind
-        stage._counters = UNCOUNTED  # noqa: SLF001
+        stage._counters, stage._verified = UNCOUNTED, None  # noqa: SLF001
         return stage
 
     def _standing(self, ctx: RequestContext, asked: RouteCredentials, token: VerifiedToken) -> Workload | None:
@@ -272,6 +287,15 @@ class Authenticate:
             raise
         self._counters.count("certificate", None)
         return workload
+
+
+def _sent(ctx: RequestContext) -> SentToken | None:
+    """The token of a header section that did not come before, kept for when it does. Raises Refused."""
+    values, section = ctx.values.get("authorization"), ctx.head.section
+    sent = read_authorization(values) if values is not None else None
+    if section is not None:
+        section.token = sent
+    return sent
 
 
 def _wanted(asked: RouteCredentials) -> Challenge | None:

@@ -5,6 +5,7 @@ Shadow rules are judged and named and never decide.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
 
 from gateway.model.noun import noun
 from gateway.model.permit import Permit
@@ -19,7 +20,7 @@ from gateway.model.shadow import Shadow
 from gateway.stages.authorize.attributes import scopes
 from gateway.stages.authorize.facts import Facts
 from gateway.stages.authorize.judge import Judged, judge
-from gateway.stages.authorize.rules import Action, Rule
+from gateway.stages.authorize.rules import Action, Plain, Rule, plain
 
 _EFFECT = {Action.ALLOW: Effect.ALLOW, Action.DENY: Effect.DENY}
 
@@ -36,6 +37,17 @@ class RouteRules:
     scopes: tuple[str, ...]
     requires: Place | None  # where the scopes stand
     open: bool  # public, and no enforced `allow` of its own
+    first: tuple[Plain, ...] = field(init=False)  # the allow rules before the first that is not plain
+
+    def __post_init__(self) -> None:
+        first: list[Plain] = []
+        if not (self.deny or self.others or self.scopes or self.open):  # else more is asked before a rule allows
+            for rule in self.allow:
+                form = plain(rule)
+                if form is None:
+                    break
+                first.append(form)
+        object.__setattr__(self, "first", tuple(first))
 
 
 def route_rules(
@@ -88,6 +100,13 @@ class Authorize:
     def __call__(self, ctx: RequestContext, route: Route, principal: Principal, posture: Posture | None) -> Permit:
         """Raises Refused(DENIED_BY_RULE | SCOPE_MISSING | NO_RULE_ALLOWS), naming the rule that decided."""
         rules = self._rules[ctx.connection.listener][route.index]
+        user = principal.user
+        if user is not None and posture is None and principal.workload is None and ctx.preflight is None:
+            method, named = ctx.method, user.named
+            if named is not None:
+                for each in rules.first:  # what a user without a certificate is asked, without a call
+                    if (each.methods is None or method in each.methods) and named.startswith(each.below):
+                        return Permit(ctx, route, principal, each.name, each.where, (), (), user.expires)
         facts = Facts(ctx, route, principal, posture)
         audited: tuple[str, ...] = ()
         shadows: tuple[Shadow, ...] = ()
@@ -112,7 +131,6 @@ class Authorize:
                 shadows=shadows,
                 audited=audited,
             )
-        user = principal.user
         if user is not None and posture is None and principal.workload is None:  # nearly always
             expires: float | None = user.expires
         else:

@@ -31,6 +31,8 @@ class Clause:
     test: Test
     seen: Read  # what the request has there; None: absent
     expression: Expression | None = None  # where the clause is CEL
+    methods: frozenset[str] | None = None  # where `test` is: the method is one of these
+    below: tuple[str, ...] | None = None  # where it is: there is a request principal, and it begins with one of these
 
 
 @noun
@@ -135,7 +137,7 @@ def compile_source(key: str, values: Sequence[str], *, negated: bool, deny: bool
         return _addresses(label, values, _client, negated)
     prefixes = only_prefixes(values) if key == "request_principals" and not negated else ()
     if prefixes:
-        return Clause(label, tuple(values), _named_below(prefixes), SOURCE[key].read)
+        return Clause(label, tuple(values), _named_below(prefixes), SOURCE[key].read, below=prefixes)
     return compile_clause(label, SOURCE[key], values, negated=negated, deny=deny)
 
 
@@ -156,7 +158,7 @@ def compile_operation(key: str, values: Sequence[str], *, negated: bool, deny: b
         return _port(label, values, negated)
     if not negated and key == "methods" and "*" not in values:
         methods = frozenset(values)
-        return Clause(label, tuple(values), lambda facts: facts.method in methods, OPERATION[key].read)
+        return Clause(label, tuple(values), lambda facts: facts.method in methods, OPERATION[key].read, methods=methods)
     if not negated and key == "paths":
         match = OPERATION[key].compile(values)
         prefixes = only_prefixes(values) if not any(map(is_template, values)) else ()

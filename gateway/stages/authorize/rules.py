@@ -72,6 +72,32 @@ class Rule:
     ends: float | None = None  # seconds since the epoch: when it allows no more
 
 
+@noun
+class Plain:
+    """A rule that asks for nothing but a method and the issuer of a user, as most do, as data: see `Rule.matches`."""
+
+    name: str
+    where: Place | None
+    methods: frozenset[str] | None  # None: any
+    below: tuple[str, ...]  # what a request principal begins with
+
+
+def plain(rule: Rule) -> Plain | None:
+    """The same rule for who has a request principal; None where it asks for more."""
+    methods, below = None, None
+    for alternatives in rule.groups:
+        for clause in alternatives[0]:
+            if len(alternatives) == 1 and clause.methods is not None and methods is None:
+                methods = clause.methods
+            elif len(alternatives) == 1 and clause.below is not None and below is None:
+                below = clause.below
+            else:
+                return None
+    if rule.fault is not None:
+        return None
+    return Plain(rule.name, rule.where, methods, ("",) if below is None else below)
+
+
 class _CompileKey(Protocol):
     def __call__(self, key: str, values: Sequence[str], *, negated: bool, deny: bool, label: str) -> Clause: ...
 

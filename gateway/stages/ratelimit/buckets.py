@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from gateway.kernel.store import Entry
 from gateway.stages.ratelimit.algorithm import Algorithm, State
 from gateway.stages.ratelimit.keys import Keyed
 from gateway.stages.ratelimit.limit import Limit
@@ -48,8 +49,8 @@ class Table(Protocol):
         """The bucket's state; None for one that was never used."""
         ...
 
-    def put(self, name: bytes, state: State, now: float) -> None:
-        """Keep the bucket."""
+    def put(self, name: bytes, state: State, now: float) -> Entry[State] | None:
+        """Keep the bucket; its entry, where it can be used without asking the table."""
         ...
 
     def drop(self, name: bytes) -> None:

@@ -4,15 +4,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from math import ceil
 from typing import Protocol, TypeAlias
 
+from gateway.kernel.store import Buckets, Entry
 from gateway.model.limit import LimitStatus
 from gateway.model.principal import Principal
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
 from gateway.model.trace import Trace
-from gateway.stages.ratelimit.algorithms import Concurrency
+from gateway.stages.ratelimit.algorithm import State, price
+from gateway.stages.ratelimit.algorithms import Concurrency, SlidingWindow
+from gateway.stages.ratelimit.algorithms.sliding_window import ROUNDING
 from gateway.stages.ratelimit.buckets import Bucket, BucketKeeper, Charge, Reading, keys_of
 from gateway.stages.ratelimit.overrides import Choose
+
+_LONGEST = 128  # characters of a subject that is remembered; issuers stand in the file
 
 Spent: TypeAlias = list[LimitStatus] | Awaitable[list[LimitStatus]]
 """What a gate found: at once where the buckets are in this process, else when the store has said so."""
@@ -112,13 +117,73 @@ class LoneGate(Gate):
         if taken is None:
             return super().enter(ctx, principal, trace)
         state, remaining, reset = taken
-        self._table.put(name, state, now)
+        self._keep(principal, self._table.put(name, state, now))
         self._admitted.value += 1.0
         if keyed.owned or keyed.own(principal):
             limit = self._limit
             algorithm = limit.algorithm
             return [LimitStatus(limit.name, algorithm.quota, algorithm.window, remaining, ceil(reset))]
         return []
+
+    def _keep(self, principal: Principal | None, entry: Entry[State] | None) -> None:
+        """Remember whose bucket it is; only where that saves something."""
+
+
+class WindowGate(LoneGate):
+    """The same with a sliding window for each user, as nearly all are: who came lately is judged without a call."""
+
+    __slots__ = ("_buckets", "_entries", "_most", "_name", "_price", "_quota", "_span", "_window", "_window_of")
+
+    def __init__(self, keeper: BucketKeeper, charge: Charge, buckets: Buckets[State], algorithm: SlidingWindow) -> None:
+        """`algorithm`: this process's share of the limit."""
+        cost = price(algorithm, charge.cost)
+        super().__init__(keeper, charge, (buckets, algorithm, cost))
+        told = charge.limit.algorithm
+        self._name, self._quota, self._window = charge.limit.name, told.quota, told.window
+        self._window_of = algorithm.current
+        # Floats, as what they are reckoned with: a sum of a float and an int costs three of two floats.
+        self._span, self._price = float(algorithm.window), float(cost)
+        self._most = float(algorithm.quota - cost)  # that may weigh when one more comes
+        self._buckets = buckets
+        self._entries = buckets.finder()  # of users who came lately
+
+    def enter(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> Spent:
+        """As `LoneGate.enter`, which judges who was not here lately and what is not admitted.
+
+        Within a window its arithmetic is that of `SlidingWindow.take`.
+        """
+        user = principal.user if principal is not None else None
+        entry = self._entries.get(user.key) if user is not None else None
+        if entry is None:
+            return super().enter(ctx, principal, trace)
+        now, span = ctx.time, self._span
+        since, count, before = entry.state
+        elapsed = now - since
+        if now >= entry.fresh or not 0.0 <= elapsed < span:
+            if not entry.fresh:
+                return super().enter(ctx, principal, trace)
+            since, count, before = self._window_of(entry.state, now)
+            self._buckets.renew(entry, now)  # its life counts from a window's beginning
+            elapsed = now - since if now > since else 0.0
+        left = self._most - count
+        if before:
+            weight = ceil(before * (span - elapsed) / span - ROUNDING) - 1
+            if weight > 0:
+                left -= weight
+        if left < 0.0:
+            return super().enter(ctx, principal, trace)
+        count += self._price
+        entry.state = since, count, before
+        self._admitted.value += 1.0
+        reset, window = ceil(since + span * (2.0 - 1.0 / count) - now), self._window
+        if reset > window:
+            reset = window
+        return [LimitStatus(self._name, self._quota, window, int(left), reset)]
+
+    def _keep(self, principal: Principal | None, entry: Entry[State] | None) -> None:
+        user = principal.user if principal is not None else None
+        if user is not None and entry is not None and len(user.subject) <= _LONGEST:
+            self._buckets.remember(self._entries, user.key, entry)
 
 
 def _admitted(charge: Charge, reading: Reading, principal: Principal | None) -> list[LimitStatus]:
@@ -201,8 +266,13 @@ class ChosenGate:
 
 def make_gate(keeper: BucketKeeper, charges: Sequence[Charge]) -> Gate:
     """The gate of these charges."""
-    holds = any(isinstance(charge.limit.algorithm, Concurrency) for charge in charges)
-    if holds:
+    if any(isinstance(charge.limit.algorithm, Concurrency) for charge in charges):
         return HoldingGate(keeper, charges)
     bucket = keeper.bucket(charges[0]) if len(charges) == 1 else None
-    return Gate(keeper, charges) if bucket is None else LoneGate(keeper, charges[0], bucket)
+    if bucket is None:
+        return Gate(keeper, charges)
+    table, algorithm, _ = bucket
+    keyed = charges[0].keyed
+    if keyed.by_user and keyed.owned and isinstance(table, Buckets) and isinstance(algorithm, SlidingWindow):
+        return WindowGate(keeper, charges[0], table, algorithm)
+    return LoneGate(keeper, charges[0], bucket)

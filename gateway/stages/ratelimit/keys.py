@@ -33,7 +33,6 @@ class Keyed:
     """The key of one limit on one route: what is known beforehand is joined beforehand."""
 
     __slots__ = (
-        "_by_user",
         "_by_workload",
         "_dynamic",
         "_known",
@@ -41,6 +40,7 @@ class Keyed:
         "_secret",
         "_slot",
         "_users",
+        "by_user",
         "length",
         "owned",
     )
@@ -67,14 +67,14 @@ class Keyed:
         self.length = NAME_LENGTH if slot is None else 2 * _SLOT + 1 + NAME_LENGTH
         self._names: dict[bytes, bytes] = {}  # what was digested lately: callers come back
         self._users: dict[tuple[str, str], bytes] = {}  # the same, where the bucket hangs on nothing but the user
-        self._by_user = parts.count("principal") == len(self._dynamic) == 1
+        self.by_user = parts.count("principal") == len(self._dynamic) == 1  # of a user it counts nothing else
         self.owned = told and ("principal" in parts or "client_ip" in parts)  # whoever asks, `own` is true
         self._by_workload = told and "workload" in parts
 
     def name(self, ctx: RequestContext, principal: Principal | None) -> bytes:
         """The bucket's name: a keyed digest, in hex; in a cluster after the digest that chooses the slot."""
-        user = principal.user if self._by_user and principal is not None else None
-        if user is not None and (known := self._users.get((user.issuer, user.subject))) is not None:
+        user = principal.user if self.by_user and principal is not None else None
+        if user is not None and (known := self._users.get(user.key)) is not None:
             return known
         data = self._known
         for part in self._dynamic:
@@ -91,7 +91,7 @@ class Keyed:
         if user is not None and len(data) <= _LONGEST_REMEMBERED:
             if len(self._users) >= _REMEMBERED:
                 self._users.clear()
-            self._users[user.issuer, user.subject] = name
+            self._users[user.key] = name
         return name
 
     def _tag(self, slot: tuple[bytes, tuple[Part, ...]], ctx: RequestContext, principal: Principal | None) -> bytes:
@@ -127,7 +127,7 @@ def _principal(ctx: RequestContext, principal: Principal | None) -> bytes:
         if principal is None or principal.anonymous:
             return b"a" + network(ctx.client_ip)
         return _workload(ctx, principal)
-    return _user(user.issuer, user.subject)
+    return _user(*user.key)
 
 
 @lru_cache(_REMEMBERED)

@@ -27,7 +27,7 @@ from gateway.stages.authorize import (
     compile_rule,
     route_rules,
 )
-from tests.facts import NOW, context, principal, user, workload
+from tests.facts import ISSUER, NOW, context, principal, user, workload
 
 HERE = Place("routes.yaml", 7, 3)
 ROUTE = Route("r", 0, False, HERE, "")
@@ -383,3 +383,64 @@ def test_a_grant_that_has_ended_says_so() -> None:
     assert judged.missing == (
         "time must be from 2027-01-15T07:58:30Z until 2027-01-15T07:59:30Z: it is 2027-01-15T08:00:00Z",
     )
+
+
+SOURCES: list[tuple[dict[str, tuple[str, ...]], ...]] = [
+    (),
+    ({"request_principals": (f"{ISSUER}/*",)},),
+    ({"request_principals": (f"{ISSUER}/a*", "https://other.example/*")},),
+    ({"request_principals": (f"{ISSUER}/alice",)},),
+    ({"not_request_principals": (f"{ISSUER}/*",)},),
+    ({"request_principals": (f"{ISSUER}/*",), "issuers": ("corp",)},),
+    ({"request_principals": (f"{ISSUER}/b*",)}, {"principals": ("*",)}),
+    ({"principals": ("spiffe://cluster.local/*",)},),
+]
+OPERATIONS: list[tuple[dict[str, tuple[str, ...]], ...]] = [
+    (),
+    ({"methods": ("GET",)},),
+    ({"methods": ("POST", "OPTIONS")},),
+    ({"methods": ("*",)},),
+    ({"not_methods": ("GET",)},),
+    ({"methods": ("GET",), "paths": ("/a/*",)},),
+    ({"methods": ("GET",)}, {"methods": ("PUT",)}),
+]
+WHO = [
+    principal(None, user("alice")),
+    principal(None, user("bob")),
+    principal(workload(), user("alice")),
+    principal(workload(), None),
+    principal(),
+]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(SOURCES), st.sampled_from(OPERATIONS), st.sampled_from([ALLOW, ALLOW, DENY]))),
+    st.sampled_from(WHO),
+    st.sampled_from(["GET", "POST", "OPTIONS"]),
+    st.sampled_from(["/a/b", "/b"]),
+    st.booleans(),
+)
+def test_Z1_what_is_judged_in_one_step_is_what_the_clauses_say(
+    asked: list[tuple[tuple[dict[str, tuple[str, ...]], ...], tuple[dict[str, tuple[str, ...]], ...], Action]],
+    who: Principal,
+    method: str,
+    path: str,
+    preflight: bool,
+) -> None:
+    rules = [
+        compile_rule(RuleSettings(str(number), action, False, HERE, sources, operations), {})
+        for number, (sources, operations, action) in enumerate(asked)
+    ]
+    about = Preflight("https://app.example.com", "GET", ()) if preflight else None
+    ctx = context(path, method=method, preflight=about)
+    authorize = stage(own=rules)
+    matched = [each.rule for each in authorize.judge(ctx, ROUTE, who, None) if each.matched]
+    matched.sort(key=lambda each: each.action is not DENY)
+    found = decide(authorize, who, ctx)
+    if not matched:
+        assert answer(found) == ("no_rule_allows", None)
+        return
+    assert answer(found) == ("allow" if matched[0].action is ALLOW else "denied_by_rule", matched[0].name)
+    if isinstance(found, Permit):
+        ends = NOW + 300 if who.user is not None else NOW + 3600 if who.workload is not None else None
+        assert (found.where, found.expires) == (HERE, ends)

@@ -1,11 +1,15 @@
+from typing import NamedTuple
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.kernel.store import MemoryStore
 from gateway.model.limit import LimitStatus
 from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
-from gateway.stages.ratelimit import LocalBuckets
-from gateway.stages.ratelimit.gate import Gate
+from gateway.stages.ratelimit import LocalBuckets, SlidingWindow
+from gateway.stages.ratelimit.gate import Gate, LoneGate, WindowGate, make_gate
 from tests.due import due
 from tests.stages.ratelimit.gates import charge, counts, gate, limit
 from tests.stages.ratelimit.requests import NOW, anonymous, request, trace, user
@@ -136,3 +140,65 @@ async def test_the_budget_of_failed_credentials_in_shadow_is_told_once(here: Loc
     await due(looking.enter(request(), None, seen))
     await due(charging.enter(request(), None, seen))
     assert [shadow.name for shadow in seen.shadows] == ["bad"]
+
+
+class _Outcome(NamedTuple):
+    told: list[LimitStatus]
+    retry_after: int | None
+
+
+async def outcome(of: Gate, who: str, at: float) -> _Outcome:
+    try:
+        return _Outcome(await due(of.enter(request(at=at), user(who), trace())), None)
+    except Refused as refused:
+        return _Outcome(list(refused.limits), refused.retry_after)
+
+
+@given(
+    st.integers(1, 7),
+    st.integers(1, 3),
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.floats(0, 25) | st.floats(-150, 250), st.booleans()),
+        min_size=1,
+        max_size=60,
+    ),
+)
+async def test_R1_who_came_lately_is_judged_as_one_who_did_not(
+    quota: int, cost: int, steps: list[tuple[str, float, bool]]
+) -> None:
+    quick = limit(algorithm=SlidingWindow(quota, 60))
+    plain = limit(algorithm=SlidingWindow(quota, 60))
+    here, there = LocalBuckets(MemoryStore(), 1), LocalBuckets(MemoryStore(), lambda: 1)
+    gates = [
+        (make_gate(here, [charge(quick, each)]), make_gate(there, [charge(plain, each)]))
+        for each in (1, min(cost, quota))
+    ]
+    assert all(isinstance(one, WindowGate) and not isinstance(other, LoneGate) for one, other in gates)
+    now = NOW
+    for who, pause, dear in steps:
+        now += pause
+        one, other = gates[dear]  # both count in the same bucket
+        assert await outcome(one, who, now) == await outcome(other, who, now)
+    assert counts(quick) == counts(plain)
+
+
+async def test_R9_a_bucket_that_its_table_dropped_is_not_counted_on_by_who_remembers_it() -> None:
+    one = limit(algorithm=SlidingWindow(5, 60))
+    here = LocalBuckets(MemoryStore(capacity=1), 1)
+    first, second = (make_gate(here, [charge(one, cost)]) for cost in (1, 2))
+    for of, who, left in [(first, "a", 4), (first, "a", 3), (first, "b", 4), (second, "a", 3), (first, "a", 2)]:
+        [status] = (await outcome(of, who, NOW)).told
+        assert status.remaining == left
+
+
+async def test_a_bucket_that_is_in_use_outlives_its_life() -> None:
+    one = gate(LocalBuckets(MemoryStore(), 1), limit(algorithm=SlidingWindow(2, 10)))
+    assert [bool((await outcome(one, "a", NOW + at)).retry_after) for at in (0, 9, 9.5, 19, 28, 28.5, 37)] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]

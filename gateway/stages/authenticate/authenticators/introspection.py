@@ -15,7 +15,7 @@ from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.authenticate.authenticators.jwt import JwtVerifier
 from gateway.stages.authenticate.claims import judge_answer
-from gateway.stages.authenticate.evidence import VerifiedToken, judged_for
+from gateway.stages.authenticate.evidence import NONE_HELD, VerifiedToken, judged_for
 from gateway.stages.authenticate.issuer import TrustedIssuer
 from gateway.stages.authenticate.jose import MAX_TOKEN
 
@@ -112,6 +112,7 @@ class IntrospectingVerifier:
     def __init__(self, jwts: JwtVerifier, introspector: Introspector) -> None:
         self._jwts = jwts
         self._introspector = introspector
+        self.held = NONE_HELD if introspector.all_tokens else jwts.held
 
     def method(self, token: str) -> str:
         return "jwt" if is_jwt(token) else "introspection"

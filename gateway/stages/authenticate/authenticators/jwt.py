@@ -11,7 +11,7 @@ from gateway.model.credential import SentToken
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.authenticate.claims import check_expiry, check_type, judge_claims
-from gateway.stages.authenticate.evidence import VerifiedToken, judged_for
+from gateway.stages.authenticate.evidence import HeldToken, VerifiedToken, judged_for
 from gateway.stages.authenticate.issuer import TrustedIssuer
 from gateway.stages.authenticate.jose import Unverified, take_apart
 from gateway.stages.authenticate.keys import KeySet
@@ -20,33 +20,22 @@ from gateway.stages.authenticate.signatures import check_algorithm, check_signat
 _REMEMBERED = 60.0  # seconds at most, and never past exp
 
 
-class _Entry:
-    """A verified token, good while its issuer's keys are this very object."""
-
-    __slots__ = ("keys", "token", "until")
-
-    def __init__(self, token: VerifiedToken, keys: KeySet, until: float) -> None:
-        self.token = token
-        self.keys = keys
-        self.until = until
-
-
 class JwtVerifier:
     """Proves JWTs of the configured issuers. Lives as long as its settings: a reload begins with an empty cache."""
 
     def __init__(self, issuers: Iterable[TrustedIssuer], *, capacity: int = 4096) -> None:
         """`capacity`: tokens remembered; only tokens that verified take a place."""
         self._issuers = {issuer.issuer: issuer for issuer in issuers}
-        self._entries: Remembered[_Entry] = Remembered(capacity)  # the one that goes would be the next to end
+        self.held: Remembered[HeldToken] = Remembered(capacity)  # the one that goes would be the next to end
 
     def method(self, token: str) -> str:
         return "jwt"
 
     def known(self, sent: SentToken, now: float) -> VerifiedToken | None:
         """The very same token, verified by the keys that its issuer has now."""
-        entry = self._entries.get(sent.digest)
-        if entry is not None and now < entry.until and entry.token.issuer.keys.current is entry.keys:
-            return entry.token
+        held = self.held.get(sent.digest)
+        if held is not None and now < held.until and held.source.current is held.keys:
+            return held.token
         return None
 
     async def verify(self, sent: SentToken, now: float) -> VerifiedToken:
@@ -58,7 +47,7 @@ class JwtVerifier:
         issuer = self._issuer(unverified)
         with judged_for(issuer):
             verified, keys = await _prove(issuer, unverified, now)
-        self._entries.keep(sent.digest, _Entry(verified, keys, min(verified.ends, now + _REMEMBERED)))
+        self.held.keep(sent.digest, HeldToken(verified, keys, min(verified.ends, now + _REMEMBERED)))
         return verified
 
     def _issuer(self, unverified: Unverified) -> TrustedIssuer:

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from gateway.stages.ratelimit.algorithm import State, Taken
 
-_ROUNDING = 1e-9  # of a count; what is left of a weight after floating point is not a request
+ROUNDING = 1e-9  # of a count; what is left of a weight after floating point is not a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +46,20 @@ class SlidingWindow:
         return 2.0 * self.window
 
     def look(self, state: State | None, now: float) -> tuple[State, int]:
-        if state is None:
-            return (now, 0.0, 0.0), self.quota
-        since, count, before = state
-        window, elapsed = self.window, now - since
-        if elapsed >= 2 * window or elapsed < -window:
-            return (now, 0.0, 0.0), self.quota
-        if elapsed >= window:
-            since, count, before, elapsed = since + window, 0.0, count, elapsed - window
-            state = since, count, before
+        since, count, before = state = self.current(state, now)
         if before > 0:
-            left = min(before, before * (window - elapsed) / window)
-            count += max(0, ceil(left - _ROUNDING) - 1)
+            left = min(before, before * (self.window - (now - since)) / self.window)
+            count += max(0, ceil(left - ROUNDING) - 1)
         return state, max(0, self.quota - int(count))
+
+    def current(self, state: State | None, now: float) -> State:
+        """Of the window that `now` lies in."""
+        if state is None:
+            return now, 0.0, 0.0
+        window, elapsed = self.window, now - state[0]
+        if elapsed < window:  # a start that lies ahead by more than a window is a clock that was set back
+            return state if elapsed >= -window else (now, 0.0, 0.0)
+        return (now, 0.0, 0.0) if elapsed >= 2 * window else (state[0] + window, 0.0, state[1])
 
     def wait(self, state: State, now: float, cost: int = 1) -> float:
         since, count, before = state
@@ -78,12 +79,12 @@ class SlidingWindow:
     def take(self, state: State | None, now: float, cost: int) -> Taken | None:
         window = self.window
         if state is None or not 0.0 <= (elapsed := now - state[0]) < window:
-            state, _ = self.look(state, now)  # a window began, or the clock was set back
+            state = self.current(state, now)
             elapsed = max(0.0, now - state[0])
         since, count, before = state
         left = self.quota - cost - int(count)
         if before:
-            weight = ceil(before * (window - elapsed) / window - _ROUNDING) - 1
+            weight = ceil(before * (window - elapsed) / window - ROUNDING) - 1
             if weight > 0:
                 left -= weight
         if left < 0:
