@@ -59,7 +59,8 @@ async def decide(ctx: RequestContext, gw: Snapshot, trace: Trace) -> Permit:
     trace.stage = CALLER_LIMIT
     spent = gw.ratelimit.by_caller(ctx, route, principal, trace)
     if spent:
-        trace.limits = trace.limits + (spent if isinstance(spent, list) else await spent)
+        own = spent if isinstance(spent, list) else await spent
+        trace.limits = trace.limits + own if trace.limits else own
     trace.stage = AUTHORIZE
     return gw.authorize.__call__(ctx, route, principal, posture)  # pure: same facts, same answer
 

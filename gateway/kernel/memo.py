@@ -2,7 +2,7 @@
 
 Rule: it is read like any dict and written by `keep` alone; when it is full all of it goes at once, so that what never
 comes again, a flood among it, costs no more than being put there.
-Invariant: it takes no more than 4 MiB, whatever clients send.
+Invariant: it takes no more than its room, 4 MiB where nothing else is said, whatever clients send.
 """
 
 from typing import TypeVar
@@ -17,12 +17,12 @@ _LONGEST = 256  # characters of a text that is remembered
 class Memo(dict[_K, _V]):
     """Of one process, for one purpose."""
 
-    __slots__ = ("_left", "_longest")
+    __slots__ = ("_left", "_longest", "_room")
 
-    def __init__(self, longest: int = _LONGEST) -> None:
-        """`longest`: characters of a text that is remembered."""
+    def __init__(self, longest: int = _LONGEST, room: int = _ROOM) -> None:
+        """`longest`: characters of a text that is remembered; `room`: bytes."""
         super().__init__()
-        self._left = _ROOM
+        self._left = self._room = room
         self._longest = longest
 
     def keep(self, key: _K, value: _V, size: int) -> None:
@@ -33,5 +33,5 @@ class Memo(dict[_K, _V]):
         self._left -= takes
         if self._left < 0:
             self.clear()
-            self._left = _ROOM - takes
+            self._left = self._room - takes
         self[key] = value

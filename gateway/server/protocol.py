@@ -22,7 +22,6 @@ from gateway.server.head import HeadParser, fault_of_part, salvage
 from gateway.server.listener import Listener
 from gateway.server.outgoing import Outgoing
 from gateway.server.pace import Pace
-from gateway.server.sections import KnownHead
 
 _DRAINABLE = 65536  # bytes of an unwanted body that are read for the sake of the connection
 _LINGER_BYTES = 1 << 20  # bytes that are discarded after an answer that closes, so that the client can read it
@@ -152,7 +151,7 @@ class HttpProtocol(Outgoing):
             self._refuse_bare(Reason.BAD_REQUEST)
             return b""
         if framing.head.again is not None:
-            self._heads.keep(raw, KnownHead(framing.head, framing.persistent, framing.expects, limits), end)
+            self.listener.sections.keep(raw, framing, limits)
         exchange = self._begin(framing)
         data = data[end:]
         if data and self._reader is not None:

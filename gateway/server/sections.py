@@ -13,6 +13,8 @@ from gateway.model.request import HeaderSection, RawHeaders, RequestHead
 from gateway.server.settings import Limits
 
 _LARGEST_HEAD = 2048  # bytes of a head that is kept whole
+_HEADS = 8 << 20  # bytes of them all: 3,000 with a token each
+_READ = 512  # characters' worth of what is kept with a head beside its texts
 _LARGEST = 4096  # bytes of a section that is kept
 _KEPT = 512  # sections of each of two generations: at most 4 MiB of text, a section's parts are as large once more
 _SEEN = 8192  # hashes of what came once
@@ -43,7 +45,7 @@ class Sections:
     __slots__ = ("_before", "_now", "_seen", "heads")
 
     def __init__(self) -> None:
-        self.heads: Memo[bytes, KnownHead] = Memo(_LARGEST_HEAD)  # by the whole of their bytes
+        self.heads: Memo[bytes, KnownHead] = Memo(_LARGEST_HEAD + _READ, _HEADS)  # by the whole of their bytes
         self._now: dict[bytes, KnownSection] = {}
         self._before: dict[bytes, KnownSection] = {}
         self._seen: set[int] = set()
@@ -59,6 +61,10 @@ class Sections:
             if known is not None:
                 self._keep(raw, known)
         return known
+
+    def keep(self, raw: bytes, framing: Framing, limits: Limits) -> None:
+        """A head came again whose line and section were known; `limits` are those by which it is sound."""
+        self.heads.keep(raw, KnownHead(framing.head, framing.persistent, framing.expects, limits), len(raw) + _READ)
 
     def met(self, raw: bytes, framing: Framing) -> None:
         """A section was read, of an HTTP/1.1 request that is no CONNECT; it is kept when it came before."""

@@ -1,5 +1,6 @@
 """Header sections that come again: found by their bytes, and read to the same end as if they were parsed."""
 
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -7,12 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.kernel.framing import Framing
+from gateway.kernel.patterns.paths import compile_normaliser
 from gateway.model.exchange import Exchange
 from gateway.model.reason import Reason
 from gateway.model.request import RequestHead, UpgradeHead
 from gateway.server.head import MAX_TARGET, HeadParser
 from gateway.server.sections import Sections
+from gateway.server.settings import Limits
+from gateway.stages.accept import Accept, ListenerSettings
 from gateway.testing.wait import until
+from tests.facts import trace
 from tests.serving import connected, get, serving
 
 SECTION = b"Host: a.example\r\nAuthorization: Bearer x\r\nX-A: 1\r\n\r\n"
@@ -229,3 +234,25 @@ async def test_R9_heads_that_are_too_large_or_never_come_again_take_no_place() -
             await client.send(get("/large", "X-A: " + "a" * 2048))
             assert (await client.answer()).status == 200
         assert not gateway.listeners["edge"].sections.heads
+
+
+def test_R9_heads_and_sections_take_no_more_memory_than_is_given_whatever_clients_repeat() -> None:
+    sections, limits = Sections(), Limits()
+    parser = HeadParser(sections)
+    accept = Accept({"edge": ListenerSettings(compile_normaliser(), None, None, None)}, {}, "gateway-test")
+    tracemalloc.start()
+    try:
+        begun, _ = tracemalloc.get_traced_memory()
+        for number in range(1_000):  # each with a section of its own, so that none shares what was read
+            raw = head(b"GET /floods HTTP/1.1", b"Host: a.example\r\nX-A: %01900d\r\n\r\n" % number)
+            for _ in range(4):
+                framing = parser.parse(raw, 100)
+                assert framing is not None
+                if framing.head.again is not None:
+                    sections.keep(raw, framing, limits)
+                    accept(trace(framing.head))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(sections.heads) > 100
+    assert peak - begun <= 10 << 20  # 8 MiB of heads; what sections hold is the same, or as old
