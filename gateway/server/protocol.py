@@ -22,6 +22,7 @@ from gateway.server.head import HeadParser, fault_of_part, salvage
 from gateway.server.listener import Listener
 from gateway.server.outgoing import Outgoing
 from gateway.server.pace import Pace
+from gateway.server.sections import LARGEST_HEAD
 
 _DRAINABLE = 65536  # bytes of an unwanted body that are read for the sake of the connection
 _LINGER_BYTES = 1 << 20  # bytes that are discarded after an answer that closes, so that the client can read it
@@ -105,7 +106,8 @@ class HttpProtocol(Outgoing):
         if self._rest:
             data, self._rest = self._rest + data, b""
         if self._reader is None and self._exchange is None:
-            known = self._heads.get(data)
+            # what is larger is not kept, and not hashed to be looked for
+            known = self._heads.get(data) if len(data) <= LARGEST_HEAD else None
             if known is not None and known.limits is self.listener.limits:
                 self._begin(known).start()  # all of it came before, and nothing is behind it
                 return

@@ -12,7 +12,7 @@ from gateway.model.noun import noun
 from gateway.model.request import HeaderSection, RawHeaders, RequestHead
 from gateway.server.settings import Limits
 
-_LARGEST_HEAD = 2048  # bytes of a head that is kept whole
+LARGEST_HEAD = 2048  # bytes of a head that is kept whole
 _HEADS = 8 << 20  # bytes of them all: 3,000 with a token each
 _READ = 512  # characters' worth of what is kept with a head beside its texts
 _LARGEST = 4096  # bytes of a section that is kept
@@ -45,7 +45,7 @@ class Sections:
     __slots__ = ("_before", "_now", "_seen", "heads")
 
     def __init__(self) -> None:
-        self.heads: Memo[bytes, KnownHead] = Memo(_LARGEST_HEAD + _READ, _HEADS)  # by the whole of their bytes
+        self.heads: Memo[bytes, KnownHead] = Memo(LARGEST_HEAD + _READ, _HEADS)  # by the whole of their bytes
         self._now: dict[bytes, KnownSection] = {}
         self._before: dict[bytes, KnownSection] = {}
         self._seen: set[int] = set()
