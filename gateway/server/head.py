@@ -10,7 +10,7 @@ import httptools
 from gateway.kernel.framing import Framing, judge
 from gateway.kernel.memo import Memo
 from gateway.model.reason import Reason
-from gateway.model.request import RawHeaders, RepeatedHead, RequestHead
+from gateway.model.request import RawHeaders, RequestHead
 from gateway.server.sections import Sections
 
 MAX_TARGET = 8192  # bytes; RFC 9110 section 4.1 asks for 8000 at least
@@ -48,7 +48,7 @@ class HeadParser:
             again = None
             usual = _lines.get(line)
             if usual is not None:
-                again = RepeatedHead()  # the line came before too: so may the two together
+                again = self._sections.again(raw)  # the line came before too: so may the two together
             else:
                 usual = _read_usual(line)
             if usual is not None:

@@ -9,7 +9,7 @@ among it, takes no place.
 from gateway.kernel.framing import Framing
 from gateway.kernel.memo import Memo
 from gateway.model.noun import noun
-from gateway.model.request import HeaderSection, RawHeaders, RequestHead
+from gateway.model.request import HeaderSection, RawHeaders, RepeatedHead, RequestHead
 from gateway.server.settings import Limits
 
 LARGEST_HEAD = 2048  # bytes of a head that is kept whole
@@ -62,8 +62,12 @@ class Sections:
                 self._keep(raw, known)
         return known
 
+    def again(self, raw: bytes) -> RepeatedHead | None:
+        """Of a head whose line and section are known; None when it did not come before."""
+        return RepeatedHead() if self._came(raw) else None
+
     def keep(self, raw: bytes, framing: Framing, limits: Limits) -> None:
-        """A head came again whose line and section were known; `limits` are those by which it is sound."""
+        """A head came for which `again` gave something; `limits` are those by which it is sound."""
         self.heads.keep(raw, KnownHead(framing.head, framing.persistent, framing.expects, limits), len(raw) + _READ)
 
     def met(self, raw: bytes, framing: Framing) -> None:
@@ -71,16 +75,22 @@ class Sections:
         head = framing.head
         if head.fault is not None or type(head) is not RequestHead or len(raw) > _LARGEST:
             return  # refused, a handshake of another protocol, or too large
-        mark = hash(raw)
-        if mark not in self._seen:
-            if len(self._seen) >= _SEEN:
-                self._seen.clear()
-            self._seen.add(mark)
+        if not self._came(raw):
             return
         known = KnownSection(
             head.headers, head.content_length, head.has_body, framing.persistent, framing.expects, HeaderSection()
         )
         self._keep(raw, known)
+
+    def _came(self, raw: bytes) -> bool:
+        """Whether these bytes came before."""
+        mark = hash(raw)
+        if mark in self._seen:
+            return True
+        if len(self._seen) >= _SEEN:
+            self._seen.clear()
+        self._seen.add(mark)
+        return False
 
     def _keep(self, raw: bytes, known: KnownSection) -> None:
         """What is asked for again lives on; what is not is gone with its generation."""
