@@ -124,6 +124,11 @@ CASES: tuple[Case, ...] = (
         "full job, 6,000 tokens in turn: more than any cache remembers, so each is verified anew",
         tuple(_full(work=Work(tokens=6000))),
     ),
+    Case(
+        "fresh",
+        "full job, each request with a query of its own: no head comes twice",
+        tuple(_full(work=Work(fresh=True))),
+    ),
     Case("mtls-clients", "full job, clients with certificates", tuple(_full(_MTLS))),
     Case("connections", "forwarding, a new TLS connection a request", tuple(_connections(Setting()))),
     Case("mtls-connections", "forwarding, a new connection with a client certificate", tuple(_connections(_MTLS))),

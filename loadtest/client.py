@@ -43,6 +43,7 @@ class Tally:
     def __init__(self, order: Order) -> None:
         self._requests = [asked.raw() for asked in order.mix]
         self._at = 0
+        self._count = time.time_ns() if order.fresh else None  # no run asks for what one before it did
         self.status = order.status
         self.latencies: list[float] = []
         self.failed = 0
@@ -55,7 +56,10 @@ class Tally:
 
     def next(self) -> bytes:
         self._at = (self._at + 1) % len(self._requests)
-        return self._requests[self._at]
+        if self._count is None:
+            return self._requests[self._at]
+        self._count += 1
+        return self._requests[self._at].replace(b" HTTP", b"?n=%d HTTP" % self._count, 1)
 
 
 class Client(asyncio.Protocol):

@@ -65,6 +65,7 @@ class Work:
     sent: int = 0  # bytes of each request's body
     answer: int = BODY  # bytes of each answer's
     status: int = 200  # of every answer
+    fresh: bool = False  # each request asks for another target: no head comes twice
 
 
 USUAL_WORK = Work()

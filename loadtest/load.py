@@ -21,12 +21,14 @@ from loadtest.measure import pinned
 _SCRIPT = """
 local requests = {}
 local at = 0
+local count = os.time() %% 100000 * 1000000 -- no window asks for what one before it did
 init = function()
 %(requests)s
 end
 request = function()
   at = at %% #requests + 1
-  return requests[at]
+  count = count + 1
+  return %(request)s
 end
 """
 BEGUN = "begun"  # what ours say when their first connections are open
@@ -64,6 +66,7 @@ class Order:
     status: int = 200  # of every answer; any other is a failure
     rate: float = 0.0  # requests a second, of How.PACED
     certificate: str = ""  # of the client: path of PEM files without .pem and .key; "" for none
+    fresh: bool = False  # each request has a query of its own
 
     def write(self, file: Path) -> None:
         """For a program that is told by a file."""
@@ -145,7 +148,8 @@ class Asking:
 
 def _wrk(order: Order, directory: Path) -> list[str]:
     script = directory / "mix.lua"
-    script.write_text(_SCRIPT % {"requests": "\n".join(map(_lua, order.mix))})
+    request = '(requests[at]:gsub(" HTTP", "?n=" .. count .. " HTTP", 1))' if order.fresh else "requests[at]"
+    script.write_text(_SCRIPT % {"requests": "\n".join(map(_lua, order.mix)), "request": request})
     options = ["-t1", f"-c{order.connections}", f"-d{ceil(order.seconds)}s", "--timeout", "10s", "--latency"]
     return ["wrk", *options, "-s", str(script), f"https://127.0.0.1:{order.port}/"]
 

@@ -80,7 +80,7 @@ class World:
         """What a load generator is told for a row."""
         certificate = str(self.certificates / "client") if variant.setting.clients else ""
         mix = self.mix(variant, work)
-        return Order(port, mix, seconds, work.how, work.connections, work.status, rate, certificate)
+        return Order(port, mix, seconds, work.how, work.connections, work.status, rate, certificate, work.fresh)
 
     def trouble(self, order: Order, work: Work) -> str | None:
         """Whether a gateway does the job: what it did wrong, None when nothing."""

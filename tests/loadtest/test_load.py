@@ -1,9 +1,12 @@
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from loadtest.client import Tally
 from loadtest.job import How
-from loadtest.load import Asked, Load, Order, _lua, parse_wrk
+from loadtest.load import Asked, Load, Order, _lua, _wrk, parse_wrk
 
 REPORT = """Running 4s test @ https://127.0.0.1:8443/
   1 threads and 64 connections
@@ -69,3 +72,17 @@ def test_an_order_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_a_load_ranks_what_its_requests_took() -> None:
     assert Load.of([0.25 * n for n in range(100, 0, -1)], 2, 5) == Load(102, 12_750.0, 25_000.0, 2, 5)
     assert Load.of([], 1) == Load(1, 0.0, 0.0, 1)
+
+
+def test_of_fresh_requests_none_comes_twice(tmp_path: Path) -> None:
+    order = Order(1, [Asked("/a", "t"), Asked("/b", "t")], 1.0, fresh=True)
+    tally = Tally(order)
+    sent = [tally.next() for _ in range(6)]
+    assert len(set(sent)) == 6
+    assert all(re.match(rb"GET /[ab]\?n=\d+ HTTP/1\.1\r\n", one) for one in sent)
+    _wrk(order, tmp_path)
+    assert "gsub" in (tmp_path / "mix.lua").read_text()
+    usual = replace(order, fresh=False)
+    assert len({Tally(usual).next() for _ in range(6)}) == 1
+    _wrk(usual, tmp_path)
+    assert "gsub" not in (tmp_path / "mix.lua").read_text()
