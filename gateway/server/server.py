@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 25.0  # Kubernetes kills after 30
 _FAREWELL_SECONDS = 3.0  # before the end, in which connections that would stay open are told to go
+_SETTLE = 0.002  # between deaf and closed: who comes meanwhile is kept waiting a second before it is refused
 _LOOK = 0.02  # seconds between two looks while draining
 _ARRIVAL_SECONDS = 2.0  # that handshakes have which were at work, or waited, when the drain began
 _CUT_SECONDS = 1.0  # that requests have to end when they are cancelled
@@ -123,7 +124,7 @@ class Server(uvicorn.Server):
                 acceptor.deafen()
         for listener in self.listeners:
             listener.drain()
-        await asyncio.sleep(_LOOK)  # TCP handshakes that had begun come to their end
+        await asyncio.sleep(_SETTLE)  # TCP handshakes that had begun come to their end
         for acceptor in self._acceptors:
             acceptor.close()
         end = self._loop_time() + self._drain_seconds
