@@ -15,7 +15,7 @@ from gateway.upstreams.settings import RetrySettings, TimeoutSettings
 from tests.backends import Counts, Watch, cluster, forward, running, send
 from tests.exchange import Recorder, context, permit, refusal
 from tests.exchange import head as request_head
-from tests.rings import left_behind
+from tests.rings import left_by_refusals
 
 QUICK = TimeoutSettings(connect=1.0, response=0.1, idle=0.1)
 CHUNKED = (b"transfer-encoding", b"chunked")
@@ -394,14 +394,4 @@ async def test_a_backend_that_is_not_there_leaves_no_ring_to_the_collector(retri
     nowhere = f"http://127.0.0.1:{free_port()}"
     async with running(cluster(nowhere, nowhere, retries=retries)) as made:
         stage = forward(made)
-
-        async def turn() -> None:
-            try:
-                await send(stage)
-            except Refused as refused:
-                reasons.append(refused.reason)
-                refused.settle()  # as the pipeline does
-
-        reasons: list[Reason] = []
-        assert await left_behind(turn) == 0
-        assert set(reasons) == {Reason.UPSTREAM_CONNECT}
+        assert await left_by_refusals(lambda: send(stage)) == (0, {Reason.UPSTREAM_CONNECT})
