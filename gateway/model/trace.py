@@ -68,7 +68,7 @@ class Trace:
         self.request_id = request_id  # ours, until `accept` believes a trusted proxy's
         self.time = time
         self.began = began
-        self.ids: str | None = None  # what its records begin with, once `record` wrote it
+        self.ids: str | None = None  # what its records begin with, once it was allowed to act: set by `record`
         self.stage = _FIRST  # each stage is set as it begins; tracers that measure look at it being set
         self.ctx: RequestContext | None = None
         self.route: Route | None = None

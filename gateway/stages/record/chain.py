@@ -13,7 +13,8 @@ from gateway.stages.record.text import quote
 from gateway.stages.record.waiting import Waiting
 
 GENESIS = "0" * 64
-_DIGITS = tuple(f"{number:03d}" for number in range(1000))  # to write a long number anew takes ten times a look here
+_NUMBERS = tuple(map(str, range(1000)))  # to write a long number anew takes ten times a look here
+_DIGITS = tuple(f"{number:03d}" for number in range(1000))  # likewise: behind the thousands
 CHECKPOINT = "checkpoint"
 _CHECKPOINT_LABEL = "gateway-audit-checkpoint/1"
 _TREE_LABEL = "gateway-audit-tree/1"
@@ -50,18 +51,15 @@ class Chain:
         """The lines of a tick's records, to join and encode in one go, and their hashes. `stamp` writes a time."""
         head, stream = self.head, self._stream
         thousands, rest = divmod(self.seq, 1000)
-        texts, hashes, last, begun = list[str](), list[str](), -1.0, dict[str, str]()
+        texts, hashes, last = list[str](), list[str](), -1.0
+        digits = _DIGITS if thousands else _NUMBERS
         for kind, at, ids, members, _ in records:
             rest += 1
             if rest == 1000:
-                thousands, rest, begun = thousands + 1, 0, {}
+                thousands, rest, last, digits = thousands + 1, 0, -1.0, _DIGITS
             if at is not last:  # those of one tick share a reading of the clock
-                last, time, begun = at, stamp(at), {}
-            try:
-                begin = begun[kind]
-            except KeyError:
-                begin = begun[kind] = f'{{"type":"{kind}","time":"{time}","seq":{thousands or ""}'
-            body = f'{begin}{_DIGITS[rest] if thousands else rest}{stream}{ids}{members},"prev":"{head}"'
+                last, when = at, f'","time":"{stamp(at)}","seq":{thousands or ""}'
+            body = f'{{"type":"{kind}{when}{digits[rest]}{stream}{ids}{members},"prev":"{head}"'
             head = sha256(body.encode()).hexdigest()
             hashes.append(head)
             texts.append(body)

@@ -20,18 +20,17 @@ NUMBERS = tuple(map(str, range(4096)))  # a look here costs a sixth of writing a
 BEYOND = len(NUMBERS)
 
 
-def ids_text(trace: Trace, permit: Permit) -> str:
-    """What both records of a request begin with.
-
-    A request id and a trace id hold nothing that JSON would escape: accept has judged them.
-    """
-    return f',"request_id":"{trace.request_id}","trace_id":"{permit.ctx.trace.trace_id}"'
+def ids_text(trace: Trace) -> str:
+    """What both records of a request begin with. Our ids, and those that accept has judged, need no escaping."""
+    trace_id = "null" if trace.ctx is None else f'"{trace.ctx.trace.trace_id}"'
+    return f',"request_id":"{trace.request_id}","trace_id":{trace_id}'
 
 
 def allowed_members(permit: Permit, route: str, facts: str) -> str:
-    """As `decision_members` behind `ids_text`, where nothing more than a rule allowed it: nearly all that come.
+    """As `decision_members`, where nothing more than a rule allowed it: nearly all that come.
 
-    `facts`: what `facts_text` made. A known method and a host hold nothing that JSON would escape, as the ids.
+    `facts`: what `facts_text` made. A known method and a host hold nothing that JSON would escape: accept has judged
+    them.
     """
     ctx, principal = permit.ctx, permit.principal
     user, workload = principal.user, principal.workload
@@ -71,7 +70,7 @@ def facts_text(inputs: str, config: str) -> str:
 
 
 def decision_members(trace: Trace, effect: str, reason: str | None, route: str, facts: str) -> str:
-    """Of a `decision`. `route` is JSON already, `facts` what `facts_text` made."""
+    """Of a `decision`, behind its ids. `route` is JSON already, `facts` what `facts_text` made."""
     ctx, refused, permit = trace.ctx, trace.refused, trace.permit
     principal = trace.principal if refused is None else trace.proved
     device = trace.posture if refused is None else trace.device
@@ -84,16 +83,15 @@ def decision_members(trace: Trace, effect: str, reason: str | None, route: str, 
         rule, audited = None, ()
     shadows = trace.shadows
     if ctx is not None:
-        trace_id, method, host = quote(ctx.trace.trace_id), ctx.method, quote(ctx.host)
+        method, host = ctx.method, quote(ctx.host)
         client = address_text(ctx.client_ip)
         path = ctx.path
     else:  # refused before it could be read: what the head held, as far as it goes
-        trace_id, method, host = "null", trace.head.method[:_LONGEST_METHOD], "null"
+        method, host = trace.head.method[:_LONGEST_METHOD], "null"
         client = address_text(trace.connection.peer_ip)
         path = trace.head.target.partition(b"?")[0].decode("latin-1")
     return (  # conditions in place of `quote_or_null`: the usual request would pay for five calls that say null
-        f',"request_id":{quote(trace.request_id)},"trace_id":{trace_id},"effect":"{effect}"'
-        f',"reason":{"null" if reason is None else quote(reason)},"mode":"enforce"'
+        f',"effect":"{effect}","reason":{"null" if reason is None else quote(reason)},"mode":"enforce"'
         f',"listener":{quote(trace.connection.listener)},"route":{route}'
         f',"rule":{"null" if rule is None else quote(rule)}'
         f',"shadow":{_shadows(shadows) if shadows else "[]"}'

@@ -84,25 +84,46 @@ class Record:
     @coroutine  # and not `async`: what it waits for is yielded from here, without a generator between
     def decision(self, trace: Trace) -> Generator[Promise, None, None]:
         """Raises Refused(AUDIT_UNAVAILABLE) when an allowed request could not be recorded and must be."""
-        refused = trace.refused
-        if refused is not None:
-            self._refusal(trace, refused)
+        if trace.refused is not None:
+            self._refusal(trace, trace.refused)
             return
-        permit, shadows = trace.permit, trace.limit_shadows
+        ctx, permit, shadows = trace.ctx, trace.permit, trace.limit_shadows
         if (
-            permit is None
+            ctx is None
+            or permit is None
             or shadows
             or permit.shadows
             or permit.principal.shadows
             or permit.audited
             or trace.posture is not None
         ):
-            index, shadows, ids = trace.route.index if trace.route is not None else -1, trace.shadows, ""
-            members = self._members(trace, index, _ALLOW, None)
+            index, shadows = trace.route.index if trace.route is not None else -1, trace.shadows
+            ids, members = ids_text(trace), self._members(trace, index, _ALLOW, None)
         else:
-            index = permit.route.index
-            ids = trace.ids = ids_text(trace, permit)
-            members = self._allowed(permit)
+            ids = (
+                f',"request_id":"{trace.request_id}","trace_id":"{ctx.trace.trace_id}"'  # `ids_text`, without the call
+            )
+            route, principal, again = permit.route, permit.principal, ctx.head.again
+            index, user, workload = route.index, principal.user, principal.workload
+            key = None if user is None else user.key  # an object of this user's alone: who keeps it keeps no claims
+            name = None if workload is None else workload.id
+            members = ""
+            if again is not None and again.told is not None:
+                mark, read, to, rule, who, what, client, text = again.told
+                if (
+                    mark is self._mark
+                    and read is again.read  # host, path and fields
+                    and to is route
+                    and rule is permit.rule
+                    and who is key
+                    and what is name
+                    and client is ctx.client_ip
+                ):
+                    members = text
+            if not members:
+                members = self._allowed(permit, key, name)
+        if ctx is None or ctx.preflight is None:  # a preflight's answer is its decision
+            trace.ids = ids
         log = self._log
         turn, promise = log.turn, log.promise
         if turn is None or promise is None:
@@ -128,18 +149,12 @@ class Record:
         if micros < 0:
             micros = 0
         millis, part = micros // 1000, micros % 1000
-        route, permit = trace.route, trace.permit
+        route, ids = trace.route, trace.ids
         index = -1 if route is None else route.index
         self._counters[index].ended(trace.head.method, outcome, duration, millis if part and millis < SHORT else None)
-        # whether it got beyond its decision; a preflight's answer is its decision
-        if (
-            permit is None
-            or permit.ctx.preflight is not None
-            or (trace.refused is not None and trace.stage is not _FORWARD)
-        ):
-            return
+        if ids is None or (trace.refused is not None and trace.stage is not _FORWARD):
+            return  # it did not get beyond its decision
         before, behind = outcome.written or ending(outcome)
-        ids = trace.ids or ids_text(trace, permit)
         members = f"{self._routed[index]}{before}{NUMBERS[millis] if millis < BEYOND else millis}{PARTS[part]}{behind}"
         turn = self._log.turn
         if turn is None:
@@ -147,31 +162,16 @@ class Record:
         else:
             turn.add(("outcome", turn.at, ids, members, True))
 
-    def _allowed(self, permit: Permit) -> str:
+    def _allowed(self, permit: Permit, key: tuple[str, str] | None, workload: str | None) -> str:
         """The members behind the ids where nothing more than a rule allowed it; kept with a head that comes again."""
-        ctx, principal, route = permit.ctx, permit.principal, permit.route
-        user, workload, again = principal.user, principal.workload, ctx.head.again
-        key = None if user is None else user.key  # an object of this user's alone: whoever keeps it keeps no claims
-        named = None if workload is None else workload.id
-        if again is not None and again.told is not None:
-            mark, read, to, rule, who, what, client, text = again.told
-            if (
-                mark is self._mark
-                and read is again.read  # host, path and fields
-                and to is route
-                and rule is permit.rule
-                and who is key
-                and what is named
-                and client is ctx.client_ip
-            ):
-                return text
-        index = route.index
+        ctx, route = permit.ctx, permit.route
+        index, again = route.index, ctx.head.again
         facts = self._facts[index]
         if facts is None:
-            facts = facts_text(self._inputs[index].text(ctx, principal, None), self._config)
+            facts = facts_text(self._inputs[index].text(ctx, permit.principal, None), self._config)
         text = allowed_members(permit, self._names[index], facts)
         if again is not None and len(text) <= _LONGEST_KEPT:
-            again.told = self._mark, again.read, route, permit.rule, key, named, ctx.client_ip, text
+            again.told = self._mark, again.read, route, permit.rule, key, workload, ctx.client_ip, text
         return text
 
     def _refusal(self, trace: Trace, refused: Refused) -> None:
@@ -184,7 +184,7 @@ class Record:
         bounded = principal is None or principal.anonymous or effect is Effect.LIMIT
         if bounded and not self._log.admits("decision", reason.code):
             return
-        self._log.queue("decision", self._members(trace, index, effect.value, reason.code))
+        self._log.queue("decision", self._members(trace, index, effect.value, reason.code), ids_text(trace))
 
     def _members(self, trace: Trace, index: int, effect: str, reason: str | None) -> str:
         principal = trace.principal if reason is None else trace.proved

@@ -15,7 +15,7 @@ from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
 from gateway.model.shadow import Shadow
 from gateway.model.trace import Stage
-from gateway.stages.record.lines import allowed_members, decision_members, facts_text, ids_text
+from gateway.stages.record.lines import allowed_members, decision_members, facts_text
 from gateway.testing.clock import Clock
 from tests.stages.record.scene import NOW, PRINCIPAL, Asked, allowed, lines, open_log, refused, stage
 
@@ -27,8 +27,6 @@ def test_an_allowed_request(tmp_path: Path) -> None:
         "{" + decision_members(trace, "allow", None, '"inventory"', facts_text("null", '"c0ffee"'))[1:] + "}"
     )
     assert members == {
-        "request_id": trace.request_id,
-        "trace_id": "0af7651916cd43dd8448eb211c80319c",
         "effect": "allow",
         "reason": None,
         "mode": "enforce",
@@ -69,7 +67,7 @@ def test_the_short_way_for_what_a_rule_allows_says_the_same(
     trace.ctx, trace.principal = ctx, principal
     trace.permit = Permit(ctx, trace.route, principal, rule, None, (), (), None)
     facts = facts_text('{"claims":{}}', '"c"')
-    short = ids_text(trace, trace.permit) + allowed_members(trace.permit, '"inventory"', facts)
+    short = allowed_members(trace.permit, '"inventory"', facts)
     assert short == decision_members(trace, "allow", None, '"inventory"', facts)
 
 
@@ -98,7 +96,7 @@ def test_a_head_that_could_not_be_read_is_told_as_far_as_it_goes(tmp_path: Path)
     assert members["path"].startswith("/a\xff\x00\nbbb")
     assert len(members["path"]) == 2048
     assert members["client_ip"] == "203.0.113.7"
-    assert (members["host"], members["trace_id"], members["user"]) == (None, None, None)
+    assert (members["host"], members["user"]) == (None, None)
     assert "secret" not in text
     assert text.isprintable()
 
@@ -109,6 +107,7 @@ async def told(directory: Path, outcome: Outcome, duration: float) -> dict[str, 
     log.start()
     record = stage(log, clock=clock)
     trace = allowed(record)
+    await record.decision(trace)
     trace.stage = Stage.FORWARD
     clock.now += duration
     record.outcome(trace, outcome)
