@@ -51,6 +51,7 @@ class Trace:
         "ids",
         "limit_shadows",
         "limits",
+        "own_id",
         "permit",
         "posture",
         "principal",
@@ -65,7 +66,9 @@ class Trace:
         """`time`: wall clock, seconds since the epoch; `began`: monotonic clock, seconds."""
         self.connection = connection
         self.head = head
-        self.request_id = request_id  # ours, until `accept` believes a trusted proxy's
+        self.request_id = self.own_id = (
+            request_id  # which is hex; a trusted proxy's takes its place, and not `own_id`'s
+        )
         self.time = time
         self.began = began
         self.ids: str | None = None  # what its records begin with, once it was allowed to act: set by `record`
