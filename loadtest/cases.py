@@ -6,7 +6,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from loadtest.job import BODY, SIZES, USUAL, USUAL_WORK, How, Scenario, Setting, Token, Variant, Work
+from loadtest.job import BODY, CALLERS, MIXED, SIZES, USUAL, USUAL_WORK, How, Scenario, Setting, Token, Variant, Work
 from loadtest.peers import PEERS
 from loadtest.peers.envoy import CACHED
 from loadtest.peers.gateway import ASGI, FEATURES
@@ -73,13 +73,29 @@ def _bodies() -> Iterator[Entry]:
         yield from _forward(peers, work=up, label=f"{unit} up")
 
 
+def routed(count: int) -> str:
+    """The label of a row of `routes`."""
+    return f"{count:,} routes, {MIXED:,} heads"
+
+
 def _routes() -> Iterator[Entry]:
+    """As many different requests in each row: they differ in the routes alone."""
     for count in (10, 10_000):
-        label = f"{count:,} routes"
-        for name in ("", ASGI):
-            yield Entry("gateway", Variant(FULL, name, setting=Setting(routes=count)), label=label)
-        yield Entry("Envoy", Variant(FULL, CACHED, setting=Setting(routes=count)), label=label)
-        yield Entry("HAProxy", Variant(FULL, setting=Setting(routes=count)), label=label)
+        yield from _cached(Setting(routes=count), Work(heads=MIXED), routed(count))
+
+
+def _heads() -> Iterator[Entry]:
+    """What it costs that requests differ: all that is remembered of them is spread over more memory."""
+    for count in (CALLERS, MIXED):
+        yield from _cached(Setting(routes=10), Work(heads=count), f"{count:,} heads")
+
+
+def _cached(setting: Setting, work: Work, label: str) -> Iterator[Entry]:
+    """The full job, Envoy's with its cache alone."""
+    for name in ("", ASGI):
+        yield Entry("gateway", Variant(FULL, name, setting=setting), work, label)
+    yield Entry("Envoy", Variant(FULL, CACHED, setting=setting), work, label)
+    yield Entry("HAProxy", Variant(FULL, setting=setting), work, label)
 
 
 def _denials() -> Iterator[Entry]:
@@ -133,7 +149,8 @@ CASES: tuple[Case, ...] = (
     Case("connections", "forwarding, a new TLS connection a request", tuple(_connections(Setting()))),
     Case("mtls-connections", "forwarding, a new connection with a client certificate", tuple(_connections(_MTLS))),
     Case("bodies", "forwarding, 64 KiB and 10 MiB, down and up", tuple(_bodies())),
-    Case("routes", "full job, 10 and 10,000 routes", tuple(_routes())),
+    Case("routes", "full job, 10 and 10,000 routes, 2,000 different requests to each", tuple(_routes())),
+    Case("heads", "full job, 10 routes, 64 and 2,000 different requests", tuple(_heads())),
     Case(
         "idle",
         "memory of a TLS connection that was answered once and waits, of 1,000",

@@ -12,8 +12,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from typing import Self
 
 import uvloop
 
@@ -27,10 +29,12 @@ from gateway.server.listener import Listener
 from gateway.server.protocol import HttpProtocol
 from gateway.server.settings import Limits
 from gateway.server.turns import Turns
+from gateway.testing.issuer import Issuer
 from gateway.upstreams.connection import Connection
-from loadtest.job import BODY, CALLERS, CONNECTIONS, ROUTES, WORK, Place, Scenario, Variant, path_of
+from loadtest.job import BODY, CALLERS, CONNECTIONS, ROUTES, WORK, Place, Scenario, Setting, Variant
+from loadtest.load import Asked
 from loadtest.peers.gateway import Gateway
-from loadtest.world import LIFETIME, certificates_of, issuer_of
+from loadtest.world import LIFETIME, certificates_of, issuer_of, spread
 
 ANSWER = (  # as the benchmark's nginx writes it
     b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Mon, 02 Feb 2026 02:02:02 GMT\r\n"
@@ -40,6 +44,7 @@ ANSWER = (  # as the benchmark's nginx writes it
 
 DRIVERS = ("lane", "asgi")
 WARM = "warm"
+WARMING = 4  # times that each of many heads comes before anything is measured
 
 
 class Pipe(asyncio.Transport):
@@ -129,49 +134,91 @@ def backends(loop: asyncio.AbstractEventLoop, runtime: Runtime, connections: int
         endpoint.admit(connection)
 
 
-async def measure(
-    directory: Path, *, rounds: int, size: int, connections: int, drivers: Sequence[str], wait: bool = False
-) -> dict[str, list[float]]:
-    """CPU microseconds a request, of each batch, for each driver; their batches take turns.
+@dataclass(frozen=True)
+class Plan:
+    """What is measured."""
 
-    `wait`: once all is warm, for a line on stdin.
-    """
-    loop = asyncio.get_running_loop()
+    rounds: int
+    size: int  # requests of a batch
+    connections: int = CONNECTIONS
+    drivers: Sequence[str] = DRIVERS
+    routes: Sequence[int] = (ROUTES,)
+    heads: int = 0  # different requests; 0: one a route
+    wait: bool = False  # once all is warm, for a line on stdin
+
+
+class Site:
+    """A gateway with so many routes, and those who ask it."""
+
+    def __init__(self, runtime: Runtime, mix: Sequence[bytes], routes: int) -> None:
+        self.runtime = runtime
+        self.mix = mix
+        self._routes = routes
+        self._app = GatewayApp(runtime.current, listener="edge")
+        self._lane = Lane(runtime.current, set())
+        self.asked = 0
+
+    @classmethod
+    async def open(cls, directory: Path, issuer: Issuer, plan: Plan, routes: int) -> Self:
+        """`directory`: of its own, beside the certificates."""
+        runtime = Runtime()
+        await runtime.adopt(runtime.prepare(load(_written(directory, routes))))
+        backends(asyncio.get_running_loop(), runtime, plan.connections)
+        tokens = [issuer.token(f"caller-{number}", lifetime=LIFETIME) for number in range(CALLERS)]
+        paths = spread(routes, CALLERS, plan.heads)
+        return cls(runtime, [Asked(path, tokens[at % CALLERS]).raw() for at, path in enumerate(paths)], routes)
+
+    def clients(self, driver: str, connections: int) -> Clients:
+        """Those who ask by this driver."""
+        make: Callable[[], Driver] = (lambda: self._lane) if driver == "lane" else lambda: Turns(self._app, set())
+        return Clients(make, cycle(self.mix), connections)
+
+    async def batch(self, clients: Clients, size: int) -> float:
+        """CPU microseconds a request."""
+        self.asked += size
+        return await clients.batch(size)
+
+    async def close(self) -> None:
+        """Raises RuntimeError when a request was answered otherwise than with 200."""
+        cells = self.runtime.metrics.requests
+        answered = sum(cells.labels(f"s{number}", "GET", "200").value for number in range(self._routes))
+        if answered != self.asked:
+            raise RuntimeError(f"{answered:g} of {self.asked} requests were answered with 200")
+        await self.runtime.close()
+
+
+def _written(directory: Path, routes: int) -> Path:
+    directory.mkdir()
+    place = Place(8443, directory, directory.parent / "certificates", 1)
+    Gateway().command(Variant(Scenario.FULL, setting=Setting(routes=routes)), place)
+    return directory / "routes.yaml"
+
+
+async def measure(directory: Path, plan: Plan) -> dict[str, list[float]]:
+    """CPU microseconds a request, of each batch, by driver and number of routes; their batches take turns."""
     certificates = directory / "certificates"
     certificates.mkdir()
     certificates_of(certificates)
     issuer = issuer_of(certificates, "RS256")
-    tokens = [issuer.token(f"caller-{number}", lifetime=LIFETIME) for number in range(CALLERS)]
-    Gateway().command(Variant(Scenario.FULL), Place(8443, directory, certificates, 1))
-    runtime = Runtime()
-    await runtime.adopt(runtime.prepare(load(directory / "routes.yaml")))
-    backends(loop, runtime, connections)
-    requests = [
-        f"GET {path_of(number)}items/7 HTTP/1.1\r\nHost: api.bench.example\r\n"
-        f"Authorization: Bearer {tokens[number % CALLERS]}\r\n\r\n".encode()
-        for number in range(ROUTES)
-    ]
-    app, lane = GatewayApp(runtime.current, listener="edge"), Lane(runtime.current, set())
-    make: dict[str, Callable[[], Driver]] = {
-        "lane": lambda: lane,
-        "asgi": lambda: Turns(app, set()),
-    }
-    clients = {name: Clients(make[name], cycle(requests), connections) for name in drivers}
-    for each in clients.values():
-        await each.batch(size)
+    sites = {routes: await Site.open(directory / f"{routes}", issuer, plan, routes) for routes in plan.routes}
+    rows: dict[str, tuple[Site, Clients]] = {}
+    for routes, site in sites.items():  # no client waits while another site is made
+        for driver in plan.drivers:
+            name = driver if len(sites) == 1 else f"{driver}, {routes:,} routes"
+            rows[name] = site, site.clients(driver, plan.connections)
+    for site, clients in rows.values():
+        for _ in range(WARMING if plan.heads else 1):  # what comes again is kept from its second coming on
+            await site.batch(clients, max(plan.size, len(site.mix)))
     calm_collector()
-    if wait:
+    if plan.wait:
         print(WARM, flush=True)
         sys.stdin.readline()
-    figures: dict[str, list[float]] = {name: [] for name in drivers}
-    for _ in range(rounds):
-        for name in drivers:
-            figures[name].append(await clients[name].batch(size))
-    answered = sum(runtime.metrics.requests.labels(f"s{n}", "GET", "200").value for n in range(ROUTES))
-    asked = size * (rounds + 1) * len(drivers)
-    if answered != asked:
-        raise RuntimeError(f"{answered:g} of {asked} requests were answered with 200")
-    await runtime.close()
+    figures: dict[str, list[float]] = {name: [] for name in rows}
+    for _ in range(plan.rounds):
+        for name, (site, clients) in rows.items():
+            figures[name].append(await site.batch(clients, plan.size))
+    for site in sites.values():
+        await site.close()
     return figures
 
 
@@ -182,23 +229,22 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--size", type=int, default=500, help="requests of a batch")
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
     parser.add_argument("--driver", choices=DRIVERS, help="only this one")
+    parser.add_argument("--routes", default=str(ROUTES), help="how many; several with commas between them take turns")
+    parser.add_argument("--heads", type=int, default=0, help="so many different requests (default: one a route)")
     parser.add_argument("--wait", action="store_true", help="say when all is warm, and go on at a line on stdin")
     given = parser.parse_args(arguments)
+    drivers = DRIVERS if given.driver is None else (given.driver,)
+    routes = tuple(map(int, given.routes.split(",")))
+    plan = Plan(given.rounds, given.size, given.connections, drivers, routes, given.heads, given.wait)
     WORK.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WORK, prefix="inside-") as directory:
-        drivers = DRIVERS if given.driver is None else (given.driver,)
-        run = measure(
-            Path(directory),
-            rounds=given.rounds,
-            size=given.size,
-            connections=given.connections,
-            drivers=drivers,
-            wait=given.wait,
-        )
-        measured = uvloop.run(run)
+        measured = uvloop.run(measure(Path(directory), plan))
+    first = next(iter(measured.values()))
     for name, figures in measured.items():
         least, median = min(figures), statistics.median(figures)
-        print(f"{name}: {least:.1f} us least, {median:.1f} us median, of {given.rounds} batches")
+        pairs = statistics.median(one / other for one, other in zip(figures, first, strict=True))
+        ratio = f", {pairs:.3f} of the first" if len(measured) > 1 else ""
+        print(f"{name}: {least:.1f} us least, {median:.1f} us median, of {given.rounds} batches{ratio}")
     return 0
 
 

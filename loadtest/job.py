@@ -14,6 +14,7 @@ RESULTS = ROOT / "loadtest" / "results"
 
 ROUTES = 100
 CALLERS = 64
+MIXED = 2000  # different requests of a mix at most, where there are more routes
 BODY = 1024  # bytes of the backend's answer
 CONNECTIONS = 64
 ISSUER = "https://issuer.bench.example"
@@ -66,6 +67,7 @@ class Work:
     answer: int = BODY  # bytes of each answer's
     status: int = 200  # of every answer
     fresh: bool = False  # each request asks for another target: no head comes twice
+    heads: int = 0  # so many different requests, whatever the routes; 0: one a route, or a caller, but 2,000 at most
 
 
 USUAL_WORK = Work()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from loadtest.cases import routed
 from loadtest.peers.envoy import CACHED
 from loadtest.peers.gateway import ASGI
 from loadtest.results import Recorded, Run
@@ -52,7 +53,7 @@ def _tail(run: Run) -> float | None:
 
 
 def _routes(run: Run) -> float | None:
-    many, few = (run.find("routes", "gateway", label=f"{count} routes") for count in ("10,000", "10"))
+    many, few = (run.find("routes", "gateway", label=routed(count)) for count in (10_000, 10))
     return _ratio(_value(many), _value(few))
 
 

@@ -21,6 +21,7 @@ from loadtest.job import (
     CLIENT_ID,
     GATEWAY_ID,
     ISSUER,
+    MIXED,
     TRUST_DOMAIN,
     Scenario,
     Token,
@@ -32,7 +33,7 @@ from loadtest.load import Asked, Order
 from loadtest.measure import pinned
 
 LIFETIME = 12 * 3600  # seconds that tokens live: longer than any run
-MIXED = 2000  # requests of a mix at most, where there are more routes
+ITEM = "items/7"  # what is asked for below a route's prefix
 
 
 @dataclass
@@ -63,17 +64,15 @@ class World:
         return made[:count]
 
     def mix(self, variant: Variant, work: Work) -> list[Asked]:
-        """The requests of a row: its routes, or many of them, with as many callers as there are tokens."""
+        """The requests of a row, with as many callers as there are tokens."""
         full, routes = variant.scenario is Scenario.FULL, variant.setting.routes
         tokens = self.tokens(variant.setting.algorithm, work.tokens) if full and work.token is not Token.NONE else [""]
         if work.token is Token.FORGED:
             tokens = [_forged(token) for token in tokens]
-        size = max(min(routes, MIXED), work.tokens)
-        stride = max(routes // size, 1)
-        what = "items/7" if work.answer == BODY else f"bytes/{work.answer}"
+        what = ITEM if work.answer == BODY else f"bytes/{work.answer}"
         return [
-            Asked(f"{path_of(number * stride % routes)}{what}", tokens[number % len(tokens)], work.method, work.sent)
-            for number in range(size)
+            Asked(path, tokens[number % len(tokens)], work.method, work.sent)
+            for number, path in enumerate(spread(routes, work.tokens, work.heads, what))
         ]
 
     def order(self, port: int, variant: Variant, work: Work, seconds: float, rate: float = 0.0) -> Order:
@@ -93,7 +92,7 @@ class World:
     def leniency(self, order: Order, variant: Variant) -> str | None:
         """Whether it refuses what the full job has to refuse: what it let through, None when nothing."""
         (token,) = self.tokens(variant.setting.algorithm, 1)
-        path = f"{path_of(0)}items/7"
+        path = f"{path_of(0)}{ITEM}"
         bad = {"no token": Asked(path, ""), "a tampered token": Asked(path, _forged(token))}
         for what, asked in bad.items():
             status, _ = ask(order, asked)
@@ -102,6 +101,17 @@ class World:
         if order.certificate and (status := ask(replace(order, certificate=""), Asked(path, token))[0]):
             return f"answered {status} to no certificate"
         return None
+
+
+def spread(routes: int, callers: int, heads: int = 0, below: str = ITEM) -> list[str]:
+    """The paths of a mix, over all routes or many of them, each with `below` under its route's prefix.
+
+    `heads`: so many paths in place of one a route or caller, each with a number of its own under the prefix: then mixes
+    over few and over many routes differ in nothing but the routes.
+    """
+    size = heads or max(min(routes, MIXED), callers)
+    stride = max(routes // size, 1)
+    return [f"{path_of(number * stride % routes)}{f'items/{number}' if heads else below}" for number in range(size)]
 
 
 def _forged(token: str) -> str:

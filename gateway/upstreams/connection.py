@@ -13,7 +13,7 @@ from gateway.model.exchange import ClientGone
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.upstreams.backlog import Backlog
-from gateway.upstreams.lost import ended_cleanly, why_lost
+from gateway.upstreams.lost import why_lost
 from gateway.upstreams.owner import Owner
 from gateway.upstreams.reply import Reply
 from gateway.upstreams.response import EARLY_HINTS, ResponseReader
@@ -262,8 +262,8 @@ class Connection(asyncio.Protocol):
             self._wake()
 
     def eof_received(self) -> None:
-        tls = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
-        if self.busy and self.answer.close_delimited and ended_cleanly(tls):
+        """The end was said and not just cut: over TLS by close_notify (RFC 9112 section 9.8)."""
+        if self.busy and self.answer.close_delimited:
             self.answer.end()
             self._wake()
 

@@ -1,4 +1,5 @@
 import inspect
+from dataclasses import replace
 
 import pytest
 
@@ -32,6 +33,25 @@ def test_no_two_rows_of_a_case_are_called_the_same() -> None:
     for case in CASES:
         named = [(e.peer, e.variant.scenario, e.variant.name, e.label) for e in case.entries]
         assert len(set(named)) == len(named), case.name
+
+
+def test_rows_of_many_and_of_few_routes_differ_in_the_routes_alone() -> None:
+    (case,) = chosen("routes", set())
+    for peer, name in {(entry.peer, entry.variant.name) for entry in case.entries}:
+        few, many = (e for e in case.entries if (e.peer, e.variant.name) == (peer, name))
+        assert (few.variant.setting.routes, many.variant.setting.routes) == (10, 10_000)
+        assert replace(few.variant.setting, routes=10_000) == many.variant.setting
+        assert few.work == many.work
+        assert few.work.heads >= 2000  # over many routes, so that few of them answer all
+
+
+def test_rows_of_many_and_of_few_heads_differ_in_the_heads_alone() -> None:
+    (case,) = chosen("heads", set())
+    for peer, name in {(entry.peer, entry.variant.name) for entry in case.entries}:
+        few, many = (e for e in case.entries if (e.peer, e.variant.name) == (peer, name))
+        assert few.variant == many.variant
+        assert few.work.heads < many.work.heads
+        assert replace(few.work, heads=many.work.heads) == many.work
 
 
 def test_the_tokens_of_the_uncached_job_are_more_than_anybody_remembers() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from loadtest.cases import routed
 from loadtest.results import Run, read
 from loadtest.targets import TARGETS, gap, table
 
@@ -24,8 +25,8 @@ ROWS = [
     row("table", "HAProxy", 75),
     row("paced", "gateway", 80, p99_ms=9.0),
     row("paced", "Envoy", 100, "JWT cache on", p99_ms=10.0),
-    row("routes", "gateway", 105, label="10,000 routes"),
-    row("routes", "gateway", 100, label="10 routes"),
+    row("routes", "gateway", 105, label=routed(10_000)),
+    row("routes", "gateway", 100, label=routed(10)),
     row("idle", "gateway", 50),
     row("mtls-connections", "gateway", 100, label="kept"),
     row("mtls-connections", "gateway", 1400, label="full handshake"),

@@ -30,6 +30,15 @@ def test_a_mix_is_spread_over_all_routes(world: World, routes: int, tokens: int,
     assert any(asked.path.startswith(path_of(routes - max(routes // size, 1))) for asked in mix)
 
 
+def test_over_few_and_many_routes_as_many_different_requests_of_the_same_callers(world: World) -> None:
+    few, many = (world.mix(Variant(Scenario.FULL, setting=Setting(routes=n)), Work(heads=2000)) for n in (10, 10_000))
+    assert [asked.token for asked in few] == [asked.token for asked in many]
+    for mix, routes in ((few, 10), (many, 2000)):
+        assert len({asked.raw() for asked in mix}) == 2000
+        assert len({asked.path.rpartition("items/")[0] for asked in mix}) == routes
+    assert [asked.path.rpartition("/")[2] for asked in few] == [asked.path.rpartition("/")[2] for asked in many]
+
+
 def test_forwarding_carries_no_token_and_a_forged_one_has_another_signature(world: World) -> None:
     assert {asked.token for asked in world.mix(FORWARD, Work())} == {""}
     assert {asked.token for asked in world.mix(FULL, Work(token=Token.NONE))} == {""}

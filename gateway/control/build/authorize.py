@@ -4,6 +4,7 @@ A rule is compiled once, however many routes it stands over; routes under the sa
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gateway.config.schema import Config, Operation, Policy, Requires, Rule, Source
 from gateway.kernel.cells import Metrics
@@ -87,9 +88,17 @@ def rule_settings(rule: Rule, action: Action, *, shadow: bool, span: Span | None
 
 def _tables(config: Config, metrics: Metrics | None = None) -> dict[tuple[int, str], RouteRules]:
     delimited = {name: frozenset(issuer.space_delimited_claims) for name, issuer in config.issuers.items()}
+    alike: dict[tuple[object, ...], CompiledRule] = {}  # thousands of routes ask few things
 
     def compiled(rule: Rule, action: Action, *, shadow: bool = False, span: Span | None = None) -> CompiledRule:
         settings = rule_settings(rule, action, shadow=shadow, span=span)
+        if not settings.conditions and span is None:
+            sides = (settings.sources, settings.operations)
+            key = (action, settings.shadow, *(tuple(tuple(each.items()) for each in side) for side in sides))
+            made = alike.get(key)
+            if made is None:
+                made = alike[key] = compile_rule(settings, delimited)
+            return replace(made, name=rule.name, where=rule.where)
         if metrics is None:
             return compile_rule(settings, delimited)
         label = rule.name if span is None else "grant"  # grants come and go

@@ -55,7 +55,7 @@ def build_forward(
     own_id = own_spiffe_id(config, svid)
     issuer = config.assertion.issuer if config.assertion is not None else None
     assertions = Assertions(keys, lambda: issuer or own_id) if keys is not None else None
-    shared = _Shared(_reserved(config), via_pseudonym(config), own_id, streams, {}, {}, assertions, exchangers)
+    shared = _Shared(_reserved(config), via_pseudonym(config), own_id, streams, {}, {}, {}, {}, assertions, exchangers)
     return ForwardStage([_way(config, route, clusters, shared) for route in config.routes], own)
 
 
@@ -69,6 +69,8 @@ class _Shared:
     streams: Streams
     fields: dict[tuple[object, ...], RequestFields]  # routes that let the same pass share one
     answers: dict[tuple[object, ...], AnswerFields]  # likewise
+    heads: dict[tuple[object, ...], RequestHead]  # likewise: of thousands of routes few differ here
+    proxies: dict[tuple[object, ...], Proxy]  # likewise
     assertions: Assertions | None
     exchangers: Mapping[str, Exchanger]
 
@@ -122,17 +124,19 @@ def _proxy(config: Config, route: Route, clusters: Mapping[str, Cluster], shared
     }
 
     def to(name: str) -> Way:
-        cluster = clusters[name]
-        kind = _kind(cluster)
-        way = kind(
-            cluster,
-            head(name),
-            answer,
-            timeout=route.timeout,
-            max_body=limits,
-            streams=shared.streams,
-            trailers=RequestTrailers(_names(route.forward.trailers)) if route.forward.trailers else None,
-        )
+        cluster, writes, trailers = clusters[name], head(name), tuple(_names(route.forward.trailers))
+        key = (name, id(writes), id(answer), route.timeout, *limits.values(), *trailers)  # the way keeps both alive
+        way = shared.proxies.get(key)
+        if way is None:
+            way = shared.proxies[key] = _kind(cluster)(
+                cluster,
+                writes,
+                answer,
+                timeout=route.timeout,
+                max_body=limits,
+                streams=shared.streams,
+                trailers=RequestTrailers(trailers) if trailers else None,
+            )
         return shared.exchanging(name, way)
 
     way = _spread(route, clusters, to)
@@ -169,16 +173,24 @@ def _heads(route: Route, shared: _Shared, removed: tuple[str, ...]) -> Callable[
     changed = Rewrite(prefix=rewrite.prefix, path=rewrite.path, host=rewrite.host) if rewrite is not None else None
 
     def of(upstream: str) -> RequestHead:
-        kind = ExchangedHead if upstream in shared.exchangers else RequestHead
-        return kind(
-            shared.passing(route, removed),
-            via=shared.via,
-            own_id=shared.own_id,
-            rewrite=changed,
-            constant=constant,
-            claims=claims,
-            assertion=_assertion(route, upstream, shared),
-        )
+        passing, assertion = shared.passing(route, removed), _assertion(route, upstream, shared)
+        key = (upstream, id(passing), rewrite and (rewrite.prefix, rewrite.path, rewrite.host), *constant)
+        alike = not claims and assertion is None
+        made = shared.heads.get(key) if alike else None
+        if made is None:
+            kind = ExchangedHead if upstream in shared.exchangers else RequestHead
+            made = kind(
+                passing,
+                via=shared.via,
+                own_id=shared.own_id,
+                rewrite=changed,
+                constant=constant,
+                claims=claims,
+                assertion=assertion,
+            )
+            if alike:
+                shared.heads[key] = made
+        return made
 
     return of
 

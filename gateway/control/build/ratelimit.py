@@ -104,6 +104,7 @@ class _Maker:
         self._limits = limits
         self._keeper = keeper
         self._made: dict[tuple[object, ...], Entrance] = {}
+        self._gates: dict[Gates, Gates] = {}  # thousands of routes mostly meet the same
         self._slots = slot_parts(config) if keeper.one_slot else {}
 
     def gates(self, listener: ListenerConfig, route: RouteConfig | None) -> Gates:
@@ -113,12 +114,13 @@ class _Maker:
         costs = _costs(route)
         failed = {failures: 1} if failures is not None and route is not None else {}
         address = {name: costs.get(name, 1) for name in by_address}
-        return Gates(
+        gates = Gates(
             address=self._gate(address, route),
             address_with_credential=self._gate({**dict.fromkeys(failed, 0), **address}, route),
             caller=self._gate({name: costs.get(name, 1) for name in by_caller} if route is not None else {}, route),
             failed=self._gate(failed, route),
         )
+        return self._gates.setdefault(gates, gates)
 
     def _gate(self, costs: Mapping[str, int], route: RouteConfig | None) -> Entrance:
         """Gates differ by route only where a key does, or a cost."""

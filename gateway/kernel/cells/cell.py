@@ -74,7 +74,7 @@ class Histogram:
 
     def __init__(self, bounds: Sequence[float]) -> None:
         """`bounds` ascend; what is above the last falls into one more bucket."""
-        self.bounds = list(bounds)
+        self.bounds = tuple(bounds)  # those of a family share it
         self.counts = [0] * (len(self.bounds) + 1)
         self.sum = 0.0
         self.exemplars: dict[int, Exemplar] = {}  # the latest of each bucket

@@ -41,10 +41,9 @@ class RateLimit:
             ]
             for listener, found in self._gates.items()
         }
-        self._caller = {
-            listener: [gates.caller.enter if gates.caller.charges else None for gates in found]
-            for listener, found in self._gates.items()
-        }
+        every = {gates for found in gates.values() for gates in found}
+        enter = {gates: gates.caller.enter if gates.caller.charges else None for gates in every}  # one of all alike
+        self._caller = {listener: [enter[gates] for gates in found] for listener, found in self._gates.items()}
 
     def by_address(self, ctx: RequestContext, route: Route, trace: Trace) -> Spent:
         gates = self._address[ctx.connection.listener][route.index]

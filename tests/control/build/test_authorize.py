@@ -94,6 +94,34 @@ def test_policies_stand_over_the_listeners_and_routes_that_they_name(stage: Auth
     assert [rule.name for rule in on_open] == ["seen[0]", "all"]
 
 
+def test_rules_that_ask_the_same_are_compiled_once_and_keep_their_names_and_places(tmp_path: Path) -> None:
+    routes = """
+    - {name: a, match: {paths: ["/a"]}, respond: {}, allow: [{to: {methods: [GET]}}]}
+    - {name: b, match: {paths: ["/b"]}, respond: {}, allow: [{name: reads, to: {methods: [GET]}}]}
+    - {name: c, match: {paths: ["/c"]}, respond: {}, deny: [{to: {methods: [GET]}}]}
+    - {name: d, match: {paths: ["/d"]}, respond: {}, allow: [{to: {not_methods: [GET]}}]}
+    """
+    stage = build_authorize(config(tmp_path, routes=routes))
+    rules = [stage.rules(Route(name, index, False, None, ""), "edge")[0] for index, name in enumerate("abcd")]
+    assert [rule.name for rule in rules] == ["a.allow[0]", "reads", "c.deny[0]", "d.allow[0]"]
+    assert len({rule.where.line for rule in rules if rule.where is not None}) == 4
+    assert rules[0].groups is rules[1].groups
+    assert len({id(rule.groups) for rule in rules}) == 3
+    for index in (0, 1):
+        assert stage(context("/x"), Route("x", index, False, None, ""), ALICE, None).rule == rules[index].name
+    for index, reason in ((2, Reason.DENIED_BY_RULE), (3, Reason.NO_RULE_ALLOWS)):
+        with pytest.raises(Refused) as refused:
+            stage(context("/x"), Route("x", index, False, None, ""), ALICE, None)
+        assert refused.value.reason is reason
+
+
+def test_no_route_and_a_route_without_rules_let_nobody_through(tmp_path: Path) -> None:
+    stage = build_authorize(config(tmp_path, routes=ROUTES, policies=POLICIES, listeners=INNER))
+    with pytest.raises(Refused) as refused:
+        stage(context("/x"), Route("none", -1, False, None, ""), ALICE, None)
+    assert refused.value.reason is Reason.NO_RULE_ALLOWS
+
+
 def test_audit_and_shadow_are_told_and_decide_nothing(stage: Authorize) -> None:
     permit = stage(context("/api"), Route("inventory", 0, False, None, ""), principal(workload(), ALICE.user), None)
     assert permit.audited == ("seen[0]",)

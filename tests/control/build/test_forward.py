@@ -96,6 +96,44 @@ async def test_H14_what_one_route_sets_is_taken_from_clients_on_every_other(tmp_
         assert b"root" not in backend.calls[0].head
 
 
+ALIKE = """
+  - {name: one, match: {paths: ["/one/*"]}, upstream: inventory, public: true}
+  - {name: two, match: {paths: ["/two/*"]}, upstream: inventory, public: true}
+  - {name: named, match: {paths: ["/n/*"]}, upstream: inventory, public: true, forward: {headers: {x-user: claims.sub}}}
+  - {name: kept, match: {paths: ["/k/*"]}, upstream: inventory, public: true, forward: {authorization: keep}}
+  - {name: moved, match: {paths: ["/m/*"]}, upstream: inventory, public: true, rewrite: {prefix: /elsewhere}}
+  - {name: set, match: {paths: ["/s/*"]}, upstream: inventory, public: true, request_headers: {set: {x-tier: gold}}}
+  - {name: last, match: {paths: ["/l/*"]}, upstream: inventory, public: true}
+"""
+
+
+async def test_routes_that_do_alike_share_what_does_it_and_no_other_route_does_it_too(tmp_path: Path) -> None:
+    async with Upstream(answer()) as backend:
+        loaded = config(tmp_path, backend.url, routes=ALIKE)
+        upstreams = build_upstreams(loaded, None, Metrics())
+        stage = build_forward(loaded, upstreams.clusters, Watch())
+        for index, path in enumerate(("/one/1", "/two/1", "/n/1", "/k/1", "/m/1", "/s/1", "/l/1")):
+            request = head(target=path, headers=[("authorization", "Bearer t")])
+            ours = permit(context(request), index=index, prefix=path[:-2], user=user())
+            await stage(ours, Recorder(request), [])
+        upstreams.abort()
+    assert [call.target for call in backend.calls] == [
+        b"/one/1",
+        b"/two/1",
+        b"/n/1",
+        b"/k/1",
+        b"/elsewhere/1",
+        b"/s/1",
+        b"/l/1",
+    ]
+    assert [call.value("x-user") for call in backend.calls] == [None, None, "alice", None, None, None, None]
+    assert [call.value("authorization") for call in backend.calls] == [None] * 3 + ["Bearer t"] + [None] * 3
+    assert [call.value("x-tier") for call in backend.calls] == [None] * 5 + ["gold", None]
+    ways = stage._ways
+    assert ways[0] is ways[1] is ways[6]
+    assert len({id(way) for way in ways[:7]}) == 5
+
+
 async def test_respond_and_redirect(tmp_path: Path) -> None:
     async with built(tmp_path) as (stage, backend):
         for index, status in ((2, 200), (3, 301)):
