@@ -34,7 +34,8 @@ def run_line(run: Run) -> str:
     """When, where and how."""
     plan, machine = run.members["plan"], run.members["machine"]
     when = f"{run.members['time'][:10]}, {machine['cores']} cores, {plan['rounds']} rounds of {plan['seconds']:g} s"
-    return f"{when}, medians (least - most) ([figures]({{results}}/{run.name}.json))."
+    who = "; ".join(f"{name} {version}" for name, version in run.members["peers"].items())
+    return f"{when}, medians (least - most) ([figures]({{results}}/{run.name}.json)). {who}."
 
 
 def picture(run: Run) -> str:

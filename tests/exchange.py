@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 from gateway.model.connection import Connection
 from gateway.model.exchange import ClientGone
-from gateway.model.limit import LimitStatus
+from gateway.model.limit import LimitPolicy, LimitStatus
 from gateway.model.permit import Permit
 from gateway.model.principal import Principal, User, Workload
 from gateway.model.reason import Reason
@@ -218,3 +218,8 @@ async def refusal(awaitable: Awaitable[object]) -> Refused:
     except Refused as refused:
         return refused
     raise AssertionError("not refused")
+
+
+def limit_status(name: str, quota: int, window: int, remaining: int, reset: int) -> LimitStatus:
+    """What is told of a limit."""
+    return LimitPolicy(name, quota, window), remaining, reset

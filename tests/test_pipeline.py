@@ -23,7 +23,7 @@ from gateway.model.route import Route
 from gateway.model.trace import Trace
 from gateway.pipeline import handle
 from gateway.snapshot import Snapshot
-from tests.exchange import Recorder, context, head
+from tests.exchange import Recorder, context, head, limit_status
 from tests.rings import left_behind
 
 GATEWAY = Path(__file__).resolve().parent.parent / "gateway"
@@ -97,7 +97,7 @@ class _RateLimit:
 
     async def by_address(self, ctx: RequestContext, route: Route, trace: Trace) -> list[LimitStatus]:
         self.stages.note("ratelimit.by_address")
-        return [LimitStatus("address", 1, 1, 1, 1)]
+        return [limit_status("address", 1, 1, 1, 1)]
 
     async def failed_credential(self, ctx: RequestContext, route: Route, trace: Trace) -> None:
         self.stages.note("ratelimit.failed_credential")
@@ -106,7 +106,7 @@ class _RateLimit:
         self, ctx: RequestContext, route: Route, principal: Principal, trace: Trace
     ) -> list[LimitStatus]:
         self.stages.note("ratelimit.by_caller")
-        return [LimitStatus("caller", 1, 1, 1, 1)]
+        return [limit_status("caller", 1, 1, 1, 1)]
 
 
 class _Authorize:
@@ -146,7 +146,7 @@ class _Answer:
         self.stages = stages
 
     def headers(self, trace: Trace) -> RawHeaders:
-        return [(b"x-limits", ",".join(limit.name for limit in trace.limits).encode())]
+        return [(b"x-limits", ",".join(policy.name for policy, _, _ in trace.limits).encode())]
 
     async def refuse(self, exchange: Exchange, trace: Trace, refused: Refused) -> Outcome:
         self.stages.note("answer.refuse")

@@ -30,7 +30,7 @@ class HeaderSection:
 
 
 Read: TypeAlias = tuple[object, bool, str, int | None, str, str, str | None, Values]
-"""What `accept` read out of a head: its mark, whether no field asks more of it than Host does, host, port,
+"""What `accept` read out of a head: its mark, whether it asks no more of it than Host does, host, port,
 authority, path, query and values. A bare tuple: it is taken apart at once."""
 
 Written: TypeAlias = tuple[object, IPAddress, IPAddress, str, str, bytes, bool]
@@ -48,7 +48,7 @@ class RepeatedHead:
 
     def __init__(self) -> None:
         self.read: Read | None = None
-        self.routed: tuple[object, str, str, Route] | None = None  # mark, path, host
+        self.routed: tuple[object, str, Route] | None = None  # mark, path
         self.written: Written | None = None
 
 

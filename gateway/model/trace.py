@@ -50,6 +50,7 @@ class Trace:
         "held",
         "limit_shadows",
         "limits",
+        "own_id",
         "permit",
         "posture",
         "principal",
@@ -64,7 +65,9 @@ class Trace:
         """`time`: wall clock, seconds since the epoch; `began`: monotonic clock, seconds."""
         self.connection = connection
         self.head = head
-        self.request_id = request_id  # ours, until `accept` believes a trusted proxy's
+        self.request_id = self.own_id = (
+            request_id  # which is hex; a trusted proxy's takes its place, and not `own_id`'s
+        )
         self.time = time
         self.began = began
         self.stage = _FIRST  # each stage is set as it begins; tracers that measure look at it being set

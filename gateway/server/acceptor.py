@@ -3,10 +3,8 @@
 Rule: accept plain, then hand the socket to the loop with the listener's context of this moment.
 Invariant: a socket that was accepted becomes a connection or is closed, and its handshake is told to the observer.
 
-Measured against `create_server(ssl=...)` as the server's CPU for one full mTLS handshake, on a busy machine: 2.1 to
-3.1 ms there, 2.2 to 2.9 ms here. So it costs nothing, and gives what that one has not: the peer of a failed handshake,
-a deadline, a bound on handshakes at work, and a socket that is emptied before it is closed. `start_tls` has a plain
-protocol first, and hands bytes that come with the client's last flight to the next one before it has a transport.
+A server of the loop's own (`create_server`) tells no peer of a failed handshake, and bounds neither their number nor
+what waits in a socket that is closed.
 """
 
 import asyncio
@@ -15,19 +13,18 @@ import ctypes
 import errno
 import logging
 import socket
-import ssl
 import struct
 import sys
 from collections.abc import Callable
 
 from gateway.app import plain_address
 from gateway.kernel.patterns.blocks import InBlocks
+from gateway.kernel.tls_layer import TlsLayer
 from gateway.server.handshake import reason_of
 from gateway.server.listener import Listener
-from gateway.server.memory import room_for_a_buffer
 from gateway.server.protocol import HttpProtocol
 from gateway.server.proxied import BadProxyHeader, read_source
-from gateway.server.tls import ServerSide, arriving
+from gateway.server.tls import Contexts, ServerSide
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +34,6 @@ _BACKLOG = 4096  # connections that the kernel keeps for us
 _HANDSHAKES = 512  # at work at one time; beyond, the oldest gives way: real clients take milliseconds
 _FULL = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _FULL_PAUSE = 0.1  # seconds
-_MANY = 64  # open connections, from which on the memory of each counts more than the time that it takes
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 _DROP_SYN = (  # classic BPF over the TCP header: code, where to go on when true and when false, operand
     (0x30, 0, 0, 13),  # load the byte of the flags
@@ -45,7 +41,6 @@ _DROP_SYN = (  # classic BPF over the TCP header: code, where to go on when true
     (0x06, 0, 0, 0),  # drop
     (0x06, 0, 0, 0xFFFFFFFF),  # take all of it
 )
-_TLS_CLOSE = 2.0  # seconds that a client has to answer our close_notify
 
 Address = tuple[str, int]
 MakeProtocol = Callable[[Listener, Address, Address], HttpProtocol]
@@ -125,39 +120,34 @@ class Acceptor:
         listener = self.listener
         if listener.proxies is not None and not await self._introduced(accepted, protocol, listener.proxies):
             return
-        contexts = listener.contexts
-        reason = detail = ""
-        sessions: list[ServerSide] = []
-        arriving.set(sessions)  # in this task's own context
-
-        def arrive() -> HttpProtocol:
-            if contexts is not None and len(listener.connections) >= _MANY:
-                room_for_a_buffer()  # the loop makes one next
-            return protocol
-
         try:
-            await self._loop.connect_accepted_socket(
-                arrive,
-                accepted,
-                ssl=contexts.base if contexts is not None else None,
-                ssl_handshake_timeout=listener.limits.header_timeout if contexts is not None else None,
-                ssl_shutdown_timeout=_TLS_CLOSE if contexts is not None else None,
-            )
+            if listener.contexts is not None:
+                await self._shake(accepted, protocol, listener.contexts)
+            else:
+                with contextlib.suppress(OSError, asyncio.CancelledError):  # it ended; nobody has to hear of it
+                    await self._loop.connect_accepted_socket(lambda: protocol, accepted)
+        finally:
+            listener.arriving.discard(protocol)
+
+    async def _shake(self, accepted: socket.socket, protocol: HttpProtocol, contexts: Contexts) -> None:
+        """The handshake, to its end or its deadline; the observer is told how it ended."""
+        listener, reason, detail = self.listener, "", ""
+        layer = TlsLayer(protocol, contexts.base, listener.limits.header_timeout, server_side=True)
+        try:
+            await self._loop.connect_accepted_socket(lambda: layer, accepted)
+            await layer.shaken
         except asyncio.CancelledError:
+            layer.abort()
             reason, detail = "overloaded", "gave way to newer handshakes"
-        except (ssl.SSLError, OSError) as error:
+        except OSError as error:  # ssl.SSLError is one
             reason, detail = reason_of(error)
         else:
             if protocol.expired:
                 reason, detail = "certificate_expired", "the session was resumed after its certificate had expired"
-        finally:
-            listener.arriving.discard(protocol)
-        if contexts is None:
-            return
-        sni, claimed = (sessions[0].sni, sessions[0].claimed) if sessions else (None, b"")
-        for session in sessions:
+        session, sni, claimed = layer.session, None, b""
+        if isinstance(session, ServerSide):
+            sni, claimed = session.sni, session.claimed
             session.claimed = b""  # it is part of `TlsFacts` now, or of no connection
-        sessions.clear()  # the connection's context holds the list
         if reason:
             listener.observer.handshake(listener.name, protocol.client[0], reason, detail, sni, claimed)
         else:

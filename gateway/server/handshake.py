@@ -32,6 +32,6 @@ def reason_of(error: OSError) -> tuple[str, str]:
         if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
             return "certificate_required", "no certificate was sent"
         return "protocol", (error.reason or "unknown").lower().replace("_", " ")
-    if isinstance(error, TimeoutError) or (isinstance(error, ConnectionAbortedError) and "taking longer" in str(error)):
+    if isinstance(error, TimeoutError):
         return "timeout", "the handshake took too long"
     return "closed", "the client closed the connection"

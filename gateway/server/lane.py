@@ -1,7 +1,8 @@
 """The lane: the pipeline run straight over a connection, without ASGI and without a task.
 
 Rule: a request is stepped in the callback that brought it, and then in the callback of each future that it waits for.
-Invariant: to what it awaits it is a task: `asyncio.current_task()` names it, and `cancel` works as on one.
+Invariant: to what it awaits it is a task: `asyncio.current_task()` names it, and `cancel` works as on one. What it has
+not is a context of its own: a context variable that it set would be seen by other requests, so none is ever set here.
 
 A task costs its making, a place in asyncio's list of all tasks and one turn of the loop before its first step: measured
 in docs/decisions/003.
@@ -10,12 +11,11 @@ in docs/decisions/003.
 import asyncio
 import logging
 from asyncio import Future
-from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable
-from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from gateway.kernel.framing import Framing
+from gateway.kernel.stepped import stepped
 from gateway.model.connection import Connection
 from gateway.pipeline import handle
 from gateway.server.exchange import HttpExchange, Work
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from gateway.server.protocol import HttpProtocol
 
 log = logging.getLogger(__name__)
-
-_ENDED = object()
 
 
 class Lane:
@@ -53,7 +51,7 @@ class Lane:
 class LaneExchange(HttpExchange):
     """An exchange that carries itself: the least that asyncio wants of a task of a library's own."""
 
-    __slots__ = ("_asked", "_context", "_loop", "_steps", "_thrown", "_waits_for", "lane")
+    __slots__ = ("_asked", "_loop", "_steps", "_thrown", "_waits_for", "lane")
 
     lane: Lane
 
@@ -63,11 +61,10 @@ class LaneExchange(HttpExchange):
         self._loop = self.protocol.loop
         # Iterated, a coroutine ends without the StopIteration that `send` raises
         self._steps: Generator[Any, None, None] | None = handle(self, lane.current()).__await__()
-        self._context = context = copy_context()
         self._waits_for: asyncio.Future[Any] | None = None  # what it waited for last
         self._thrown: BaseException | None = None  # goes in with the next step
         self._asked = 0  # times that it was cancelled
-        context.run(self._step)
+        self._step()
         if self._steps is not None:
             lane.working.add(self)
 
@@ -101,42 +98,45 @@ class LaneExchange(HttpExchange):
 
     # Stepping
 
-    def _step(self, _done: "asyncio.Future[Any] | None" = None) -> None:
+    def _step(self, _done: object = None) -> None:
         """Go on until it waits again or ends. In the way of asyncio.Task, whose C code is the model of each line."""
-        loop = self._loop
+        loop, steps = self._loop, self._steps
+        if steps is None:
+            return  # nothing calls back behind the end
         waits_for: Any
-        _enter_task(loop, self)  # type: ignore[arg-type] # asyncio asks for no more than is here
+        stepped[loop] = self
         try:
             thrown = self._thrown
             if thrown is None:
-                waits_for = next(self._steps, _ENDED)  # type: ignore[arg-type] # nothing calls back behind the end
+                for waits_for in steps:  # noqa: B007 - one step, without the call that `next` is
+                    break
+                else:
+                    self._ended()
+                    return
             else:
                 self._thrown = None
-                waits_for = self._steps.throw(thrown)  # type: ignore[union-attr] # as above
+                waits_for = steps.throw(thrown)
+            if type(waits_for) is not Future and not getattr(waits_for, "_asyncio_future_blocking", False):
+                self._yielded(waits_for)
+                return
+            waits_for._asyncio_future_blocking = False  # noqa: SLF001 - Future.__await__ asks it of who takes it
+            self._waits_for = waits_for
+            waits_for.add_done_callback(self._step)
+            if self._thrown is not None and waits_for.cancel():
+                self._thrown = None  # it was cancelled while it ran
         except (StopIteration, asyncio.CancelledError):
             self._ended()
         except Exception:
             log.exception("the pipeline failed")
             self._ended()
-        else:
-            if waits_for is _ENDED:
-                self._ended()
-            elif type(waits_for) is Future or getattr(waits_for, "_asyncio_future_blocking", False):
-                waits_for._asyncio_future_blocking = False  # noqa: SLF001 - Future.__await__ asks it of who takes it
-                self._waits_for = waits_for
-                waits_for.add_done_callback(self._step, context=self._context)
-                if self._thrown is not None and waits_for.cancel():
-                    self._thrown = None  # it was cancelled while it ran
-            else:
-                self._yielded(waits_for)
         finally:
-            _leave_task(loop, self)  # type: ignore[arg-type] # as above
+            del stepped[loop]
 
     def _yielded(self, what: object) -> None:
         """A bare yield is one turn of the loop, as asyncio.sleep(0) means it; anything else is a mistake."""
         if what is not None:
             self._thrown = RuntimeError("the pipeline awaits what is no future of asyncio")
-        self._loop.call_soon(self._step, context=self._context)
+        self._loop.call_soon(self._step)
 
     def _ended(self) -> None:
         self._steps = None

@@ -10,8 +10,7 @@ There is no need for an SSLContext that delegates to another: our acceptor asks 
 
 import ssl
 import time
-from contextvars import ContextVar
-from typing import Any, Self
+from typing import Any
 
 from gateway.server.sessions import forget_sessions, keep_none, keep_sessions, order_suites
 from gateway.server.settings import CertificateFiles, TlsSettings
@@ -31,8 +30,6 @@ class TlsUnusable(Exception):  # noqa: N818 - what became of the files
 _HANDSHAKE, _CERTIFICATE = 22, 11  # TLS ContentType and HandshakeType (RFC 8446 sections 5.1 and 4)
 _TLS13 = 0x0304
 
-arriving: "ContextVar[list[ServerSide]]" = ContextVar("arriving")  # who accepts a connection finds its session here
-
 
 class ServerSide(ssl.SSLObject):
     """One TLS session, with what its handshake told us: OpenSSL gives the SNI to the callback alone."""
@@ -41,15 +38,8 @@ class ServerSide(ssl.SSLObject):
     served: int = 0
     claimed: bytes = b""  # the first certificate that the client sent, DER, while the handshake is under way
 
-    def __new__(cls, *_: object, **__: object) -> Self:
-        made = super().__new__(cls)
-        sessions = arriving.get(None)
-        if sessions is not None:
-            sessions.append(made)
-        return made
-
     def getpeercert(self, binary_form: bool = False) -> Any:
-        """The certificate as DER. Never as a mapping: uvloop would keep one a connection, and nobody may believe it."""
+        """The certificate as DER. Never as a mapping: its text is ambiguous, and nobody may believe it."""
         return super().getpeercert(binary_form=True) if binary_form else {}
 
 

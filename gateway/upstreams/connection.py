@@ -13,10 +13,11 @@ from gateway.model.exchange import ClientGone
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.upstreams.backlog import Backlog
-from gateway.upstreams.lost import ended_cleanly, why_lost
+from gateway.upstreams.lost import why_lost
 from gateway.upstreams.owner import Owner
+from gateway.upstreams.reply import Reply
 from gateway.upstreams.response import EARLY_HINTS, ResponseReader
-from gateway.upstreams.usual import Usual, read_usual
+from gateway.upstreams.usual import read_usual
 
 _HIGH_WATER = 65536  # bytes of an answer that wait for the client; more, and the backend's socket is not read
 _NEVER = float("inf")
@@ -40,6 +41,7 @@ class Connection(asyncio.Protocol):
         "_last",
         "_loop",
         "_owner",
+        "_reply",
         "_response",
         "_stopped",
         "_timer",
@@ -61,7 +63,8 @@ class Connection(asyncio.Protocol):
         self._owner = owner
         self._loop = loop
         self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[Usual | None] | None = None  # who waits for more of the answer
+        self._waiter: asyncio.Future[None] | None = None  # who waits for more of the answer
+        self._reply = Reply(loop)  # what the one waits for who asked
         self._asked = False  # by `ask`, and nothing of the answer has come
         self._last: AnswerSection | None = None  # of the usual answer before
         self._backlog = Backlog()
@@ -111,14 +114,14 @@ class Connection(asyncio.Protocol):
         if self.closed:
             self.failure = why_lost(self.answer, self._end, first=self.served == 1)
 
-    def ask(self, method: str, first: float, idle: float, total: float, head: bytes) -> "asyncio.Future[Usual | None]":
+    def ask(self, method: str, first: float, idle: float, total: float, head: bytes) -> Reply:
         """A whole request without a body, on an idle connection. `first`, `idle` in seconds, `total` in loop time.
 
         Where it is done with a usual answer, whole, that is all: the connection is idle again, and its owner's to put
         back. With None it is as after `begin`, `write`, `sent` and `more`. `first`: until a byte of the answer comes.
         """
-        waiter = self._waiter = self._loop.create_future()
-        transport = self._transport
+        reply, transport = self._reply, self._transport
+        reply.begin()
         self.busy = True
         self.served += 1
         if self.answer.awaits != method:  # a usual answer leaves the reader as it was
@@ -126,7 +129,7 @@ class Connection(asyncio.Protocol):
             self._unread = 0
         if transport is None or self.closed:
             self.fail(why_lost(self.answer, self._end, first=self.served == 1))
-            return waiter
+            return reply
         self._asked = method != "HEAD"
         transport.write(head)
         self._idle = idle
@@ -135,7 +138,7 @@ class Connection(asyncio.Protocol):
         self._deadline = deadline = deadline if deadline < total else total  # noqa: FURB136 - as above
         if deadline < self._armed:
             self._arm(deadline)
-        return waiter
+        return reply
 
     def write(self, data: bytes) -> None:
         """Hand bytes of the request to the transport."""
@@ -161,7 +164,7 @@ class Connection(asyncio.Protocol):
             deadline = self._loop.time() + self._response
             self.expect(min(self._total, deadline))
 
-    def more(self) -> "asyncio.Future[Usual | None]":
+    def more(self) -> "asyncio.Future[None]":
         """Done when more of the answer is there: its head, then each piece. Fails with what ended the connection."""
         waiter = self._waiter = self._loop.create_future()
         if self.failure is not None:
@@ -228,13 +231,11 @@ class Connection(asyncio.Protocol):
         answer = self.answer
         if self._asked:
             self._asked = False
-            waiter, usual = self._waiter, read_usual(data, self._last)
-            if usual is not None and waiter is not None:
+            usual = read_usual(data, self._last)
+            if usual is not None:
                 self._last = usual[1]
-                self._waiter = None
                 self.busy = False  # so that bytes behind it end the connection
-                if not waiter.done():
-                    waiter.set_result(usual)
+                self._reply.came(usual)
                 return
             answer.parse(data)
         elif self.busy:
@@ -261,8 +262,8 @@ class Connection(asyncio.Protocol):
             self._wake()
 
     def eof_received(self) -> None:
-        tls = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
-        if self.busy and self.answer.close_delimited and ended_cleanly(tls):
+        """The end was said and not just cut: over TLS by close_notify (RFC 9112 section 9.8)."""
+        if self.busy and self.answer.close_delimited:
             self.answer.end()
             self._wake()
 
@@ -314,6 +315,7 @@ class Connection(asyncio.Protocol):
             self._owner.dropped(self)
 
     def _wake(self) -> None:
+        self._reply.settle(self.failure)
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None

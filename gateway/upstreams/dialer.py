@@ -9,6 +9,7 @@ import ssl
 from ipaddress import ip_address
 
 from gateway.kernel.egress import Egress, resolve
+from gateway.kernel.tls_layer import TlsLayer
 from gateway.model.connection import IPAddress
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
@@ -18,7 +19,6 @@ from gateway.upstreams.owner import Owner
 from gateway.upstreams.settings import EndpointSettings
 
 _NAME_TTL = 30.0  # seconds that the addresses of a name are kept
-_CLOSE_WITHIN = 2.0  # seconds that a backend has to answer our close_notify
 
 
 class Dialer:
@@ -79,16 +79,16 @@ class Dialer:
 
         if tls is None:
             return (await loop.create_connection(protocol, address, port))[1]
-        _, connection = await loop.create_connection(
-            protocol,
-            address,
-            port,
-            ssl=tls.context(host),
-            server_hostname=tls.server_name(host),
-            ssl_handshake_timeout=self._timeout,
-            ssl_shutdown_timeout=_CLOSE_WITHIN,
+        context, name = tls.context(host), tls.server_name(host)
+        _, layer = await loop.create_connection(
+            lambda: TlsLayer(protocol(), context, self._timeout, server_name=name), address, port
         )
-        return connection
+        try:
+            await layer.shaken
+        except BaseException:
+            layer.abort()
+            raise
+        return made[-1]
 
     async def _resolve(self) -> list[IPAddress]:
         """The addresses, each look-up's first one in another place, so that all get their share."""

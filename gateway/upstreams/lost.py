@@ -28,13 +28,3 @@ def why_lost(answer: ResponseReader, error: Exception | None, *, first: bool) ->
         # in TLS 1.3 a backend refuses our certificate after our side of the handshake is done
         return Lost(Reason.UPSTREAM_CONNECT, f"the backend ended TLS: {error.reason}", untouched=True)
     return Lost(Reason.UPSTREAM_PROTOCOL, "the backend closed before its answer", untouched=untouched)
-
-
-def ended_cleanly(tls: ssl.SSLObject | None) -> bool:
-    """True when the end was said and not just cut: over TLS by close_notify (RFC 9112 section 9.8)."""
-    if tls is None:
-        return True
-    try:
-        return not tls.read(1)  # b"" after close_notify; OpenSSL calls a bare FIN a violation
-    except ssl.SSLError:
-        return False

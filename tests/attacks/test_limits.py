@@ -182,6 +182,6 @@ async def test_R10_remaining_and_retry_after_are_whole_and_never_negative(stage:
     assert waits
     assert all(wait is not None and 1 <= wait <= 60 for wait in waits)
     assert len(statuses) == 60
-    for status in statuses:
-        assert 0 <= status.remaining < status.quota == 4
-        assert 0 <= status.reset <= status.window == 60
+    for policy, remaining, reset in statuses:
+        assert 0 <= remaining < policy.quota == 4
+        assert 0 <= reset <= policy.window == 60

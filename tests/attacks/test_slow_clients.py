@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.kernel import tls_layer
 from gateway.model.exchange import ClientGone, Exchange
-from gateway.server import acceptor
 from gateway.server.settings import Limits, TlsSettings
 from gateway.testing.ca import Authority
 from gateway.testing.tls import client_context
@@ -172,7 +172,7 @@ async def test_the_end_of_an_answer_waits_for_a_client_that_is_slow_but_not_too_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What closes TLS gives the client a while: not the time to take the answer too."""
-    monkeypatch.setattr(acceptor, "_TLS_CLOSE", 0.2)
+    monkeypatch.setattr(tls_layer, "_CLOSE_WITHIN", 0.2)
     size = 6 << 20  # more than the kernel holds
 
     async def once(exchange: Exchange) -> None:

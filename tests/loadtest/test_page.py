@@ -18,6 +18,7 @@ def test_only_what_stands_between_the_marks_is_made_anew() -> None:
     assert "(../r/before.svg)\n<!-- end -->\nbetween\n" in made
     assert "old" not in made
     assert "2026-01-02, 2 cores, 5 rounds of 4 s" in made
+    assert "; Envoy 1.40.0" in made
     assert made.endswith("<!-- end -->\nafter\n")
     assert filled(made, read(RECORDED), "../r") == made
 

@@ -7,18 +7,20 @@ import sys
 
 import pytest
 
-from gateway.model.limit import LimitStatus
+from gateway.model.reason import Effect
+from gateway.model.shadow import Shadow
 
 _SCRIPT = """
-from gateway.model.limit import LimitStatus
-status = LimitStatus("a", 1, 1, 1, 1)
+from gateway.model.reason import Effect
+from gateway.model.shadow import Shadow
+shadow = Shadow("rule", "a", Effect.DENY, None)
 try:
-    status.quota = 2
+    shadow.name = "b"
     print("changed")
 except AttributeError:
     print("frozen")
 try:
-    status.other = 2
+    shadow.other = 2
     print("open")
 except (AttributeError, TypeError):  # a frozen slotted dataclass says TypeError for what it has no slot for
     print("slotted")
@@ -26,9 +28,9 @@ except (AttributeError, TypeError):  # a frozen slotted dataclass says TypeError
 
 
 def test_a_noun_cannot_be_changed_in_the_tests() -> None:
-    status = LimitStatus("a", 1, 1, 1, 1)
+    shadow = Shadow("rule", "a", Effect.DENY, None)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        status.quota = 2  # type: ignore[misc]
+        shadow.name = "b"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(("flag", "said"), [("1", ["frozen", "slotted"]), ("0", ["changed", "slotted"])])

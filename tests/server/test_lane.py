@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
 
 import pytest
 
+import gateway as package
 from gateway.model.exchange import Exchange
 from gateway.model.reason import Reason
 from gateway.server.exchange import HttpExchange
@@ -223,3 +225,11 @@ async def test_sending_to_a_connection_that_is_broken_off_fails_at_once() -> Non
         await until(lambda: gateway.outcomes)
         assert gateway.outcomes[0].reason is Reason.CLIENT_GONE
         assert not sent
+
+
+@pytest.mark.parametrize("part", ["model", "upstreams", "stages", "pipeline.py"])
+def test_no_request_sets_a_context_variable_for_its_context_is_not_its_own(part: str) -> None:
+    place = Path(package.__file__).parent / part
+    files = [place] if place.is_file() else [*place.rglob("*.py")]
+    assert files
+    assert not [file for file in files if "ContextVar" in file.read_text(encoding="utf-8")]

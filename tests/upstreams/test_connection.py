@@ -9,7 +9,7 @@ from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.upstreams.connection import Connection
 from gateway.upstreams.lost import Lost
-from gateway.upstreams.usual import Usual
+from gateway.upstreams.reply import Reply
 from tests.rings import left_behind
 
 USUAL = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -57,7 +57,7 @@ def _idle() -> tuple[Pool, Wire, Connection]:
     return pool, wire, connection
 
 
-def _ask(connection: Connection, method: str = "GET") -> "asyncio.Future[Usual | None]":
+def _ask(connection: Connection, method: str = "GET") -> Reply:
     return connection.ask(method, 60.0, 60.0, float("inf"), b"%b / HTTP/1.1\r\n\r\n" % method.encode())
 
 

@@ -80,12 +80,15 @@ class Accept:
         _, plain, host, port, authority, path, query, values = read
         if covering is not None:
             _judge_sni(connection, host, covering)
+        preflight = None
         if plain:
             of_trace = self._take_trace(_NONE, _NONE)
         else:
             if not _SELDOM.isdisjoint(values):
                 self._judge_fields(head, values)
             of_trace = self._take_trace(values.get("traceparent", _NONE), values.get("tracestate", _NONE))
+            if head.method == "OPTIONS":
+                preflight = _preflight(values)
         scheme = "http" if connection.tls is None else "https"
         client_ip = connection.peer_ip
         if type(client_ip) is not IPv4Address:
@@ -109,7 +112,7 @@ class Accept:
             path,
             query,
             client_ip,
-            _preflight(values) if head.method == "OPTIONS" else None,
+            preflight,
             values,
         )
 
@@ -126,7 +129,7 @@ class Accept:
             values, plain = _by_name(head.headers), False
         else:
             values = section.values or _of_section(section, head.headers)
-            plain = section.plain
+            plain = section.plain and head.method != "OPTIONS"
         of_target, path, query = self._targets[listener].get(head.target) or self._target(listener, head)
         try:
             if section is not None and of_target is None:

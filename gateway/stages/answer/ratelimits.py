@@ -7,43 +7,47 @@ Invariant: only limits of the caller's own come here; shared ones would tell of 
 from collections.abc import Sequence
 from functools import lru_cache
 
-from gateway.model.limit import LimitStatus
+from gateway.model.limit import LimitPolicy, LimitStatus, WrittenPolicy
 from gateway.model.request import RawHeaders
 
-_REMEMBERED = 1024  # limits of the file: more than one has
+_REMEMBERED = 1024  # names of the file's limits: more than one has
+_SECONDS = tuple(map(str, range(3601)))  # a look here costs a sixth of writing a number anew
+_BEYOND = len(_SECONDS)
 
 
 def rate_limit_fields(limits: Sequence[LimitStatus]) -> RawHeaders:
     """The two fields."""
-    limits = list({limit.name: limit for limit in limits}.values())
-    policies = ", ".join([_policy(limit.name, limit.quota, limit.window) for limit in limits])
+    limits = list({limit[0].name: limit for limit in limits}.values())
+    policies = ", ".join([_policy(policy) for policy, _, _ in limits])
     states = ", ".join([_state(limit) for limit in limits])
     return [(b"ratelimit-policy", policies.encode()), (b"ratelimit", states.encode())]
 
 
 def of_one(limit: LimitStatus) -> tuple[tuple[bytes, bytes], str, str]:
     """Of one limit, which is nearly always all: its policy's field, the begin of both as lines, and its state."""
-    policy, begin, name = _told(limit.name, limit.quota, limit.window)
-    return policy, begin, f"{name}{limit.remaining};t={limit.reset}" if limit.window else f"{name}{limit.remaining}"
+    policy, remaining, reset = limit
+    field, begin, state = policy.written or written(policy)
+    if policy.window:
+        return field, begin, f"{state}{remaining};t={_SECONDS[reset] if reset < _BEYOND else reset}"
+    return field, begin, f"{state}{remaining}"
 
 
-@lru_cache(_REMEMBERED)
-def _told(name: str, quota: int, window: int) -> tuple[tuple[bytes, bytes], str, str]:
+def written(policy: LimitPolicy) -> WrittenPolicy:
     """What hangs on the limit alone: nothing of it can end a line, for `_string` leaves no byte that could."""
-    policy = _policy(name, quota, window)
-    begin = f"ratelimit-policy: {policy}\r\nratelimit: "
-    return (b"ratelimit-policy", policy.encode()), begin, f"{_string(name)};r="
+    text = _policy(policy)
+    field = b"ratelimit-policy", text.encode()
+    policy.written = made = field, f"ratelimit-policy: {text}\r\nratelimit: ", f"{_string(policy.name)};r="
+    return made
 
 
 def _state(limit: LimitStatus) -> str:
-    reset = f";t={limit.reset}" if limit.window else ""
-    return f"{_string(limit.name)};r={limit.remaining}{reset}"
+    policy, remaining, reset = limit
+    return f"{_string(policy.name)};r={remaining}" + (f";t={reset}" if policy.window else "")
 
 
-@lru_cache(_REMEMBERED)
-def _policy(name: str, quota: int, window: int) -> str:
-    unit = f"w={window}" if window else 'qu="concurrent-requests"'
-    return f"{_string(name)};q={quota};{unit}"
+def _policy(policy: LimitPolicy) -> str:
+    unit = f"w={policy.window}" if policy.window else 'qu="concurrent-requests"'
+    return f"{_string(policy.name)};q={policy.quota};{unit}"
 
 
 @lru_cache(_REMEMBERED)

@@ -37,7 +37,7 @@ class Answer:
     def headers(self, trace: Trace) -> RawHeaders:
         """The fields that stand on every answer: X-Request-Id, RateLimit, CORS."""
         limits, request_id = trace.limits, trace.request_id
-        if len(limits) == 1 and not self._cors and request_id.isalnum():  # nearly always; ours are hex
+        if len(limits) == 1 and not self._cors and request_id is trace.own_id:  # nearly always
             policy, begin, state = of_one(limits[0])
             fields = OwnFields(((b"x-request-id", request_id.encode()), policy, (b"ratelimit", state.encode())))
             fields.lines = f"x-request-id: {request_id}\r\n{begin}{state}\r\n".encode()

@@ -16,11 +16,12 @@ from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders
 from gateway.stages.forward.backoff import backoff, retry_after
 from gateway.stages.forward.kept import KeptBody, small
-from gateway.stages.forward.proxy import IDEMPOTENT, Proxy, Transfer
+from gateway.stages.forward.proxy import Proxy
+from gateway.stages.forward.transfer import IDEMPOTENT, Transfer
 from gateway.upstreams.connection import Connection
 from gateway.upstreams.endpoint import Endpoint
 from gateway.upstreams.lost import Lost
-from gateway.upstreams.usual import Usual
+from gateway.upstreams.reply import Reply
 
 _NEVER = float("inf")
 _PATIENCE = 5.0  # seconds of a Retry-After that are waited for; a longer one is passed on to the client
@@ -39,7 +40,9 @@ _NO_CONNECTION = frozenset({Reason.UPSTREAM_CONNECT, Reason.UPSTREAM_IDENTITY, R
 class ResilientProxy(Proxy):
     """Forwards the requests of one route."""
 
-    async def __call__(self, permit: Permit, exchange: Exchange, answer_headers: RawHeaders) -> Outcome:
+    async def __call__(  # type: ignore[override] # it is awaited, no more
+        self, permit: Permit, exchange: Exchange, answer_headers: RawHeaders
+    ) -> Outcome:
         """Raises Refused while no head was sent."""
         head = self._head(permit, exchange)
         total = _NEVER if self._timeout is None else asyncio.get_running_loop().time() + self._timeout
@@ -231,7 +234,7 @@ class Try(Transfer):
         """Of the request's body."""
         return self._upload.bytes_in if self._upload is not None else 0
 
-    async def ask(self, head: bytes, asked: "asyncio.Future[Usual | None] | None" = None) -> None:
+    async def ask(self, head: bytes, asked: "Reply | asyncio.Future[None] | None" = None) -> None:
         timer = None
         if self._until != _NEVER:
             timer = asyncio.get_running_loop().call_at(self._until, self._give_up)

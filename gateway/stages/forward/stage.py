@@ -4,8 +4,8 @@ Rule: each route's way is chosen when the snapshot is built; here it is one look
 Invariant: a preflight is answered here and never forwarded (H29).
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Protocol
 
 from gateway.model.exchange import Exchange
 from gateway.model.outcome import Outcome
@@ -13,7 +13,11 @@ from gateway.model.permit import Permit
 from gateway.model.request import RawHeaders
 from gateway.stages.forward.local import LocalAnswer
 
-Way: TypeAlias = Callable[[Permit, Exchange, RawHeaders], Awaitable[Outcome]]
+
+class Way(Protocol):
+    """How the requests of a route go on."""
+
+    def __call__(self, permit: Permit, exchange: Exchange, answer_headers: RawHeaders, /) -> Awaitable[Outcome]: ...
 
 
 class Forward:
@@ -22,7 +26,8 @@ class Forward:
     def __init__(self, ways: Sequence[Way], own: Mapping[str, Way] | None = None) -> None:
         """`ways`: a Proxy or LocalAnswer for each route, by its index; `own`: for the gateway's own addresses."""
         self.own = dict(own or {})
-        self._ways = (*ways, self._at_own_address)  # the last is the one under -1: no route of the file
+        # their methods: see gateway.pipeline. The last is the one under -1: no route of the file
+        self._ways = (*(way.__call__ for way in ways), self._at_own_address)
         self._preflight = LocalAnswer(204)
 
     def __call__(self, permit: Permit, exchange: Exchange, answer_headers: RawHeaders) -> Awaitable[Outcome]:

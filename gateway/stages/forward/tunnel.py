@@ -20,9 +20,10 @@ from gateway.stages.forward.fields import AnswerFields
 from gateway.stages.forward.frames import Frames, close_frame
 from gateway.stages.forward.handshake import asking, verified
 from gateway.stages.forward.head import RequestHead
-from gateway.stages.forward.proxy import Proxy, Transfer
+from gateway.stages.forward.proxy import Proxy
 from gateway.stages.forward.stage import Way
 from gateway.stages.forward.streams import AuthorityEnded, Streams
+from gateway.stages.forward.transfer import Transfer
 from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.connection import Connection
 from gateway.upstreams.endpoint import Endpoint
@@ -63,7 +64,9 @@ class TunnelProxy(Proxy):
         super().__init__(cluster, head, fields, timeout=None, max_body=max_body, streams=streams)
         self.marker = None if token_subprotocol is None else token_subprotocol.encode("ascii")
 
-    async def __call__(self, permit: Permit, exchange: Exchange, answer_headers: RawHeaders) -> Outcome:
+    async def __call__(  # type: ignore[override] # it is awaited, no more
+        self, permit: Permit, exchange: Exchange, answer_headers: RawHeaders
+    ) -> Outcome:
         """Raises Refused while no head was sent."""
         if not isinstance(exchange, Upgradable):
             raise Refused(Reason.UPGRADE_REFUSED, "this server cannot leave HTTP")

@@ -100,13 +100,13 @@ class Gate:
 class LoneGate(Gate):
     """A gate with one limit whose buckets are in this process, as most are: what it admits takes one step."""
 
-    __slots__ = ("_admitted", "_cost", "_keyed", "_limit", "_table", "_take")
+    __slots__ = ("_admitted", "_cost", "_keyed", "_policy", "_table", "_take")
 
     def __init__(self, keeper: BucketKeeper, charge: Charge, bucket: Bucket) -> None:
         super().__init__(keeper, [charge])
         self._table, algorithm, self._cost = bucket
         self._take = algorithm.take
-        self._keyed, self._limit = charge.keyed, charge.limit
+        self._keyed, self._policy = charge.keyed, charge.limit.policy
         self._admitted = charge.limit.decisions.admitted
 
     def enter(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> Spent:
@@ -119,11 +119,7 @@ class LoneGate(Gate):
         state, remaining, reset = taken
         self._keep(principal, self._table.put(name, state, now))
         self._admitted.value += 1.0
-        if keyed.owned or keyed.own(principal):
-            limit = self._limit
-            algorithm = limit.algorithm
-            return [LimitStatus(limit.name, algorithm.quota, algorithm.window, remaining, ceil(reset))]
-        return []
+        return [(self._policy, remaining, ceil(reset))] if keyed.owned or keyed.own(principal) else []
 
     def _keep(self, principal: Principal | None, entry: Entry[State] | None) -> None:
         """Remember whose bucket it is; only where that saves something."""
@@ -132,14 +128,13 @@ class LoneGate(Gate):
 class WindowGate(LoneGate):
     """The same with a sliding window for each user, as nearly all are: who came lately is judged without a call."""
 
-    __slots__ = ("_buckets", "_entries", "_most", "_name", "_price", "_quota", "_span", "_window", "_window_of")
+    __slots__ = ("_buckets", "_entries", "_most", "_price", "_span", "_window", "_window_of")
 
     def __init__(self, keeper: BucketKeeper, charge: Charge, buckets: Buckets[State], algorithm: SlidingWindow) -> None:
         """`algorithm`: this process's share of the limit."""
         cost = price(algorithm, charge.cost)
         super().__init__(keeper, charge, (buckets, algorithm, cost))
-        told = charge.limit.algorithm
-        self._name, self._quota, self._window = charge.limit.name, told.quota, told.window
+        self._window = algorithm.window
         self._window_of = algorithm.current
         # Floats, as what they are reckoned with: a sum of a float and an int costs three of two floats.
         self._span, self._price = float(algorithm.window), float(cost)
@@ -175,10 +170,8 @@ class WindowGate(LoneGate):
         count += self._price
         entry.state = since, count, before
         self._admitted.value += 1.0
-        reset, window = ceil(since + span * (2.0 - 1.0 / count) - now), self._window
-        if reset > window:
-            reset = window
-        return [LimitStatus(self._name, self._quota, window, int(left), reset)]
+        over = span - elapsed - span / count
+        return [(self._policy, int(left), self._window if over >= 0.0 else ceil(span + over))]
 
     def _keep(self, principal: Principal | None, entry: Entry[State] | None) -> None:
         user = principal.user if principal is not None else None
@@ -197,9 +190,8 @@ def _told(charge: Charge, reading: Reading, principal: Principal | None) -> list
     """What the caller may know of it."""
     if not charge.keyed.own(principal):
         return []
-    limit, (_, remaining, _, reset) = charge.limit, reading
-    algorithm = limit.algorithm
-    return [LimitStatus(limit.name, algorithm.quota, algorithm.window, remaining, max(0, ceil(reset)))]
+    _, remaining, _, reset = reading
+    return [(charge.limit.policy, remaining, max(0, ceil(reset)))]
 
 
 class HoldingGate(Gate):

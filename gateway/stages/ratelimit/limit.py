@@ -1,9 +1,10 @@
 """A limit as the stage knows it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.kernel.cells import Counter
+from gateway.model.limit import LimitPolicy
 from gateway.model.shadow import Shadow
 from gateway.stages.ratelimit.algorithm import Algorithm
 
@@ -39,6 +40,11 @@ class Limit:
     least_life: float = 0.0  # seconds: of the longest window under which its buckets are read
     lease: int = 0  # requests that a process may take from the store at once, to spend by itself; 0: it asks each time
     fair: bool = False  # buckets are one principal's each, who has its share of the numbers among those that ask
+    policy: LimitPolicy = field(init=False, repr=False, compare=False)  # as callers are told of it
+
+    def __post_init__(self) -> None:
+        told = LimitPolicy(self.name, self.algorithm.quota, self.algorithm.window)
+        object.__setattr__(self, "policy", told)
 
     @property
     def identity(self) -> bytes:

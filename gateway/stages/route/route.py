@@ -106,10 +106,10 @@ class Routes:
         again = ctx.head.again
         if again is None:
             return self._find(ctx)
-        routed = again.routed  # the rest of what is asked stands in the head, and its listener is the same
-        if routed is None or routed[0] is not self._mark or routed[1] is not ctx.path or routed[2] is not ctx.host:
-            again.routed = routed = self._mark, ctx.path, ctx.host, self._find(ctx)
-        return routed[3]
+        routed = again.routed  # its listener is the same, and of what is asked only the path is not the head's alone
+        if routed is None or routed[1] is not ctx.path or routed[0] is not self._mark:
+            again.routed = routed = self._mark, ctx.path, self._find(ctx)
+        return routed[2]
 
     def _find(self, ctx: RequestContext) -> Route:
         method = ctx.method if ctx.preflight is None else ctx.judged_method

@@ -13,6 +13,7 @@ from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.ratelimit import RateLimit
 from tests.due import due
+from tests.exchange import limit_status
 from tests.stages.ratelimit.requests import NOW, request, route, trace, user, workload
 
 ROUTES = """
@@ -85,8 +86,8 @@ async def passed(stage: RateLimit, index: int, who: Principal | None = None, tri
 
 async def test_several_rates_hold_together_and_each_is_told(stage: RateLimit, metrics: Metrics) -> None:
     assert await ask(stage, SEVERAL) == [
-        LimitStatus("several/1s", 2, 1, 1, 1),
-        LimitStatus("several/24h", 5, 86400, 4, 86400),
+        limit_status("several/1s", 2, 1, 1, 1),
+        limit_status("several/24h", 5, 86400, 4, 86400),
     ]
     assert await passed(stage, SEVERAL) == 1
     assert await passed(stage, SEVERAL, at=NOW + 2) == 2
@@ -120,8 +121,8 @@ async def test_R1_a_route_may_cost_more_than_one(stage: RateLimit) -> None:
 
 async def test_a_rate_and_a_number_at_once_stand_in_one_limit(stage: RateLimit) -> None:
     assert await ask(stage, BUSY) == [
-        LimitStatus("busy/1m", 100, 60, 99, 60),
-        LimitStatus("busy/concurrency", 2, 0, 1, 0),
+        limit_status("busy/1m", 100, 60, 99, 60),
+        limit_status("busy/concurrency", 2, 0, 1, 0),
     ]
     assert await passed(stage, BUSY) == 1  # none of them has ended
 

@@ -88,7 +88,7 @@ async def test_a_limit_that_a_route_shares_with_its_listener_is_charged_once(tmp
     made = config(tmp_path)
     stage = build_ratelimit(made, LimitStore.of(made, metrics), metrics)
     statuses = await due(stage.by_address(request(), route(0), trace()))
-    assert [(status.name, status.remaining) for status in statuses] == [("per-address", 4)]
+    assert [(policy.name, left) for policy, left, _ in statuses] == [("per-address", 4)]
 
 
 async def test_several_workers_divide_what_memory_counts(tmp_path: Path, metrics: Metrics) -> None:

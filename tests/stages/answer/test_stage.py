@@ -17,7 +17,7 @@ from gateway.stages.answer.challenge import Challenges
 from gateway.stages.answer.cors import Cors
 from gateway.stages.answer.ratelimits import rate_limit_fields
 from gateway.stages.answer.stage import Answer
-from tests.exchange import Recorder, context, head, trace
+from tests.exchange import Recorder, context, head, limit_status, trace
 
 APP = "https://app.example.com"
 CORS = Cors([APP], ["GET", "PUT"], ["authorization"], ["X-Request-Id"], credentials=True, max_age=600)
@@ -316,7 +316,7 @@ async def test_405_names_the_methods() -> None:
 
 
 async def test_limits_of_the_trace_and_of_the_refusal() -> None:
-    early, late = LimitStatus("per-address", 600, 60, 599, 60), LimitStatus("per-client", 100, 60, 0, 12)
+    early, late = limit_status("per-address", 600, 60, 599, 60), limit_status("per-client", 100, 60, 0, 12)
     got = await refuse(Refused(Reason.RATE_LIMITED, limits=(late,)), limits=[early])
     assert got.value("ratelimit-policy") == '"per-address";q=600;w=60, "per-client";q=100;w=60'
     assert got.value("ratelimit") == '"per-address";r=599;t=60, "per-client";r=0;t=12'
@@ -348,12 +348,21 @@ async def test_H29_a_refused_preflight_has_no_cors_fields() -> None:
 
 
 @pytest.mark.parametrize("answer", [ANSWER, Answer([], Challenges(tokens=True))])
-@pytest.mark.parametrize("limits", [[], [LimitStatus("a", 9, 60, 8, 30)], [LimitStatus("a", 9, 0, 8, 0)] * 2])
+@pytest.mark.parametrize(
+    "limits",
+    [
+        [],
+        [limit_status("a", 9, 60, 8, 30)],
+        [limit_status("a", 9, 86400, 8, 4000)],
+        [limit_status("a", 9, 0, 8, 0)],
+        [limit_status("a", 9, 0, 8, 0)] * 2,
+    ],
+)
 def test_what_stands_on_an_answer_is_written_as_it_stands(answer: Answer, limits: list[LimitStatus]) -> None:
-    for request_id in ("0123456789abcdef", "a.proxy-s_own"):
+    for sent in (None, "0123456789abcdef", "a.proxy-s_own"):
         request = head()
         seen = trace(request, context(request), route=route(1), limits=limits)
-        seen.request_id = request_id
+        seen.request_id = request_id = sent or seen.own_id
         own = answer.headers(seen)
         assert type(own) is OwnFields
         assert own[0] == (b"x-request-id", request_id.encode())
@@ -366,4 +375,7 @@ def test_H18_what_would_end_a_line_is_not_written_ahead_of_the_answer() -> None:
     request = head()
     seen = trace(request, context(request), route=route())
     seen.request_id = "a\r\nb: c"
-    assert type(ANSWER.headers(seen)) is list
+    for answer in (ANSWER, Answer([], Challenges(tokens=True))):
+        for limits in ([], [limit_status("a", 9, 60, 8, 30)]):
+            seen.limits = limits
+            assert type(answer.headers(seen)) is list

@@ -48,7 +48,7 @@ class Load:
                     self.wrong.append(refused.reason.code)
             else:
                 self.admitted += 1
-                self.lowest = min(self.lowest, status.remaining)
+                self.lowest = min(self.lowest, status[1])
             self.slowest = max(self.slowest, loop.time() - began)
             await asyncio.sleep(0.002)
 

@@ -11,6 +11,7 @@ from gateway.model.refused import Refused
 from gateway.stages.ratelimit import LocalBuckets, SlidingWindow
 from gateway.stages.ratelimit.gate import Gate, LoneGate, WindowGate, make_gate
 from tests.due import due
+from tests.exchange import limit_status
 from tests.stages.ratelimit.gates import charge, counts, gate, limit
 from tests.stages.ratelimit.requests import NOW, anonymous, request, trace, user
 
@@ -22,8 +23,8 @@ def here(request: pytest.FixtureRequest) -> LocalBuckets:
 
 async def test_the_caller_is_told_what_is_left(here: LocalBuckets) -> None:
     one = gate(here, limit("per-client", 3, 60))
-    assert await due(one.enter(request(), user(), trace())) == [LimitStatus("per-client", 3, 60, 2, 60)]
-    assert await due(one.enter(request(at=NOW + 10.5), user(), trace())) == [LimitStatus("per-client", 3, 60, 1, 50)]
+    assert await due(one.enter(request(), user(), trace())) == [limit_status("per-client", 3, 60, 2, 60)]
+    assert await due(one.enter(request(at=NOW + 10.5), user(), trace())) == [limit_status("per-client", 3, 60, 1, 50)]
 
 
 async def test_R10_a_refusal_says_when_to_come_back_in_whole_seconds_at_least_one(here: LocalBuckets) -> None:
@@ -33,7 +34,7 @@ async def test_R10_a_refusal_says_when_to_come_back_in_whole_seconds_at_least_on
         await due(one.enter(request(at=NOW + 0.5), user(), trace()))
     assert refused.value.reason is Reason.RATE_LIMITED
     assert refused.value.retry_after == 60
-    assert refused.value.limits == (LimitStatus("per-client", 1, 60, 0, 60),)
+    assert refused.value.limits == (limit_status("per-client", 1, 60, 0, 60),)
     with pytest.raises(Refused) as refused:
         await due(one.enter(request(at=NOW + 59.99), user(), trace()))
     assert refused.value.retry_after == 1
@@ -47,7 +48,7 @@ async def test_R11_of_several_that_refuse_the_longest_wait_is_answered_and_none_
         with pytest.raises(Refused) as refused:
             await due(one.enter(request(at=NOW + 1), user(), trace()))
         assert refused.value.retry_after == 99
-        assert refused.value.limits[2].remaining == 4
+        assert refused.value.limits[2][1] == 4
     assert (counts(short), counts(long), counts(wide)) == ((1, 3, 0), (1, 3, 0), (4, 0, 0))
 
 
@@ -68,7 +69,7 @@ async def test_what_is_only_looked_at_is_told_and_counted_when_it_refuses_alone(
     await due(charging.enter(request(), None, trace()))
     with pytest.raises(Refused) as refused:
         await due(looking.enter(request(), None, trace()))
-    assert [status.name for status in refused.value.limits] == ["bad-credentials"]
+    assert [policy.name for policy, _, _ in refused.value.limits] == ["bad-credentials"]
     assert counts(bad) == (1, 1, 0)
 
 
@@ -79,25 +80,25 @@ async def test_a_gate_without_limits_admits_everything(here: LocalBuckets) -> No
 def test_with_buckets_in_this_process_a_gate_never_suspends(here: LocalBuckets) -> None:
     found = gate(here, limit(), limit("m", key=("client_ip",))).enter(request(), user(), trace())
     assert isinstance(found, list)
-    assert [status.name for status in found] == ["l", "m"]
+    assert [policy.name for policy, _, _ in found] == ["l", "m"]
 
 
 async def test_R1_a_request_that_costs_more_spends_more_and_waits_longer(here: LocalBuckets) -> None:
     per_client = limit("per-client", 10, 60)
     dear, cheap = Gate(here, [charge(per_client, 4)]), Gate(here, [charge(per_client)])
-    assert [status.remaining for status in await due(dear.enter(request(), user(), trace()))] == [6]
-    assert [status.remaining for status in await due(dear.enter(request(), user(), trace()))] == [2]
+    assert [left for _, left, _ in await due(dear.enter(request(), user(), trace()))] == [6]
+    assert [left for _, left, _ in await due(dear.enter(request(), user(), trace()))] == [2]
     with pytest.raises(Refused) as refused:
         await due(dear.enter(request(), user(), trace()))
-    assert [status.remaining for status in refused.value.limits] == [2]  # a refused request spends nothing
-    assert [status.remaining for status in await due(cheap.enter(request(), user(), trace()))] == [1]
+    assert [left for _, left, _ in refused.value.limits] == [2]  # a refused request spends nothing
+    assert [left for _, left, _ in await due(cheap.enter(request(), user(), trace()))] == [1]
 
 
 async def test_a_limit_in_shadow_refuses_nothing_and_is_told(here: LocalBuckets) -> None:
     tried, enforced = limit("tried", 1, 60, shadow=True), limit("enforced", 3, 60)
     one = gate(here, tried, enforced)
     first, second, third = trace(), trace(), trace()
-    assert [status.name for status in await due(one.enter(request(), user(), first))] == [
+    assert [policy.name for policy, _, _ in await due(one.enter(request(), user(), first))] == [
         "enforced"
     ]  # no numbers of it
     assert first.shadows == ()
@@ -109,7 +110,7 @@ async def test_a_limit_in_shadow_refuses_nothing_and_is_told(here: LocalBuckets)
     with pytest.raises(Refused) as refused:
         await due(one.enter(request(), user(), trace()))
     assert refused.value.detail == "limit enforced"
-    assert [status.name for status in refused.value.limits] == ["enforced"]
+    assert [policy.name for policy, _, _ in refused.value.limits] == ["enforced"]
     assert (counts(tried), counts(enforced)) == ((1, 3, 0), (3, 1, 0))
 
 
@@ -129,7 +130,7 @@ async def test_a_limit_in_shadow_counts_in_a_bucket_of_its_own(here: LocalBucket
     tried, same = limit("l", 2, 60, shadow=True), limit("l", 2, 60)
     for _ in range(5):
         await due(gate(here, tried).enter(request(), user(), trace()))
-    assert [status.remaining for status in await due(gate(here, same).enter(request(), user(), trace()))] == [1]
+    assert [left for _, left, _ in await due(gate(here, same).enter(request(), user(), trace()))] == [1]
 
 
 async def test_the_budget_of_failed_credentials_in_shadow_is_told_once(here: LocalBuckets) -> None:
@@ -188,7 +189,7 @@ async def test_R9_a_bucket_that_its_table_dropped_is_not_counted_on_by_who_remem
     first, second = (make_gate(here, [charge(one, cost)]) for cost in (1, 2))
     for of, who, left in [(first, "a", 4), (first, "a", 3), (first, "b", 4), (second, "a", 3), (first, "a", 2)]:
         [status] = (await outcome(of, who, NOW)).told
-        assert status.remaining == left
+        assert status[1] == left
 
 
 async def test_a_bucket_that_is_in_use_outlives_its_life() -> None:

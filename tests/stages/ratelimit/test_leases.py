@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from gateway.kernel.store import MemoryStore, RedisAddress, RedisStore
-from gateway.model.limit import LimitStatus
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.ratelimit import (
@@ -28,6 +27,7 @@ from gateway.stages.ratelimit.leased import LeasedCheck
 from gateway.stages.ratelimit.leases import MOST, Leases
 from gateway.testing.wait import until
 from tests.due import due
+from tests.exchange import limit_status
 from tests.redis_server import RedisServer, redis_server
 from tests.stages.ratelimit.gates import charge, gate, limit
 from tests.stages.ratelimit.requests import request, trace, user
@@ -97,7 +97,7 @@ async def test_what_is_left_is_told_from_the_slice(tmp_path: Path) -> None:
         async with leasing(server.unix_url) as (keeper, _, _):
             one = gate(keeper, limit("l", 100, 60, lease=SLICE))
             told = [await due(one.enter(request(at=time.time()), user(), trace())) for _ in range(3)]
-            assert told == [[LimitStatus("l", 100, 60, left, 60)] for left in (99, 98, 97)]
+            assert told == [[limit_status("l", 100, 60, left, 60)] for left in (99, 98, 97)]
 
 
 async def test_slices_shrink_as_a_bucket_empties(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from gateway.stages.ratelimit.gate import Gate
 from gateway.testing.faults import FaultProxy
 from gateway.testing.wait import until
 from tests.due import due
+from tests.exchange import limit_status
 from tests.kernel.store.conftest import scripted
 from tests.redis_server import redis_server
 from tests.stages.ratelimit.gates import charge, counts, gate, limit
@@ -60,14 +61,14 @@ async def test_what_is_left_is_told_as_in_one_process(tmp_path: Path) -> None:
         async with shared(server.unix_url) as (keeper, _):
             one = gate(keeper, limit("a", 2, 60), limit("b", 5, 60, key=("client_ip",)))
             assert await due(one.enter(request(), user(), trace())) == [
-                LimitStatus("a", 2, 60, 1, 60),
-                LimitStatus("b", 5, 60, 4, 60),
+                limit_status("a", 2, 60, 1, 60),
+                limit_status("b", 5, 60, 4, 60),
             ]
             await due(one.enter(request(), user(), trace()))
             with pytest.raises(Refused) as refused:
                 await due(one.enter(request(), user(), trace()))
             assert refused.value.retry_after == 60
-            assert [status.remaining for status in refused.value.limits] == [0, 3]  # R11: b was not spent
+            assert [left for _, left, _ in refused.value.limits] == [0, 3]  # R11: b was not spent
 
 
 def _process(url: str, passes: "multiprocessing.Queue[int]", ready: Barrier) -> None:
@@ -139,7 +140,7 @@ async def test_R8_each_limit_of_a_request_fails_in_its_own_way(tmp_path: Path) -
         free = limit("free", 1, failing=OnStoreFailure.ALLOW)
         both = gate(keeper, free, limit("local", 3))
         statuses = await due(both.enter(request(), user(), trace()))
-        assert [status.name for status in statuses] == ["local"]
+        assert [policy.name for policy, _, _ in statuses] == ["local"]
         assert await passed(both, 10) == 2
 
 
@@ -255,10 +256,10 @@ async def test_in_redis_shadow_and_cost_mean_what_they_mean_here(tmp_path: Path)
             seen, told = [trace() for _ in range(3)], []
             for one in seen[:2]:
                 told += await due(both.enter(request(), user(), one))
-            assert [(status.name, status.remaining) for status in told] == [("enforced", 6), ("enforced", 2)]
+            assert [(policy.name, left) for policy, left, _ in told] == [("enforced", 6), ("enforced", 2)]
             with pytest.raises(Refused) as refused:
                 await due(both.enter(request(), user(), seen[2]))
-            assert [status.remaining for status in refused.value.limits] == [2]
+            assert [left for _, left, _ in refused.value.limits] == [2]
             assert [[shadow.name for shadow in one.shadows] for one in seen] == [[], ["tried"], ["tried"]]
             alone = trace()
             await due(Gate(keeper, [charge(tried, 2, secret=SECRET)]).enter(request(), user(), alone))
@@ -324,4 +325,4 @@ async def test_R8_a_store_that_answers_late_is_left_at_once_and_taken_back_when_
             await until(lambda: store.up, what="the store that is quick again")
             told = await due(one.enter(request(), user(), trace()))
             # The five whose answers came late were counted in Redis, and here as well: never too few.
-            assert told[0].remaining in (1000 - 5 - 55 - 1, 1000 - 5 - 5 - 55 - 1)
+            assert told[0][1] in (1000 - 5 - 55 - 1, 1000 - 5 - 5 - 55 - 1)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from gateway.kernel.store import MemoryStore, RedisAddress, RedisStore
-from gateway.model.limit import LimitStatus
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.trace import Trace
@@ -16,6 +15,7 @@ from gateway.stages.ratelimit import Concurrency, Limit, LocalBuckets, OnStoreFa
 from gateway.stages.ratelimit.gate import Gate
 from gateway.testing.wait import until
 from tests.due import due
+from tests.exchange import limit_status
 from tests.kernel.store.conftest import scripted
 from tests.redis_server import RedisServer, redis_server
 from tests.stages.ratelimit.gates import counts, gate, limit
@@ -78,7 +78,7 @@ async def test_so_many_are_in_at_once_and_one_that_ends_makes_room() -> None:
 
 async def test_the_caller_is_told_how_many_more_may_come_and_no_time() -> None:
     one = gate(LocalBuckets(MemoryStore(), lambda: 1), at_once(3))
-    assert await due(one.enter(request(), user(), trace())) == [LimitStatus("busy", 3, 0, 2, 0)]
+    assert await due(one.enter(request(), user(), trace())) == [limit_status("busy", 3, 0, 2, 0)]
 
 
 async def test_R11_who_is_refused_by_a_rate_takes_no_place_and_the_other_way_round() -> None:

@@ -73,7 +73,7 @@ class SlidingWindow:
     def reset(self, state: State, now: float) -> float:
         since, count, before = state
         if count:
-            return min(since + self.window * (2 - 1 / count) - now, float(self.window))
+            return self.window + min(0.0, self._over(now - since, count))
         return max(0.0, since + self.window * (1 - 1 / before) - now) if before else 0.0
 
     def take(self, state: State | None, now: float, cost: int) -> Taken | None:
@@ -90,8 +90,12 @@ class SlidingWindow:
         if left < 0:
             return None
         count += cost
-        reset = since + window * (2.0 - 1.0 / count) - now
-        return (since, count, before), left, reset if reset < window else float(window)
+        over = self._over(elapsed, count)
+        return (since, count, before), left, window + over if over < 0.0 else float(window)
+
+    def _over(self, elapsed: float, count: float) -> float:
+        """Seconds by which it takes longer than a window until less than one of these `count` weighs on the next."""
+        return self.window - elapsed - self.window / count
 
     def resized(self, quota: int, burst: int) -> "SlidingWindow":
         return SlidingWindow(quota, self.window)
