@@ -39,7 +39,6 @@ class Connection(asyncio.Protocol):
         "_end",
         "_idle",
         "_last",
-        "_loop",
         "_owner",
         "_reply",
         "_response",
@@ -55,13 +54,14 @@ class Connection(asyncio.Protocol):
         "closed",
         "failure",
         "kept_until",
+        "loop",
         "on_failure",
         "served",
     )
 
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
         self._owner = owner
-        self._loop = loop
+        self.loop = loop
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None  # who waits for more of the answer
         self._reply = Reply(loop)  # what the one waits for who asked
@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
         transport.write(head)
         self._idle = idle
         self._total = total
-        deadline = self._loop.time() + first
+        deadline = self.loop.time() + first
         self._deadline = deadline = deadline if deadline < total else total  # noqa: FURB136 - as above
         if deadline < self._armed:
             self._arm(deadline)
@@ -147,26 +147,26 @@ class Connection(asyncio.Protocol):
 
     def touch(self) -> None:
         """A byte moved: idleness begins anew."""
-        deadline = self._loop.time() + self._idle
+        deadline = self.loop.time() + self._idle
         self.expect(min(self._total, deadline))
 
     async def drain(self) -> None:
         """Wait while the backend does not take what was written. Raises what ended the connection."""
         self.touch()
         if self._backlog.full and self.failure is None:
-            await self._backlog.taken(self._loop)
+            await self._backlog.taken(self.loop)
         if self.failure is not None:
             raise self.failure
 
     def sent(self) -> None:
         """The last byte of the request was handed over: the answer is due."""
         if not self.answer.head_done:
-            deadline = self._loop.time() + self._response
+            deadline = self.loop.time() + self._response
             self.expect(min(self._total, deadline))
 
     def more(self) -> "asyncio.Future[None]":
         """Done when more of the answer is there: its head, then each piece. Fails with what ended the connection."""
-        waiter = self._waiter = self._loop.create_future()
+        waiter = self._waiter = self.loop.create_future()
         if self.failure is not None:
             self._wake()
         return waiter
@@ -218,7 +218,7 @@ class Connection(asyncio.Protocol):
             self.abort()
         elif whole and answer.reusable and not self.closed:
             self.busy = False
-            self._owner.put_back(self, self._loop.time())
+            self._owner.put_back(self, self.loop.time())
             return
         else:
             self.close()
@@ -290,14 +290,14 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._armed = when
-        self._timer = self._loop.call_at(when, self._due)
+        self._timer = self.loop.call_at(when, self._due)
 
     def _due(self) -> None:
         self._timer = None
         self._armed = _NEVER
         if self.closed:
             return
-        if self._loop.time() < self._deadline:
+        if self.loop.time() < self._deadline:
             self._arm(self._deadline)
         elif self.busy:
             self.fail(Refused(Reason.UPSTREAM_TIMEOUT, "the backend took too long"))

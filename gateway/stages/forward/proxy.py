@@ -81,7 +81,7 @@ class Proxy:
                 raise
             if usual is not None:
                 exchange.on_gone(None)
-                endpoint.put_back(connection, asyncio.get_running_loop().time())
+                endpoint.put_back(connection, connection.loop.time())
                 status, section, body = usual
                 known = section.outcome
                 outcome = known[1] if known is not None and known[0] is endpoint.mark else self._ended(usual, endpoint)
