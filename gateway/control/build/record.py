@@ -114,19 +114,20 @@ def build_record(
     audit = config.audit
     redaction = Redaction(audit.inputs, audit.redact, keys.redaction)
     named = build_inputs(config) if audit.inputs != "none" else {}
+    nothing = Named(frozenset(), frozenset(), frozenset())
+    alike: dict[tuple[object, ...], Inputs] = {}  # thousands of routes read few things
     routes = []
     for index, route in enumerate(config.routes):
-        facts = named.get(index)
-        inputs = Inputs(redaction) if facts is None else _inputs(redaction, facts)
+        facts = named.get(index, nothing)
+        key = facts.headers, facts.claims, facts.device
+        inputs = alike.get(key)
+        if inputs is None:
+            inputs = alike[key] = Inputs(redaction, headers=facts.headers, claims=facts.claims, facts=facts.device)
         routes.append(RecordedRoute(route.name, inputs))
     settings = RecordSettings(config.digest, tuple(routes), audit.on_failure == "deny")
     if telemetry is None:
         return Record(settings, log, metrics)
     return TracedRecord(settings, log, metrics, build_tracing(config, telemetry, redaction))
-
-
-def _inputs(redaction: Redaction, named: Named) -> Inputs:
-    return Inputs(redaction, headers=named.headers, claims=named.claims, facts=named.device)
 
 
 def input_names(config: Config) -> JSON:

@@ -75,10 +75,11 @@ class Routes:
         for path, own_methods in own.methods.items():
             for entry in _own(own, own_methods):
                 self._anywhere.add(path, entry)
+        routable: dict[frozenset[str], frozenset[str]] = {}  # what thousands of routes take is seldom anything else
         order = 0
         for index, settings in enumerate(routes):
             headers = _compile_headers(settings.headers) if settings.headers else None
-            methods = (settings.methods or _ROUTABLE) - NOT_IN_ANY
+            methods = routable.setdefault(settings.methods, (settings.methods or _ROUTABLE) - NOT_IN_ANY)
             for pattern in settings.paths or ("*",):
                 compile_path(pattern)  # judged whole here: the index only takes it apart
                 prefix = pattern[:-2] if pattern.endswith("/*") else ""
