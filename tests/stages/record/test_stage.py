@@ -64,6 +64,7 @@ async def test_an_allowed_request_is_two_records_of_one_id(tmp_path: Path) -> No
         "decision", "allow", "outcome", 200,
     )  # fmt: skip
     assert decision["request_id"] == outcome["request_id"] == trace.request_id
+    assert decision["trace_id"] == outcome["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
     assert metrics.requests_in_flight.value == 0
     assert dict(metrics.decisions.rows()) == {("inventory", "allow", ""): 1.0}
     assert dict(metrics.requests.rows()) == {("inventory", "GET", "200"): 1.0}
@@ -290,3 +291,29 @@ async def test_an_outcome_that_is_first_in_its_turn_waits_for_nobody_and_a_decis
         waits.send(None)
     assert [line["type"] for line in of_requests(tmp_path)][2:] == ["outcome", "decision", "outcome"]
     await log.close()
+
+
+@pytest.mark.parametrize("shadows", [(), (Shadow("limit", "l", Effect.LIMIT, None),)])
+async def test_both_records_begin_with_the_same_ids(tmp_path: Path, shadows: tuple[Shadow, ...]) -> None:
+    log, record, _ = started(tmp_path)
+    trace = allowed(record)
+    trace.limit_shadows = shadows
+    await record.decision(trace)
+    trace.stage = Stage.FORWARD
+    record.outcome(trace, OK)
+    await log.close()
+    decision, outcome = of_requests(tmp_path)
+    assert list(decision.items())[4:6] == list(outcome.items())[4:6]
+    assert list(decision)[4:6] == ["request_id", "trace_id"]
+    assert [shadow["name"] for shadow in decision["shadow"]] == [shadow.name for shadow in shadows]
+
+
+async def test_what_was_refused_before_it_could_be_read_has_our_id_and_no_trace(tmp_path: Path) -> None:
+    log, record, _ = started(tmp_path)
+    trace = record.begin(Asked())
+    trace.refused = Refused(Reason.BAD_REQUEST)
+    await record.decision(trace)
+    record.outcome(trace, Outcome(400, None, None, 0, 0, Reason.BAD_REQUEST))
+    await log.close()
+    (decision,) = of_requests(tmp_path)
+    assert (decision["request_id"], decision["trace_id"]) == (trace.request_id, None)
