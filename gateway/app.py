@@ -5,7 +5,7 @@ Invariant: what the pipeline is given never changes behind its back (a server ma
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv4Address, ip_address
@@ -16,6 +16,7 @@ from starlette.types import Lifespan, Message, Receive, Scope, Send
 
 from gateway.kernel.framing import judge
 from gateway.kernel.patterns.blocks import unmapped
+from gateway.model.answer import OwnFields, WrittenFields, passed
 from gateway.model.connection import Connection, IPAddress
 from gateway.model.exchange import ClientGone
 from gateway.model.reason import Reason
@@ -99,12 +100,13 @@ class GatewayApp(Starlette):
 class AsgiExchange:
     """The pipeline's `Exchange` over ASGI messages."""
 
-    __slots__ = ("_read_all", "_receive", "_send", "abort", "connection", "head", "hint", "on_gone", "started")
+    __slots__ = ("_read_all", "_receive", "_send", "_wire", "abort", "connection", "head", "hint", "on_gone", "started")
 
     def __init__(self, wire: Wire, receive: Receive, send: Send) -> None:
         self.abort = wire.abort
         self.hint = wire.hint
         self.on_gone = wire.on_gone
+        self._wire = wire
         self._receive = receive
         self._send = send
         self.connection = wire.connection
@@ -134,6 +136,9 @@ class AsgiExchange:
             self.started = False  # the server judged the head and wrote nothing of it
             raise
 
+    def send_written(self, status: int, front: WrittenFields, own: OwnFields, body: bytes) -> Awaitable[None]:
+        return self.send_head(status, passed(front, own), body, end=True)
+
     async def send(self, data: bytes, *, end: bool) -> None:
         try:
             await self._send({"type": "http.response.body", "body": data, "more_body": not end})
@@ -148,12 +153,12 @@ class WireExchange(AsgiExchange):
     connection carries.
     """
 
-    __slots__ = ("_wire", "hang_up")
+    __slots__ = ()
 
-    def __init__(self, wire: UpgradableWire, receive: Receive, send: Send) -> None:
-        super().__init__(wire, receive, send)
-        self.hang_up = wire.hang_up
-        self._wire = wire
+    _wire: UpgradableWire
+
+    def hang_up(self) -> None:
+        self._wire.hang_up()
 
     @property
     def trailers(self) -> Sequence[tuple[bytes, bytes]]:

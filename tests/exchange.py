@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+from gateway.model.answer import OwnFields, WrittenFields
 from gateway.model.connection import Connection
 from gateway.model.exchange import ClientGone
 from gateway.model.limit import LimitPolicy, LimitStatus
@@ -157,6 +158,9 @@ class Recorder:
         assert not self.started, "two heads"
         self.status, self.headers = status, headers
         await self.send(body, end=end)
+
+    async def send_written(self, status: int, front: WrittenFields, own: OwnFields, body: bytes) -> None:
+        await self.send_head(status, front.fields + own, body, end=True)
 
     async def send(self, data: bytes, *, end: bool) -> None:
         self._still_there()

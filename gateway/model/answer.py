@@ -50,3 +50,12 @@ class PassedFields(list[tuple[bytes, bytes]]):
 
     front: WrittenFields
     own: OwnFields | None  # what stands behind the front, if nobody added more; None: it is not written yet
+
+
+def passed(front: WrittenFields, ours: RawHeaders) -> PassedFields:
+    """Both, as one list."""
+    fields = PassedFields(front.fields)
+    fields += ours
+    fields.front = front
+    fields.own = ours if type(ours) is OwnFields else None
+    return fields

@@ -7,6 +7,7 @@ so a refusal before the first read costs the client no upload (RFC 9110 section 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, runtime_checkable
 
+from gateway.model.answer import OwnFields, WrittenFields
 from gateway.model.connection import Connection
 from gateway.model.request import RawHeaders, RequestHead
 
@@ -62,6 +63,10 @@ class Exchange(Protocol):
         Headers hold framing as the caller means it: content-length, or none for a chunked or bodyless answer.
         Waits while the client is slow. Raises ClientGone.
         """
+        ...
+
+    def send_written(self, status: int, front: WrittenFields, own: OwnFields, body: bytes) -> Awaitable[None]:
+        """As `send_head` of a whole answer with the fields of `front` and `own`, all of which are written already."""
         ...
 
     async def send(self, data: bytes, *, end: bool) -> None:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-WrittenPolicy: TypeAlias = tuple[tuple[bytes, bytes], str, str]
-"""What `answer` writes of a policy: its field, the begin of both fields as lines, and the begin of a state."""
+WrittenPolicy: TypeAlias = tuple[tuple[bytes, bytes], bytes, str]
+"""What `answer` writes of a policy: its field, what stands in lines before a state, and the begin of a state."""
 
 
 @dataclass(slots=True)

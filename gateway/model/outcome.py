@@ -1,5 +1,7 @@
 """How a request ended, for the record."""
 
+from dataclasses import field
+
 from gateway.model.noun import noun
 from gateway.model.reason import Reason
 
@@ -16,3 +18,6 @@ class Outcome:
     reason: Reason | None = None
     cause: str | None = None  # of a stream that was ended: what a new request would be refused for, else why
     attempts: int = 1  # times that it was sent to a backend, or begun to be
+    written: tuple[str, str] | None = field(
+        default=None, init=False, compare=False, repr=False
+    )  # by `record`: the rest

@@ -38,18 +38,24 @@ Written: TypeAlias = tuple[object, IPAddress, IPAddress, str, str, bytes, bool]
 client's fields that pass, and whether that is all but what each request has anew. A bare tuple, as above."""
 
 
+Told: TypeAlias = tuple[object, Read | None, Route, str | None, tuple[str, str] | None, str | None, IPAddress, str]
+"""What `record` writes of an allowed request with a head: who wrote it, what `accept` had read, then route, rule, key
+of the user, id of the workload, and client; and the text. A bare tuple, as above."""
+
+
 class RepeatedHead:
     """What a whole head says by its bytes alone, for all requests of its listener that repeat it byte for byte.
 
     As HeaderSection. What is kept holds under one mark alone, an object of the stage whose settings it hangs on.
     """
 
-    __slots__ = ("read", "routed", "written")
+    __slots__ = ("read", "routed", "told", "written")
 
     def __init__(self) -> None:
         self.read: Read | None = None
         self.routed: tuple[object, str, Route] | None = None  # mark, path
         self.written: Written | None = None
+        self.told: Told | None = None
 
 
 @noun

@@ -48,6 +48,7 @@ class Trace:
         "ctx",
         "head",
         "held",
+        "ids",
         "limit_shadows",
         "limits",
         "own_id",
@@ -70,6 +71,7 @@ class Trace:
         )
         self.time = time
         self.began = began
+        self.ids: str | None = None  # what its records begin with, once it was allowed to act: set by `record`
         self.stage = _FIRST  # each stage is set as it begins; tracers that measure look at it being set
         self.ctx: RequestContext | None = None
         self.route: Route | None = None

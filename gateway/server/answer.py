@@ -11,7 +11,7 @@ from os import urandom
 
 from gateway.kernel.breaks import breaks
 from gateway.kernel.framing import names_token
-from gateway.model.answer import PassedFields
+from gateway.model.answer import OwnFields, PassedFields, WrittenFields
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders, RequestHead
@@ -22,6 +22,13 @@ _line = b": ".join  # of a field
 _STATUS_LINES = {status: b"HTTP/1.1 %d " % status for status in range(200, 600)} | {
     status.value: b"HTTP/1.1 %d %s" % (status.value, status.phrase.encode()) for status in http.HTTPStatus
 }
+
+
+def whole(request: RequestHead, status: int, front: WrittenFields, own: OwnFields, data: bytes) -> bytes | None:
+    """A whole answer that is not the last of its connection, of fields that are written. None: `Answer` writes it."""
+    if front.length != len(data) or request.method == "HEAD" or status in (204, 304):
+        return None
+    return b"".join((_STATUS_LINES[status], b"\r\n", front.lines, own.lines, b"\r\n", data))
 
 
 def usual(request: RequestHead, status: int, headers: PassedFields, data: bytes) -> bytes | None:

@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.kernel.framing import Framing, names_token
-from gateway.model.answer import PassedFields
+from gateway.model.answer import OwnFields, PassedFields, WrittenFields, passed
 from gateway.model.connection import Connection
 from gateway.model.exchange import DONE, ClientGone
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders, RequestHead
-from gateway.server.answer import Answer, early_hints, switching, usual
+from gateway.server.answer import Answer, early_hints, switching, usual, whole
 from gateway.server.body import Tunnelled
 
 if TYPE_CHECKING:
@@ -132,10 +132,10 @@ class HttpExchange:
             if self.reading and not protocol.may_drain(self):
                 self.persistent = False
             if type(headers) is PassedFields and self.persistent:
-                whole = usual(self.head, status, headers, body)
-                if whole is not None:
+                out = usual(self.head, status, headers, body)
+                if out is not None:
                     self.started = self.complete = True
-                    protocol.transport.write(whole)
+                    protocol.transport.write(out)
                     if self._waiter is not None:
                         self.wake()
                     protocol.answered(self)
@@ -149,6 +149,21 @@ class HttpExchange:
             self._end(answer)
         elif protocol.write_paused:
             return self._drained()
+        return DONE
+
+    def send_written(self, status: int, front: WrittenFields, own: OwnFields, body: bytes) -> Awaitable[None]:
+        """See gateway.model.exchange."""
+        if self.reading or not self.persistent or self.gone or self.complete:
+            return self.send_head(status, passed(front, own), body, end=True)
+        out = whole(self.head, status, front, own, body)
+        if out is None:
+            return self.send_head(status, passed(front, own), body, end=True)
+        self.started = self.complete = True
+        protocol = self.protocol
+        protocol.transport.write(out)
+        if self._waiter is not None:
+            self.wake()
+        protocol.answered(self)
         return DONE
 
     async def send(self, data: bytes, *, end: bool) -> None:

@@ -13,8 +13,8 @@ from gateway.model.request import HeaderSection, RawHeaders, RepeatedHead, Reque
 from gateway.server.settings import Limits
 
 LARGEST_HEAD = 2048  # bytes of a head that is kept whole
-_HEADS = 8 << 20  # bytes of them all: 3,000 with a token each
-_READ = 512  # characters' worth of what is kept with a head beside its texts
+_HEADS = 12 << 20  # bytes of them all: 3,000 with a token each
+_READ = 896  # characters' worth of what is kept with a head beside its texts
 _LARGEST = 4096  # bytes of a section that is kept
 _KEPT = 512  # sections of each of two generations: at most 4 MiB of text, a section's parts are as large once more
 _SEEN = 8192  # hashes of what came once

@@ -6,9 +6,10 @@ asyncio's list of all tasks. Invariant: `working` holds the task exactly while i
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Protocol
 
-from starlette.types import ASGIApp
+from starlette.types import Receive, Scope, Send
 
 from gateway.kernel.framing import Framing
 from gateway.model.connection import Connection
@@ -23,14 +24,20 @@ _ASGI = {"version": "3.0", "spec_version": "2.4"}
 log = logging.getLogger(__name__)
 
 
+class App(Protocol):
+    """An ASGI application."""
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send, /) -> Awaitable[None]: ...
+
+
 class Turns:
     """What a connection has to answer: one request at a time, and at most one that waits for its turn."""
 
     __slots__ = ("_app", "_closed", "_due", "_idle", "_loop", "_scope", "_task", "_working")
 
-    def __init__(self, app: ASGIApp, working: set[Work]) -> None:
+    def __init__(self, app: App, working: set[Work]) -> None:
         """On the running loop. `working`: the tasks of this process that answer a request now."""
-        self._app = app
+        self._app = app.__call__  # calling the object goes through C: see gateway.pipeline
         self._loop = asyncio.get_running_loop()
         self._scope: dict[str, object] | None = None
         self._working = working

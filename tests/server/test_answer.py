@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from gateway.model.answer import OwnFields, PassedFields, WrittenFields
+from gateway.model.answer import OwnFields, PassedFields, WrittenFields, passed
 from gateway.model.reason import Reason
 from gateway.model.request import RequestHead
-from gateway.server.answer import Answer, bare, usual
+from gateway.server.answer import Answer, bare, usual, whole
 
 GET = RequestHead("GET", b"/", "1.1", [(b"host", b"a")], None, False)
 
@@ -89,6 +89,31 @@ def test_an_answer_whose_framing_is_ours_to_say_is_not_usual(
     request_: RequestHead, status: int, passed: PassedFields, data: bytes
 ) -> None:
     assert usual(request_, status, passed, data) is None
+
+
+def test_a_whole_answer_of_written_fields_is_what_the_usual_one_is() -> None:
+    own = _own((b"x-request-id", b"1"))
+    fields = passed(_passed().front, own)
+    assert fields == _passed((b"x-request-id", b"1"))
+    out = whole(GET, 200, fields.front, own, b"ok")
+    assert out is not None
+    assert out == usual(GET, 200, fields, b"ok")
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "length", "data"),
+    [
+        pytest.param(GET, 200, 2, b"o", id="H24-whole-shorter-than-its-length"),
+        pytest.param(GET, 200, 2, b"oko", id="H24-whole-longer-than-its-length"),
+        pytest.param(RequestHead("HEAD", b"/", "1.1", [], None, False), 200, 2, b"ok", id="whole-to-HEAD"),
+        pytest.param(GET, 204, 0, b"", id="whole-204-has-no-body"),
+        pytest.param(GET, 304, 0, b"", id="whole-304-has-no-body"),
+    ],
+)
+def test_a_whole_answer_has_the_body_that_its_head_declares(
+    request_: RequestHead, status: int, length: int, data: bytes
+) -> None:
+    assert whole(request_, status, _passed(length=length).front, _own((b"x-request-id", b"1")), data) is None
 
 
 @pytest.mark.parametrize("value", [b"a\r\nb: c", b"a\nb", b"a\rb", b"a\0b"])

@@ -7,6 +7,7 @@ Invariant: only limits of the caller's own come here; shared ones would tell of 
 from collections.abc import Sequence
 from functools import lru_cache
 
+from gateway.model.answer import OwnFields
 from gateway.model.limit import LimitPolicy, LimitStatus, WrittenPolicy
 from gateway.model.request import RawHeaders
 
@@ -23,20 +24,25 @@ def rate_limit_fields(limits: Sequence[LimitStatus]) -> RawHeaders:
     return [(b"ratelimit-policy", policies.encode()), (b"ratelimit", states.encode())]
 
 
-def of_one(limit: LimitStatus) -> tuple[tuple[bytes, bytes], str, str]:
-    """Of one limit, which is nearly always all: its policy's field, the begin of both as lines, and its state."""
+def of_one(request_id: str, limit: LimitStatus) -> OwnFields:
+    """X-Request-Id, of which nothing may end a line, and the two fields of one limit, which is nearly always all."""
     policy, remaining, reset = limit
-    field, begin, state = policy.written or written(policy)
+    told, between, begin = policy.written or _written(policy)
     if policy.window:
-        return field, begin, f"{state}{remaining};t={_SECONDS[reset] if reset < _BEYOND else reset}"
-    return field, begin, f"{state}{remaining}"
+        state = f"{begin}{remaining};t={_SECONDS[reset] if reset < _BEYOND else reset}".encode()
+    else:
+        state = f"{begin}{remaining}".encode()
+    named = request_id.encode()
+    fields = OwnFields(((b"x-request-id", named), told, (b"ratelimit", state)))
+    fields.lines = b"".join((b"x-request-id: ", named, between, state, b"\r\n"))
+    return fields
 
 
-def written(policy: LimitPolicy) -> WrittenPolicy:
+def _written(policy: LimitPolicy) -> WrittenPolicy:
     """What hangs on the limit alone: nothing of it can end a line, for `_string` leaves no byte that could."""
-    text = _policy(policy)
-    field = b"ratelimit-policy", text.encode()
-    policy.written = made = field, f"ratelimit-policy: {text}\r\nratelimit: ", f"{_string(policy.name)};r="
+    text = _policy(policy).encode()
+    between = b"\r\nratelimit-policy: %b\r\nratelimit: " % text
+    policy.written = made = (b"ratelimit-policy", text), between, f"{_string(policy.name)};r="
     return made
 
 

@@ -38,10 +38,7 @@ class Answer:
         """The fields that stand on every answer: X-Request-Id, RateLimit, CORS."""
         limits, request_id = trace.limits, trace.request_id
         if len(limits) == 1 and not self._cors and request_id is trace.own_id:  # nearly always
-            policy, begin, state = of_one(limits[0])
-            fields = OwnFields(((b"x-request-id", request_id.encode()), policy, (b"ratelimit", state.encode())))
-            fields.lines = f"x-request-id: {request_id}\r\n{begin}{state}\r\n".encode()
-            return fields
+            return of_one(request_id, limits[0])
         fields = OwnFields(self._common(trace, limits))
         fields.lines = lines = b"".join([b"%b: %b\r\n" % field for field in fields])
         return fields if breaks(lines) == 2 * len(fields) else list(fields)  # what is no line is refused as it is sent

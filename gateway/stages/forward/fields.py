@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
 from gateway.kernel.breaks import breaks
-from gateway.model.answer import AnswerSection, OwnFields, PassedFields, WrittenFields
+from gateway.model.answer import AnswerSection, WrittenFields, passed
 from gateway.model.request import RawHeaders
 from gateway.stages.forward.trailers import TE, TRAILER, RequestTrailers
 
@@ -124,17 +124,17 @@ class AnswerFields:
     def __call__(self, fields: RawHeaders, ours: RawHeaders) -> RawHeaders:
         """A new list: the backend's fields (names in lower case) that pass, then `ours`, then what the route sets."""
         if type(fields) is AnswerSection:
-            kept = fields.passing
-            if kept is None or kept[0] is not self:
-                kept = fields.passing = self, self._written(fields)
-            front = kept[1]
+            front = self.written(fields)
             if front is not None:
-                written = PassedFields(front.fields)
-                written += ours
-                written.front = front
-                written.own = ours if type(ours) is OwnFields else None
-                return written
+                return passed(front, ours)
         return self._judged(fields, ours)
+
+    def written(self, fields: AnswerSection) -> WrittenFields | None:
+        """What passes whatever the gateway adds, written; None where that is to be judged each time."""
+        kept = fields.passing
+        if kept is None or kept[0] is not self:
+            kept = fields.passing = self, self._written(fields)
+        return kept[1]
 
     def _judged(self, fields: RawHeaders, ours: RawHeaders) -> RawHeaders:
         passes = self._passes

@@ -6,6 +6,7 @@ Invariant: the client is read once, whoever reads again gets the same bytes.
 
 from collections.abc import Callable, Sequence
 
+from gateway.model.answer import OwnFields, WrittenFields
 from gateway.model.connection import Connection
 from gateway.model.exchange import Exchange, Trailing
 from gateway.model.request import RawHeaders, RequestHead
@@ -77,6 +78,9 @@ class KeptBody:
 
     async def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> None:
         await self._exchange.send_head(status, headers, body, end=end)
+
+    async def send_written(self, status: int, front: WrittenFields, own: OwnFields, body: bytes) -> None:
+        await self._exchange.send_written(status, front, own, body)
 
     async def send(self, data: bytes, *, end: bool) -> None:
         await self._exchange.send(data, end=end)

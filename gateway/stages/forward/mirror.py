@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from random import random
 
+from gateway.model.answer import OwnFields, WrittenFields
 from gateway.model.exchange import ClientGone, Exchange
 from gateway.model.outcome import Outcome
 from gateway.model.permit import Permit
@@ -78,6 +79,9 @@ class _Copy:
     async def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> None:
         self.started = True
         await self.send(body, end=end)
+
+    async def send_written(self, status: int, front: WrittenFields, own: OwnFields, body: bytes) -> None:
+        await self.send_head(status, front.fields, body, end=True)
 
     async def send(self, data: bytes, *, end: bool) -> None:
         self._read += len(data)

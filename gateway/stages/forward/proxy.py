@@ -6,10 +6,11 @@ Invariant: what was asked and is not the usual answer is never asked again here.
 """
 
 import asyncio
-from collections.abc import Awaitable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from types import coroutine
 
+from gateway.model.answer import OwnFields
 from gateway.model.exchange import DONE, ClientGone, Exchange
 from gateway.model.outcome import Outcome
 from gateway.model.permit import Permit
@@ -85,9 +86,13 @@ class Proxy:
                 known = section.outcome
                 outcome = known[1] if known is not None and known[0] is endpoint.mark else self._ended(usual, endpoint)
                 try:
-                    sent = exchange.send_head(status, self.fields.__call__(section, answer_headers), body, end=True)
+                    front = self.fields.written(section)
+                    if front is not None and type(answer_headers) is OwnFields:
+                        sent = exchange.send_written(status, front, answer_headers, body)
+                    else:
+                        sent = exchange.send_head(status, self.fields(section, answer_headers), body, end=True)
                     if sent is not DONE:
-                        yield from _wait(sent)
+                        yield from sent.__await__()
                 except ClientGone:
                     endpoint.count(Reason.CLIENT_GONE)
                     return replace(outcome, reason=Reason.CLIENT_GONE)
@@ -103,7 +108,3 @@ class Proxy:
         outcome = Outcome(status, self.cluster.name, endpoint.url, 0, len(body))
         section.outcome = endpoint.mark, outcome
         return outcome
-
-
-async def _wait(sent: Awaitable[None]) -> None:
-    await sent

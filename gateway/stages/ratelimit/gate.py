@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from math import ceil
 from typing import Protocol, TypeAlias
 
-from gateway.kernel.store import Buckets, Entry
+from gateway.kernel.store import Buckets, Entry, StoreUnavailable
 from gateway.model.limit import LimitStatus
 from gateway.model.principal import Principal
 from gateway.model.reason import Reason
@@ -16,6 +16,7 @@ from gateway.stages.ratelimit.algorithms import Concurrency, SlidingWindow
 from gateway.stages.ratelimit.algorithms.sliding_window import ROUNDING
 from gateway.stages.ratelimit.buckets import Bucket, BucketKeeper, Charge, Reading, keys_of
 from gateway.stages.ratelimit.overrides import Choose
+from gateway.stages.ratelimit.shared import SharedBuckets
 
 _LONGEST = 128  # characters of a subject that is remembered; issuers stand in the file
 
@@ -171,7 +172,8 @@ class WindowGate(LoneGate):
         entry.state = since, count, before
         self._admitted.value += 1.0
         over = span - elapsed - span / count
-        return [(self._policy, int(left), self._window if over >= 0.0 else ceil(span + over))]
+        # `left` is whole; of what makes it an int, `ceil` takes half as long as `int`
+        return [(self._policy, ceil(left), self._window if over >= 0.0 else ceil(span + over))]
 
     def _keep(self, principal: Principal | None, entry: Entry[State] | None) -> None:
         user = principal.user if principal is not None else None
@@ -192,6 +194,38 @@ def _told(charge: Charge, reading: Reading, principal: Principal | None) -> list
         return []
     _, remaining, _, reset = reading
     return [(charge.limit.policy, remaining, max(0, ceil(reset)))]
+
+
+class StoreGate(Gate):
+    """A gate with one limit that the store judges: asked, waited for and told in one coroutine."""
+
+    __slots__ = ("_admitted", "_keyed", "_policy", "_shared")
+
+    def __init__(self, keeper: SharedBuckets, charge: Charge) -> None:
+        super().__init__(keeper, [charge])
+        self._shared = keeper.check(self.charges)
+        self._keyed, self._policy = charge.keyed, charge.limit.policy
+        self._admitted = charge.limit.decisions.admitted
+
+    def enter(self, ctx: RequestContext, principal: Principal | None, trace: Trace) -> Spent:
+        """As `Gate.enter`, which judges while the store is down."""
+        if not self._shared.store.up:
+            return super().enter(ctx, principal, trace)
+        return self._ask((self._keyed.name(ctx, principal),), ctx.time, principal, trace)
+
+    async def _ask(
+        self, names: Sequence[bytes], now: float, principal: Principal | None, trace: Trace
+    ) -> list[LimitStatus]:
+        shared, keyed = self._shared, self._keyed
+        try:
+            reply = await shared.send(names, now)
+        except StoreUnavailable:
+            reply = None
+        taken = shared.taken(reply)
+        if taken is None:
+            return self._settle(shared.read(reply, names, now), principal, trace)
+        self._admitted.value += 1.0
+        return [(self._policy, taken[0], ceil(taken[1]))] if keyed.owned or keyed.own(principal) else []
 
 
 class HoldingGate(Gate):
@@ -262,6 +296,8 @@ def make_gate(keeper: BucketKeeper, charges: Sequence[Charge]) -> Gate:
         return HoldingGate(keeper, charges)
     bucket = keeper.bucket(charges[0]) if len(charges) == 1 else None
     if bucket is None:
+        if isinstance(keeper, SharedBuckets) and len(charges) == 1 and keeper.asks(charges[0]):
+            return StoreGate(keeper, charges[0])
         return Gate(keeper, charges)
     table, algorithm, _ = bucket
     keyed = charges[0].keyed

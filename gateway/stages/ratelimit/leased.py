@@ -85,7 +85,7 @@ class LeasedCheck(SharedCheck):
         try:
             if now < self._debts.until:
                 self._settle(names, now)
-            call = self._store.run(self._call, (*names, *(b"%d" % more for more in asked)))
+            call = self.store.run(self._call, (*names, *(b"%d" % more for more in asked)))
         except StoreUnavailable:
             self._took(names, asked, None)
             return self._without_store(names, now)

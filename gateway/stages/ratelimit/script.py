@@ -169,16 +169,16 @@ def about(charge: Charge, asking: int = 0) -> list[bytes]:
 class Answer:
     """The script's reply for a fixed number of limits, unpacked."""
 
-    __slots__ = ("_format", "_limits", "size")
+    __slots__ = ("_limits", "size", "unpack")
 
     def __init__(self, limits: int) -> None:
         self._limits = limits
-        self._format = struct.Struct(f"<{1 + 5 * limits}d")
-        self.size = self._format.size
+        form = struct.Struct(f"<{1 + 5 * limits}d")
+        self.size, self.unpack = form.size, form.unpack  # Redis' time; room, state and among how many of each limit
 
     def read_one(self, reply: bytes) -> tuple[float, int, State]:
         """Redis' time, room and state where there is one limit. Raises struct.error."""
-        now, room, since, count, before, _ = self._format.unpack(reply)
+        now, room, since, count, before, _ = self.unpack(reply)
         return now, max(0, int(room)), (since, count, before)
 
     def read(self, reply: bytes) -> tuple[float, Sequence[tuple[int, State, int]]]:
@@ -186,7 +186,7 @@ class Answer:
 
         Raises struct.error.
         """
-        numbers = self._format.unpack(reply)
+        numbers = self.unpack(reply)
         return numbers[0], [
             (max(0, int(numbers[i])), (numbers[i + 1], numbers[i + 2], numbers[i + 3]), int(numbers[i + 4]))
             for i in range(1, 1 + 5 * self._limits, 5)

@@ -7,6 +7,7 @@ Redis when the bucket is asked for again there.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from struct import error as StructError  # noqa: N812 - an exception, in its own case
 
@@ -41,6 +42,10 @@ class SharedBuckets:
         """None: the store judges."""
         return None
 
+    def asks(self, charge: Charge) -> bool:
+        """Whether the store is asked each time where this charge is alone in its gate, with what spends."""
+        return bool(charge.cost) and charge.asking is None and not charge.limit.lease
+
     def check(self, charges: Sequence[Charge]) -> "SharedCheck":
         """Prepare for these charges."""
         return SharedCheck(charges, self._store, self._fallback, self._debts)
@@ -72,12 +77,12 @@ class SharedCheck:
         "_locals",
         "_longest",
         "_settlements",
-        "_store",
+        "store",
     )
 
     def __init__(self, charges: Sequence[Charge], store: RedisStore, fallback: LocalBuckets, debts: Debts) -> None:
         self._charges = charges
-        self._store = store
+        self.store = store
         self._debts = debts
         make = CallWithMore if any(isinstance(c.limit.algorithm, Concurrency) for c in charges) else Call
         self._call = make(
@@ -105,18 +110,40 @@ class SharedCheck:
 
     def judge(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None] | None:
         """While the store is down, at once."""
-        return None if self._store.up else self._without_store(names, now)
+        return None if self.store.up else self._without_store(names, now)
 
     async def ask(self, names: Sequence[bytes], now: float) -> Sequence[Reading | None]:
         """Waits for Redis, for as long as the store's timeout at most. Raises Refused(STORE_UNAVAILABLE)."""
         try:
-            if now < self._debts.until:
-                self._settle(names, now)
-            reply = await self._store.run(self._call, names)
-            if isinstance(reply, bytes):
+            reply = await self.send(names, now)
+        except StoreUnavailable:
+            reply = None
+        return self.read(reply, names, now)
+
+    def send(self, names: Sequence[bytes], now: float) -> "asyncio.Future[Reply]":
+        """Ask the store. Raises StoreUnavailable, at once or from the future."""
+        if now < self._debts.until:
+            self._settle(names, now)
+        return self.store.run(self._call, names)
+
+    def taken(self, reply: Reply) -> tuple[int, float] | None:
+        """What the store's answer says where there is one limit, which is not fair, and it admits the request.
+
+        How many requests remain, and seconds until the quota is whole. None: `read` has to say what it means.
+        """
+        if type(reply) is not bytes or len(reply) != self._answer.size:
+            return None
+        now, room, since, count, before, _ = self._answer.unpack(reply)
+        cost = self._costs[0]
+        if room < cost:
+            return None
+        return int(room) - cost, self._charges[0].limit.algorithm.reset((since, count + cost, before), now)
+
+    def read(self, reply: Reply, names: Sequence[bytes], now: float) -> Sequence[Reading | None]:
+        """What the store's answer means; None in its place: it gave none. Raises Refused(STORE_UNAVAILABLE)."""
+        if isinstance(reply, bytes):
+            with suppress(StructError):
                 return self._readings(reply)
-        except (StoreUnavailable, StructError):
-            pass
         return self._without_store(names, now)
 
     def _settle(self, names: Sequence[bytes], now: float) -> None:
@@ -125,7 +152,7 @@ class SharedCheck:
             name = names[index]
             owed = self._fallback.owed(place, name, now) if name not in self._debts.told else 0
             if owed > 0:
-                future = self._store.run(self._settlements[index], (name, b"%d" % owed))
+                future = self.store.run(self._settlements[index], (name, b"%d" % owed))
                 self._debts.told.add(name)
                 future.add_done_callback(partial(self._settled, place, name))
 
@@ -167,7 +194,7 @@ class SharedCheck:
             charge.limit.decisions.error.inc()
         if self._denies is not None:
             raise Refused(
-                Reason.STORE_UNAVAILABLE, f"limit {self._denies.limit.name}: {self._store}", retry_after=_RETRY_AFTER
+                Reason.STORE_UNAVAILABLE, f"limit {self._denies.limit.name}: {self.store}", retry_after=_RETRY_AFTER
             )
         readings: list[Reading | None] = [None] * len(self._charges)
         self._debts.until = max(self._debts.until, now + self._longest)

@@ -13,6 +13,8 @@ from gateway.stages.record.text import quote
 from gateway.stages.record.waiting import Waiting
 
 GENESIS = "0" * 64
+_NUMBERS = tuple(map(str, range(1000)))  # to write a long number anew takes ten times a look here
+_DIGITS = tuple(f"{number:03d}" for number in range(1000))  # likewise: behind the thousands
 CHECKPOINT = "checkpoint"
 _CHECKPOINT_LABEL = "gateway-audit-checkpoint/1"
 _TREE_LABEL = "gateway-audit-tree/1"
@@ -43,26 +45,27 @@ class Chain:
 
     def seal(self, kind: str, time: str, members: str) -> bytes:
         """One line, its newline included. `members`: `,"name":value` of each, or ""."""
-        return self.seal_all(((kind, 0.0, members, True),), lambda _: time)[0][0].encode()
+        return "".join(self.seal_all(((kind, 0.0, "", members, True),), lambda _: time)[0]).encode()
 
     def seal_all(self, records: Iterable[Waiting], stamp: Callable[[float], str]) -> tuple[list[str], list[str]]:
-        """The lines of a tick's records, to be encoded in one go, and their hashes. `stamp` writes a time."""
-        seq, head, stream = self.seq, self.head, self._stream
-        lines, hashes, last, begun = list[str](), list[str](), -1.0, dict[str, str]()
-        for kind, at, members, _ in records:
-            if at != last:  # those of one tick share a reading of the clock
-                last, time, begun = at, stamp(at), {}
-            try:
-                begin = begun[kind]
-            except KeyError:
-                begin = begun[kind] = f'{{"type":"{kind}","time":"{time}","seq":'
-            seq += 1
-            body = f'{begin}{seq}{stream}{members},"prev":"{head}"'
+        """The lines of a tick's records, to join and encode in one go, and their hashes. `stamp` writes a time."""
+        head, stream = self.head, self._stream
+        thousands, rest = divmod(self.seq, 1000)
+        texts, hashes, last = list[str](), list[str](), -1.0
+        digits = _DIGITS if thousands else _NUMBERS
+        for kind, at, ids, members, _ in records:
+            rest += 1
+            if rest == 1000:
+                thousands, rest, last, digits = thousands + 1, 0, -1.0, _DIGITS
+            if at is not last:  # those of one tick share a reading of the clock
+                last, when = at, f'","time":"{stamp(at)}","seq":{thousands or ""}'
+            body = f'{{"type":"{kind}{when}{digits[rest]}{stream}{ids}{members},"prev":"{head}"'
             head = sha256(body.encode()).hexdigest()
             hashes.append(head)
-            lines.append(f'{body},"hash":"{head}"}}\n')
-        self.seq, self.head = seq, head
-        return lines, hashes
+            texts.append(body)
+            texts.append(f',"hash":"{head}"}}\n')
+        self.seq, self.head = thousands * 1000 + rest, head
+        return texts, hashes
 
     def seal_checkpoint(self, time: str, tree: Root | None) -> bytes:
         """A checkpoint: it signs the hash of the line before it, and the tree where there is one.

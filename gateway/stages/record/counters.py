@@ -4,25 +4,30 @@ A status or reason seen for the first time makes its cell, and both are of close
 `other`, no route is `none`.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from functools import lru_cache
 
 from gateway.kernel.cells import NO_ROUTE, OTHER_METHOD, Counter, Metrics
 from gateway.model.methods import KNOWN_METHODS
 from gateway.model.outcome import Outcome
 from gateway.model.shadow import Shadow
 
+SHORT = 4096  # milliseconds whose buckets are known
+
 
 class RouteCounters:
     """Of one route."""
 
-    __slots__ = ("_decisions", "_duration", "_metrics", "_name", "_requests")
+    __slots__ = ("_buckets", "_decisions", "_duration", "_metrics", "_name", "_requests", "allowed")
 
     def __init__(self, metrics: Metrics, name: str) -> None:
         self._metrics = metrics
         self._name = name
         self._duration = metrics.request_duration.labels(name)
-        self._requests: dict[tuple[str, int], Counter] = {}
+        self._buckets = _buckets(tuple(self._duration.bounds))
+        self._requests: dict[str, dict[int, Counter]] = {}  # by method and status
         self._decisions: dict[str, Counter] = {}  # by reason, "" for an allowed request
+        self.allowed: Counter | None = None  # that of allowed requests, once there was one
 
     def decided(self, effect: str, reason: str, shadows: tuple[Shadow, ...]) -> None:
         """Count one decision."""
@@ -31,17 +36,24 @@ class RouteCounters:
         except KeyError:
             cell = self._decisions[reason] = self._metrics.decisions.labels(self._name, effect, reason)
             cell.inc()
+            if not reason:
+                self.allowed = cell
         for shadow in shadows:
             self._metrics.shadow_decisions.labels(self._name, shadow.kind, shadow.effect.value).inc()
 
-    def ended(self, method: str, outcome: Outcome, duration: float) -> None:
-        """Count one request at its end; `duration` in seconds."""
+    def ended(self, method: str, outcome: Outcome, duration: float, between: int | None = None) -> None:
+        """Count one request at its end; `duration` in seconds.
+
+        `between`: the whole milliseconds of it, less than `SHORT`, where it lies between two of them; None: look.
+        """
         status, reason, histogram = outcome.status, outcome.reason, self._duration
         try:
-            self._requests[method, status].value += 1.0
+            self._requests[method][status].value += 1.0
         except KeyError:
             self._first(method, status).inc()
-        histogram.counts[bisect_left(histogram.bounds, duration)] += 1  # its `observe`, without the call
+        bucket = None if between is None else self._buckets[between]
+        # the histogram's `observe`, without the call
+        histogram.counts[bisect_left(histogram.bounds, duration) if bucket is None else bucket] += 1
         histogram.sum += duration
         if reason is not None and (reason.status == 0 or reason.status != status):
             self._metrics.streams_terminated.labels(reason.code).inc()
@@ -56,8 +68,17 @@ class RouteCounters:
         known = status if 100 <= status <= 599 else 0
         cell = self._metrics.requests.labels(self._name, method, str(known))
         if method != OTHER_METHOD and known == status:  # a table by what clients send would be theirs to fill
-            self._requests[method, status] = cell
+            self._requests.setdefault(method, {})[status] = cell
         return cell
+
+
+@lru_cache(8)
+def _buckets(bounds: tuple[float, ...]) -> tuple[int | None, ...]:
+    """The bucket of what lies between a number of milliseconds and the next; None where a bound lies there too."""
+    micros = [round(bound * 1e6) for bound in bounds]
+    below = [bisect_right(micros, 1000 * millis) for millis in range(SHORT)]
+    above = [bisect_left(micros, 1000 * millis) for millis in range(1, SHORT + 1)]
+    return tuple(bucket if bucket == end else None for bucket, end in zip(below, above, strict=True))
 
 
 def route_counters(metrics: Metrics, names: tuple[str, ...]) -> tuple[RouteCounters, ...]:

@@ -15,16 +15,22 @@ from gateway.stages.record.text import quote, quote_or_null
 
 LONGEST_PATH = 2048  # bytes; a normalised path is ASCII
 _LONGEST_METHOD = 32
-_PARTS = tuple(f'.{part:03d},"bytes_in":' for part in range(1000))  # of a millisecond, and the member behind
-_NUMBERS = tuple(map(str, range(4096)))  # a look here costs a sixth of writing a number anew
-_BEYOND = len(_NUMBERS)
+PARTS = tuple(f".{part:03d}" for part in range(1000))  # of a millisecond
+NUMBERS = tuple(map(str, range(4096)))  # a look here costs a sixth of writing a number anew
+BEYOND = len(NUMBERS)
 
 
-def allowed_members(trace: Trace, permit: Permit, route: str, facts: str) -> str:
-    """As `decision_members`, of a request that was allowed and by nothing more than a rule: nearly all that come.
+def ids_text(trace: Trace) -> str:
+    """What both records of a request begin with. Our ids, and those that accept has judged, need no escaping."""
+    trace_id = "null" if trace.ctx is None else f'"{trace.ctx.trace.trace_id}"'
+    return f',"request_id":"{trace.request_id}","trace_id":{trace_id}'
 
-    `facts`: what `facts_text` made. A request id, a trace id, a known method and a host hold nothing that JSON would
-    escape: accept has judged them.
+
+def allowed_members(permit: Permit, route: str, facts: str) -> str:
+    """As `decision_members`, where nothing more than a rule allowed it: nearly all that come.
+
+    `facts`: what `facts_text` made. A known method and a host hold nothing that JSON would escape: accept has judged
+    them.
     """
     ctx, principal = permit.ctx, permit.principal
     user, workload = principal.user, principal.workload
@@ -36,20 +42,17 @@ def allowed_members(trace: Trace, permit: Permit, route: str, facts: str) -> str
         None if user is None else user.subject,
         None if workload is None else workload.id,
     )
-    return (
-        f',"request_id":"{trace.request_id}","trace_id":"{ctx.trace.trace_id}{allowed}{address_text(ctx.client_ip)}'
-        f"{_asked(ctx.method, ctx.host, ctx.path)}{facts}"
-    )
+    return f"{allowed}{address_text(ctx.client_ip)}{_asked(ctx.method, ctx.host, ctx.path)}{facts}"
 
 
 @lru_cache(4096)
 def _allowed(
     listener: str, route: str, rule: str | None, issuer: str | None, subject: str | None, workload: str | None
 ) -> str:
-    """What is the same whenever a rule allows a caller: from the end of the trace id to the address."""
+    """What is the same whenever a rule allows a caller: from the trace id to the address."""
     user = "null" if issuer is None or subject is None else _named(issuer, subject)
     return (
-        f'","effect":"allow","reason":null,"mode":"enforce","listener":{quote(listener)},"route":{route}'
+        f',"effect":"allow","reason":null,"mode":"enforce","listener":{quote(listener)},"route":{route}'
         f',"rule":{quote_or_null(rule)},"shadow":[],"user":{user},"workload":{quote_or_null(workload)}'
         ',"device":null,"client_ip":"'
     )
@@ -67,7 +70,7 @@ def facts_text(inputs: str, config: str) -> str:
 
 
 def decision_members(trace: Trace, effect: str, reason: str | None, route: str, facts: str) -> str:
-    """Of a `decision`. `route` is JSON already, `facts` what `facts_text` made."""
+    """Of a `decision`, behind its ids. `route` is JSON already, `facts` what `facts_text` made."""
     ctx, refused, permit = trace.ctx, trace.refused, trace.permit
     principal = trace.principal if refused is None else trace.proved
     device = trace.posture if refused is None else trace.device
@@ -80,16 +83,15 @@ def decision_members(trace: Trace, effect: str, reason: str | None, route: str, 
         rule, audited = None, ()
     shadows = trace.shadows
     if ctx is not None:
-        trace_id, method, host = quote(ctx.trace.trace_id), ctx.method, quote(ctx.host)
+        method, host = ctx.method, quote(ctx.host)
         client = address_text(ctx.client_ip)
         path = ctx.path
     else:  # refused before it could be read: what the head held, as far as it goes
-        trace_id, method, host = "null", trace.head.method[:_LONGEST_METHOD], "null"
+        method, host = trace.head.method[:_LONGEST_METHOD], "null"
         client = address_text(trace.connection.peer_ip)
         path = trace.head.target.partition(b"?")[0].decode("latin-1")
     return (  # conditions in place of `quote_or_null`: the usual request would pay for five calls that say null
-        f',"request_id":{quote(trace.request_id)},"trace_id":{trace_id},"effect":"{effect}"'
-        f',"reason":{"null" if reason is None else quote(reason)},"mode":"enforce"'
+        f',"effect":"{effect}","reason":{"null" if reason is None else quote(reason)},"mode":"enforce"'
         f',"listener":{quote(trace.connection.listener)},"route":{route}'
         f',"rule":{"null" if rule is None else quote(rule)}'
         f',"shadow":{_shadows(shadows) if shadows else "[]"}'
@@ -101,29 +103,22 @@ def decision_members(trace: Trace, effect: str, reason: str | None, route: str, 
     )
 
 
-def outcome_members(trace: Trace, permit: Permit, outcome: Outcome, duration: float, route: str) -> str:
-    """Of an `outcome`. `duration` in seconds; `route` is JSON already."""
-    micros = int(duration * 1e6 + 0.5)  # written as two whole numbers: half the time of a float's text
-    if micros < 0:
-        micros = 0
-    millis, taken, sent, reason = micros // 1000, outcome.bytes_in, outcome.bytes_out, outcome.reason
-    line = (
-        f',"request_id":"{trace.request_id}","trace_id":"{permit.ctx.trace.trace_id}'
-        f"{_sent(route, outcome.upstream, outcome.endpoint, outcome.status)}"
-        f"{_NUMBERS[millis] if millis < _BEYOND else millis}{_PARTS[micros % 1000]}"
-        f'{_NUMBERS[taken] if taken < _BEYOND else taken},"bytes_out":{_NUMBERS[sent] if sent < _BEYOND else sent}'
-        f',"reason":{"null" if reason is None else quote(reason.code)}'
+def ending(outcome: Outcome) -> tuple[str, str]:
+    """The members of an `outcome` before its duration, from the upstream on, and those behind; kept with it."""
+    reason, cause = outcome.reason, outcome.cause
+    before = (
+        f',"upstream":{quote_or_null(outcome.upstream)},"endpoint":{quote_or_null(outcome.endpoint)}'
+        f',"status":{outcome.status},"duration_ms":'
     )
-    if outcome.cause is not None:
-        line += f',"cause":{quote(outcome.cause)}'
-    return line if outcome.attempts == 1 else f'{line},"attempts":{outcome.attempts}'
-
-
-@lru_cache(4096)
-def _sent(route: str, upstream: str | None, endpoint: str | None, status: int) -> str:
-    """What is the same for all that an endpoint answers alike: from the end of the trace id to the duration."""
-    to = f'"upstream":{quote_or_null(upstream)},"endpoint":{quote_or_null(endpoint)}'
-    return f'","route":{route},{to},"status":{status},"duration_ms":'
+    behind = f',"bytes_in":{outcome.bytes_in},"bytes_out":{outcome.bytes_out}'
+    behind += f',"reason":{"null" if reason is None else quote(reason.code)}'
+    if cause is not None:
+        behind += f',"cause":{quote(cause)}'
+    if outcome.attempts != 1:
+        behind += f',"attempts":{outcome.attempts}'
+    written = before, behind
+    object.__setattr__(outcome, "written", written)  # it says what its other members say, so it is still the same noun
+    return written
 
 
 def _user(user: User | None) -> str:

@@ -19,7 +19,7 @@ from gateway.stages.record.sink import Sink
 from gateway.stages.record.stream import AuditError, open_stream
 from gateway.stages.record.syncer import Syncer, finish
 from gateway.stages.record.text import Stamp, quote
-from gateway.stages.record.times import Times
+from gateway.stages.record.times import Times, Turn
 from gateway.stages.record.tree import Tree
 from gateway.stages.record.waiting import Waiting
 
@@ -57,7 +57,8 @@ class AuditLog:
         self._records = records
         self._lag = lag
         self._pending: list[Waiting] = []
-        self._promise: Promise | None = None  # kept once what is pending is written; None: nobody waits for it
+        self.turn: Turn | None = None  # of the loop, in which records wait; None also while the log does not work
+        self.promise: Promise | None = None  # kept once what is pending is written; None: nobody waits for it
         self._checkpoint_due = False
         self._flood = Flood()
         self._buffered = settings.durability == "buffered"
@@ -101,31 +102,30 @@ class AuditLog:
 
     # ---- taking records
 
-    def write(self, kind: str, members: str, *, keep: bool) -> Promise:
+    def write(self, kind: str, members: str, keep: bool, ids: str = "") -> Promise:
         """Queue a record; the promise says True once it is as durable as the settings ask, False when it failed.
 
-        `keep`: a record that could not be written is still true and is tried again.
+        `keep`: a record that could not be written is still true and is tried again. `ids`: members before the others.
         """
         loop = self._loop
         if loop is None:
             raise RuntimeError("the audit log was not started")
         if self._buffered:
             if self._failure is None or keep:
-                self.queue(kind, members)
+                self.queue(kind, members, ids)
             return Promise(loop, written=self._failure is None)
-        self._pending.append((kind, self._times.shared or self._first(), members, keep))
-        promise = self._promise = self._promise or Promise(loop)
+        self._pending.append((kind, self._times.shared or self._first(), ids, members, keep))
+        promise = self.promise = self.promise or Promise(loop)
         if self._flushing is None:
             self._schedule()
         return promise
 
-    def queue(self, kind: str, members: str) -> None:
+    def queue(self, kind: str, members: str, ids: str = "") -> None:
         """Queue a record that nobody waits for; it is tried again until it is written or the backlog is full."""
-        pending = self._pending
-        if len(pending) >= BACKLOG:
+        if len(self._pending) >= BACKLOG:
             self._flood.lost(kind, _NOT_WRITTEN, self._clock())
             return
-        pending.append((kind, self._times.shared or self._first(), members, True))
+        self._pending.append((kind, self._times.shared or self._first(), ids, members, True))
         if self._flushing is None:
             self._schedule()
 
@@ -162,7 +162,7 @@ class AuditLog:
             raise AuditError(f"{self.settings.directory}: the audit log cannot be written: {error.strerror}") from None
         for torn in self._file.torn:
             members = f',"file":{quote(torn.file)},"bytes":{torn.size},"sha256":"{torn.sha256}"'
-            self._pending.append(("repair", self._times.now(), members, True))
+            self._pending.append(("repair", self._times.now(), "", members, True))
 
     def _schedule(self) -> None:
         if self._loop is None:
@@ -177,9 +177,9 @@ class AuditLog:
     def _flush(self) -> None:
         """The tick's end: seal what waits, write it at once, then let the waiting requests go on."""
         self._flushing = None
-        self._times.shared = 0.0
+        self._times.shared, self.turn = 0.0, None
         batch, self._pending = self._pending, []
-        promise, self._promise = self._promise, None
+        promise, self.promise = self.promise, None
         checkpoint, self._checkpoint_due = self._checkpoint_due, False
         if not batch and not checkpoint:
             return
@@ -190,8 +190,8 @@ class AuditLog:
                 sink.demand(len(batch) + checkpoint)
             self._rotate_when_due(batch[0][1] if batch else self._times.now())
             mark = chain.seq, chain.head  # a new segment's own record stands whatever becomes of the batch
-            lines, hashes = chain.seal_all(batch, self._stamp)
-            data = "".join(lines).encode()
+            texts, hashes = chain.seal_all(batch, self._stamp)
+            data = "".join(texts).encode()
             if checkpoint:
                 data += self._checkpoint(hashes)
                 hashes.append(chain.head)
@@ -233,7 +233,7 @@ class AuditLog:
         if self._failure is None:
             log.error("audit: records cannot be written to %s: %s", self._file.path, error.strerror)
         self._failure = error.strerror or "unknown error"
-        again = [waiting for waiting in batch if waiting[3]]
+        again = [waiting for waiting in batch if waiting[4]]
         room = max(0, BACKLOG - len(self._pending))
         for kind, at, *_ in again[room:]:
             self._flood.lost(kind, _NOT_WRITTEN, at)
@@ -269,7 +269,6 @@ class AuditLog:
         before = "null"
         if file.number > 0:
             before = f'{{"file":{quote(file.path.name)},"seq":{chain.seq},"hash":"{chain.head}"}}'
-
         line = b""
 
         def first(number: int) -> bytes:
@@ -300,7 +299,7 @@ class AuditLog:
         if self._failure is None:
             self._told(self._flood.told(self._clock()))
         if self._pruner is not None and (members := self._pruner.announce(self._clock(), self._file.number)):
-            self._pending.append((PRUNED, self._times.now(), members, False))
+            self._pending.append((PRUNED, self._times.now(), "", members, False))
         self._checkpoint_due = True
         if self._flushing is None:
             self._schedule()
@@ -314,16 +313,18 @@ class AuditLog:
 
     def _told(self, held: list[Held]) -> None:
         for one in held:  # beside the backlog: a row for each kind at most
-            members = f',"kind":"{one.kind}","reason":{quote(one.reason)},"count":{one.count}'
-            members = f'{members},"since":"{self._stamp(one.since)}"'
-            self._pending.append(("suppressed", self._times.now(), members, True))
+            of = f',"kind":"{one.kind}","reason":{quote(one.reason)}'
+            members = f',"count":{one.count},"since":"{self._stamp(one.since)}"'
+            self._pending.append(("suppressed", self._times.now(), of, members, True))
         if held and self._flushing is None:
             self._schedule()
 
     def _first(self) -> float:
         """The time of a record that no other waits beside."""
-        return self._times.first(shared=self._failure is None and not self._buffered)
+        shared = self._failure is None and not self._buffered
+        at = self._times.first(shared=shared)
+        self.turn = Turn(at, self._pending.append) if shared else None
+        return at
 
     def _age(self) -> float:
-        pending = self._pending
-        return max(0.0, self._clock() - pending[0][1]) if pending else 0.0
+        return max(0.0, self._clock() - self._pending[0][1]) if self._pending else 0.0

@@ -5,18 +5,29 @@ up no answer. Exactly one `decision` a request, and one `outcome` for each that 
 """
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from itertools import chain
 from os import urandom
 from types import coroutine
 
 from gateway.kernel.cells import Metrics
 from gateway.model.exchange import Exchange
 from gateway.model.outcome import Outcome
+from gateway.model.permit import Permit
 from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
 from gateway.model.trace import Stage, Trace
-from gateway.stages.record.counters import route_counters
-from gateway.stages.record.lines import allowed_members, decision_members, facts_text, outcome_members
+from gateway.stages.record.counters import SHORT, route_counters
+from gateway.stages.record.lines import (
+    BEYOND,
+    NUMBERS,
+    PARTS,
+    allowed_members,
+    decision_members,
+    ending,
+    facts_text,
+    ids_text,
+)
 from gateway.stages.record.log import AuditLog
 from gateway.stages.record.promise import Promise
 from gateway.stages.record.settings import RecordSettings
@@ -24,24 +35,18 @@ from gateway.stages.record.text import quote
 
 _FORWARD = Stage.FORWARD
 _ALLOW = Effect.ALLOW.value  # read once: an enum's `value` is a Python call
-_IDS = 256  # request ids that one call of the system's generator makes
+_CUTS = [slice(at, at + 32) for at in range(0, 32 * 256, 32)]  # the ids that one call of the system's generator makes
+_LONGEST_KEPT = 768  # characters of a text that is kept with a head
 
 
-class RequestIds:
-    """Random request ids of 128 bits, as 32 hex digits."""
+def request_ids() -> Iterator[str]:
+    """Random request ids of 128 bits, as 32 hex digits, without end."""
+    return chain.from_iterable(_some_ids())  # that `next` of it runs no step of ours but for each 256th
 
-    __slots__ = ("_pool",)
 
-    def __init__(self) -> None:
-        self._pool: list[str] = []
-
-    def take(self) -> str:
-        """Another one."""
-        pool = self._pool
-        if not pool:
-            text = urandom(16 * _IDS).hex()
-            pool.extend(text[at : at + 32] for at in range(0, 32 * _IDS, 32))
-        return pool.pop()
+def _some_ids() -> Iterator[Iterator[str]]:
+    while True:
+        yield map(urandom(16 * len(_CUTS)).hex().__getitem__, _CUTS)
 
 
 class Record:
@@ -59,10 +64,12 @@ class Record:
         self._log = log
         self._clock = clock
         self._monotonic = monotonic
-        self._ids = RequestIds().take
+        self._ids = request_ids()
+        self._mark = object()  # of what is kept with a head: it may outlive this stage, and holds nothing
         self._in_flight = metrics.requests_in_flight
         self._counters = route_counters(metrics, tuple(route.name for route in settings.routes))
         self._names = (*(quote(route.name) for route in settings.routes), "null")
+        self._routed = tuple(f',"route":{name}' for name in self._names)
         self._inputs = tuple(route.inputs for route in settings.routes)
         self._config = quote(settings.digest)
         nothing = facts_text("null", self._config)  # what no input stands in is the same for every request
@@ -72,18 +79,18 @@ class Record:
     def begin(self, exchange: Exchange) -> Trace:
         """A request begins."""
         self._in_flight.stored += 1.0
-        return Trace(exchange.connection, exchange.head, self._ids(), self._clock(), self._monotonic())
+        return Trace(exchange.connection, exchange.head, next(self._ids), self._clock(), self._monotonic())
 
     @coroutine  # and not `async`: what it waits for is yielded from here, without a generator between
     def decision(self, trace: Trace) -> Generator[Promise, None, None]:
         """Raises Refused(AUDIT_UNAVAILABLE) when an allowed request could not be recorded and must be."""
-        refused = trace.refused
-        if refused is not None:
-            self._refusal(trace, refused)
+        if trace.refused is not None:
+            self._refusal(trace, trace.refused)
             return
-        permit, shadows = trace.permit, trace.limit_shadows
+        ctx, permit, shadows = trace.ctx, trace.permit, trace.limit_shadows
         if (
-            permit is None
+            ctx is None
+            or permit is None
             or shadows
             or permit.shadows
             or permit.principal.shadows
@@ -91,30 +98,81 @@ class Record:
             or trace.posture is not None
         ):
             index, shadows = trace.route.index if trace.route is not None else -1, trace.shadows
-            members = self._members(trace, index, _ALLOW, None)
+            ids, members = ids_text(trace), self._members(trace, index, _ALLOW, None)
         else:
-            index = permit.route.index
-            facts = self._facts[index]
-            if facts is None:
-                facts = facts_text(self._inputs[index].text(permit.ctx, permit.principal, None), self._config)
-            members = allowed_members(trace, permit, self._names[index], facts)
-        promise = self._log.write("decision", members, keep=not self._refuse_unrecorded)
+            ids = (
+                f',"request_id":"{trace.request_id}","trace_id":"{ctx.trace.trace_id}"'  # `ids_text`, without the call
+            )
+            route, principal, again = permit.route, permit.principal, ctx.head.again
+            index, user, workload = route.index, principal.user, principal.workload
+            key = None if user is None else user.key  # an object of this user's alone: who keeps it keeps no claims
+            name = None if workload is None else workload.id
+            members = ""
+            if again is not None and again.told is not None:
+                mark, read, to, rule, who, what, client, text = again.told
+                if (
+                    mark is self._mark
+                    and read is again.read  # host, path and fields
+                    and to is route
+                    and rule is permit.rule
+                    and who is key
+                    and what is name
+                    and client is ctx.client_ip
+                ):
+                    members = text
+            if not members:
+                members = self._allowed(permit, key, name)
+        if ctx is None or ctx.preflight is None:  # a preflight's answer is its decision
+            trace.ids = ids
+        log = self._log
+        turn, promise = log.turn, log.promise
+        if turn is None or promise is None:
+            promise = log.write("decision", members, not self._refuse_unrecorded, ids)
+        else:
+            turn.add(("decision", turn.at, ids, members, not self._refuse_unrecorded))
         if promise.kept is None:
-            yield promise.asked()
+            promise._asyncio_future_blocking = True  # noqa: SLF001 - its `asked`, without the call
+            yield promise
         if not promise.kept and self._refuse_unrecorded:
-            raise Refused(Reason.AUDIT_UNAVAILABLE, self._log.failure or "the record was not written", retry_after=1)
-        self._counters[index].decided(_ALLOW, "", shadows)
+            raise Refused(Reason.AUDIT_UNAVAILABLE, log.failure or "the record was not written", retry_after=1)
+        counters = self._counters[index]
+        if shadows or counters.allowed is None:
+            counters.decided(_ALLOW, "", shadows)
+        else:
+            counters.allowed.value += 1.0
 
     def outcome(self, trace: Trace, outcome: Outcome) -> None:
         """The end: the metrics of every request, and the record of one that was let through."""
         self._in_flight.stored -= 1.0
         duration = self._monotonic() - trace.began
-        route, permit = trace.route, trace.permit
+        micros = int(duration * 1e6 + 0.5)  # written as two whole numbers: half the time of a float's text
+        if micros < 0:
+            micros = 0
+        millis, part = micros // 1000, micros % 1000
+        route, ids = trace.route, trace.ids
         index = -1 if route is None else route.index
-        self._counters[index].ended(trace.head.method, outcome, duration)
-        # whether it got beyond its decision; a preflight's answer is its decision
-        if permit is not None and permit.ctx.preflight is None and (trace.refused is None or trace.stage is _FORWARD):
-            self._log.queue("outcome", outcome_members(trace, permit, outcome, duration, self._names[index]))
+        self._counters[index].ended(trace.head.method, outcome, duration, millis if part and millis < SHORT else None)
+        if ids is None or (trace.refused is not None and trace.stage is not _FORWARD):
+            return  # it did not get beyond its decision
+        before, behind = outcome.written or ending(outcome)
+        members = f"{self._routed[index]}{before}{NUMBERS[millis] if millis < BEYOND else millis}{PARTS[part]}{behind}"
+        turn = self._log.turn
+        if turn is None:
+            self._log.queue("outcome", members, ids)
+        else:
+            turn.add(("outcome", turn.at, ids, members, True))
+
+    def _allowed(self, permit: Permit, key: tuple[str, str] | None, workload: str | None) -> str:
+        """The members behind the ids where nothing more than a rule allowed it; kept with a head that comes again."""
+        ctx, route = permit.ctx, permit.route
+        index, again = route.index, ctx.head.again
+        facts = self._facts[index]
+        if facts is None:
+            facts = facts_text(self._inputs[index].text(ctx, permit.principal, None), self._config)
+        text = allowed_members(permit, self._names[index], facts)
+        if again is not None and len(text) <= _LONGEST_KEPT:
+            again.told = self._mark, again.read, route, permit.rule, key, workload, ctx.client_ip, text
+        return text
 
     def _refusal(self, trace: Trace, refused: Refused) -> None:
         reason = refused.reason
@@ -126,7 +184,7 @@ class Record:
         bounded = principal is None or principal.anonymous or effect is Effect.LIMIT
         if bounded and not self._log.admits("decision", reason.code):
             return
-        self._log.queue("decision", self._members(trace, index, effect.value, reason.code))
+        self._log.queue("decision", self._members(trace, index, effect.value, reason.code), ids_text(trace))
 
     def _members(self, trace: Trace, index: int, effect: str, reason: str | None) -> str:
         principal = trace.principal if reason is None else trace.proved

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from gateway.stages.record.waiting import Waiting
+
 
 class Times:
     """Of one stream. `shared`: the time that the records of this tick have in common; 0 until its first one."""
@@ -29,3 +31,14 @@ class Times:
             return self._latest
         self._latest = now
         return now
+
+
+class Turn:
+    """What the records of one turn of the loop share while the log works: who finds it need not ask the log."""
+
+    __slots__ = ("add", "at")
+
+    def __init__(self, at: float, add: Callable[[Waiting], None]) -> None:
+        """`at`: seconds since the epoch."""
+        self.at = at
+        self.add = add

@@ -53,7 +53,7 @@ class TracedRecord(Record):
         return TimedTrace(
             exchange.connection,
             exchange.head,
-            request_id=self._ids(),
+            request_id=next(self._ids),
             time=self._clock(),
             began=self._monotonic(),
         )

@@ -5,5 +5,6 @@ A bare tuple: two are made for each request, and a class of names costs several 
 
 from typing import TypeAlias
 
-Waiting: TypeAlias = tuple[str, float, str, bool]
-"""Its type, when it was made (seconds since the epoch), its members, and whether to try again when the write fails."""
+Waiting: TypeAlias = tuple[str, float, str, str, bool]
+"""Its type, when it was made (seconds since the epoch), its members in two parts, and whether to try again when the
+write fails. The first part is "" or what both records of a request begin with."""

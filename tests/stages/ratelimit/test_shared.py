@@ -12,7 +12,8 @@ from gateway.model.limit import LimitStatus
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.ratelimit import LocalBuckets, OnStoreFailure, SharedBuckets, SlidingWindow, TokenBucket
-from gateway.stages.ratelimit.gate import Gate
+from gateway.stages.ratelimit.algorithm import Algorithm
+from gateway.stages.ratelimit.gate import Gate, StoreGate
 from gateway.testing.faults import FaultProxy
 from gateway.testing.wait import until
 from tests.due import due
@@ -69,6 +70,43 @@ async def test_what_is_left_is_told_as_in_one_process(tmp_path: Path) -> None:
                 await due(one.enter(request(), user(), trace()))
             assert refused.value.retry_after == 60
             assert [left for _, left, _ in refused.value.limits] == [0, 3]  # R11: b was not spent
+
+
+@pytest.mark.parametrize("shadow", [False, True])
+@pytest.mark.parametrize("algorithm", [None, SlidingWindow(3, 600), TokenBucket(3, 600, 3)])
+async def test_R2_a_limit_that_is_alone_is_judged_and_told_as_any_other(
+    tmp_path: Path, algorithm: Algorithm | None, shadow: bool
+) -> None:
+    with redis_server(tmp_path) as server:
+        async with shared(server.unix_url) as (keeper, _):
+            limits = [limit(name, 3, 600, algorithm=algorithm, shadow=shadow) for name in ("quick", "plain")]
+            quick, plain = gate(keeper, limits[0]), Gate(keeper, [charge(limits[1], secret=keeper.secret)])
+            assert (type(quick), type(plain)) == (StoreGate, Gate)
+            for _ in range(4):
+                told = [await _told(one) for one in (quick, plain)]
+                assert told[0] == told[1]
+            assert counts(limits[0]) == counts(limits[1]) == (3, 1, 0)
+
+
+async def _told(one: Gate) -> list[int]:
+    """What remains after a request; the store's clock goes on meanwhile, so the time to its reset is not compared."""
+    try:
+        return [left for _, left, _ in await _tried(one)]
+    except Refused as refused:
+        return [left for _, left, _ in refused.limits]
+
+
+async def test_what_is_no_answer_of_the_script_is_no_answer_where_a_limit_is_alone(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        async with shared(server.unix_url) as (keeper, _):
+            one = limit(failing=OnStoreFailure.DENY)
+            check = keeper.check([charge(one, secret=keeper.secret)])
+            for reply in (None, 1, b"", b"\0" * 40, b"\0" * 56):
+                assert check.taken(reply) is None
+                with pytest.raises(Refused) as refused:
+                    check.read(reply, [b"0" * 32], 0.0)
+                assert refused.value.reason is Reason.STORE_UNAVAILABLE
+            assert counts(one) == (0, 0, 5)
 
 
 def _process(url: str, passes: "multiprocessing.Queue[int]", ready: Barrier) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.kernel.cells import Metrics
+from gateway.model.answer import OwnFields, WrittenFields
 from gateway.model.connection import Connection
 from gateway.model.json import Claims
 from gateway.model.permit import Permit
@@ -52,6 +53,9 @@ class Asked:
         raise AssertionError("record answers nothing")
 
     async def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> None:
+        raise AssertionError("record answers nothing")
+
+    async def send_written(self, status: int, front: WrittenFields, own: OwnFields, body: bytes) -> None:
         raise AssertionError("record answers nothing")
 
     async def send(self, data: bytes, *, end: bool) -> None:

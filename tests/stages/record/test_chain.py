@@ -50,3 +50,14 @@ def test_a_checkpoint_signs_the_tree_apart() -> None:
     key.public_key().verify(urlsafe_b64decode(tree["signature"] + "=="), said)
     unsigned = Chain("here-w0", 6, "ab" * 32, None).seal_checkpoint(TIME, Root(3, 6, "cd" * 32))
     assert json.loads(unsigned)["tree"]["signature"] is None
+
+
+def test_numbers_go_on_over_thousands() -> None:
+    chain = Chain("here-w0", 997, GENESIS, None)
+    records = [("decision", 1.0, ',"id":1', ',"n":2', False)] * 2005
+    texts, hashes = chain.seal_all(records, lambda _: TIME)
+    lines = [json.loads(line) for line in "".join(texts).splitlines()]
+    assert [line["seq"] for line in lines] == list(range(998, 3003))
+    assert [line["hash"] for line in lines] == hashes
+    assert [line["prev"] for line in lines[1:]] == hashes[:-1]
+    assert (chain.seq, chain.head, lines[-1]["id"], lines[-1]["n"]) == (3002, hashes[-1], 1, 2)

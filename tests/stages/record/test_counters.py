@@ -6,7 +6,7 @@ from gateway.kernel.cells import Metrics
 from gateway.model.outcome import Outcome
 from gateway.model.reason import Effect, Reason
 from gateway.model.shadow import Shadow
-from gateway.stages.record.counters import route_counters
+from gateway.stages.record.counters import SHORT, route_counters
 
 
 def ended(method: str, outcome: Outcome) -> Metrics:
@@ -73,3 +73,14 @@ def test_a_reload_keeps_the_counts() -> None:
     for _ in range(2):
         route_counters(metrics, ("r",))[0].ended("GET", Outcome(200, None, None, 0, 0), 0.1)
     assert metrics.requests.labels("r", "GET", "200").value == 2
+
+
+def test_a_duration_falls_into_the_bucket_that_its_bounds_say() -> None:
+    metrics = Metrics()
+    counters, wanted = route_counters(metrics, ("r",))[0], metrics.request_duration.labels("other")
+    bounds = wanted.bounds
+    for duration in [*bounds, *(bound + step for bound in bounds for step in (-3e-6, 3e-6)), 0.0021, 0.0029, 77.0]:
+        millis, part = divmod(int(duration * 1e6 + 0.5), 1000)
+        counters.ended("GET", Outcome(200, None, None, 0, 0), duration, millis if part and millis < SHORT else None)
+        wanted.observe(duration)
+    assert metrics.request_duration.labels("r").counts == wanted.counts

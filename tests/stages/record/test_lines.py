@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,10 @@ from gateway.model.principal import Principal, User
 from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
 from gateway.model.shadow import Shadow
-from gateway.stages.record.lines import allowed_members, decision_members, facts_text, outcome_members
-from tests.stages.record.scene import PRINCIPAL, Asked, allowed, open_log, refused, stage
+from gateway.model.trace import Stage
+from gateway.stages.record.lines import allowed_members, decision_members, facts_text
+from gateway.testing.clock import Clock
+from tests.stages.record.scene import NOW, PRINCIPAL, Asked, allowed, lines, open_log, refused, stage
 
 
 def test_an_allowed_request(tmp_path: Path) -> None:
@@ -24,8 +27,6 @@ def test_an_allowed_request(tmp_path: Path) -> None:
         "{" + decision_members(trace, "allow", None, '"inventory"', facts_text("null", '"c0ffee"'))[1:] + "}"
     )
     assert members == {
-        "request_id": trace.request_id,
-        "trace_id": "0af7651916cd43dd8448eb211c80319c",
         "effect": "allow",
         "reason": None,
         "mode": "enforce",
@@ -66,7 +67,7 @@ def test_the_short_way_for_what_a_rule_allows_says_the_same(
     trace.ctx, trace.principal = ctx, principal
     trace.permit = Permit(ctx, trace.route, principal, rule, None, (), (), None)
     facts = facts_text('{"claims":{}}', '"c"')
-    short = allowed_members(trace, trace.permit, '"inventory"', facts)
+    short = allowed_members(trace.permit, '"inventory"', facts)
     assert short == decision_members(trace, "allow", None, '"inventory"', facts)
 
 
@@ -95,18 +96,30 @@ def test_a_head_that_could_not_be_read_is_told_as_far_as_it_goes(tmp_path: Path)
     assert members["path"].startswith("/a\xff\x00\nbbb")
     assert len(members["path"]) == 2048
     assert members["client_ip"] == "203.0.113.7"
-    assert (members["host"], members["trace_id"], members["user"]) == (None, None, None)
+    assert (members["host"], members["user"]) == (None, None)
     assert "secret" not in text
     assert text.isprintable()
 
 
-def test_an_outcome(tmp_path: Path) -> None:
-    trace = allowed(stage(open_log(tmp_path)))
+async def told(directory: Path, outcome: Outcome, duration: float) -> dict[str, Any]:
+    """The members of its own that the record of a request has that ended so; `duration` in seconds."""
+    log, clock = open_log(directory), Clock(NOW)
+    log.start()
+    record = stage(log, clock=clock)
+    trace = allowed(record)
+    await record.decision(trace)
+    trace.stage = Stage.FORWARD
+    clock.now += duration
+    record.outcome(trace, outcome)
+    await log.close()
+    (found,) = [line for line in lines(directory) if line["type"] == "outcome"]
+    assert found["request_id"] == trace.request_id
+    return {name: found[name] for name in list(found)[5:-2]}
+
+
+async def test_an_outcome(tmp_path: Path) -> None:
     outcome = Outcome(200, "inventory", "https://10.0.0.5:8443", 3, 1234, Reason.UPSTREAM_RESET)
-    assert trace.permit is not None
-    members = json.loads("{" + outcome_members(trace, trace.permit, outcome, 0.01234567, '"inventory"')[1:] + "}")
-    assert members == {
-        "request_id": trace.request_id,
+    assert await told(tmp_path, outcome, 0.01234567) == {
         "trace_id": "0af7651916cd43dd8448eb211c80319c",
         "route": "inventory",
         "upstream": "inventory",
@@ -119,20 +132,24 @@ def test_an_outcome(tmp_path: Path) -> None:
     }
 
 
-def test_an_outcome_that_took_more_than_one_try_says_how_many(tmp_path: Path) -> None:
-    trace = allowed(stage(open_log(tmp_path)))
-    outcome = Outcome(200, "inventory", None, 3, 4, attempts=3)
-    assert trace.permit is not None
-    members = json.loads("{" + outcome_members(trace, trace.permit, outcome, 0.0, '"inventory"')[1:] + "}")
-    assert (members["attempts"], members["reason"]) == (3, None)
+async def test_an_outcome_that_took_more_than_one_try_says_how_many(tmp_path: Path) -> None:
+    members = await told(tmp_path, Outcome(200, "inventory", None, 3, 4, attempts=3), 5000.0)
+    assert (members["attempts"], members["reason"], members["duration_ms"]) == (3, None, 5_000_000.0)
 
 
-def test_an_outcome_of_a_stream_that_was_ended_says_why(tmp_path: Path) -> None:
-    trace = allowed(stage(open_log(tmp_path)))
+async def test_an_outcome_of_a_stream_that_was_ended_says_why(tmp_path: Path) -> None:
     outcome = Outcome(101, "inventory", None, 3, 4, Reason.AUTHORITY_ENDED, "token_revoked")
-    assert trace.permit is not None
-    members = json.loads("{" + outcome_members(trace, trace.permit, outcome, 0.0, '"inventory"')[1:] + "}")
-    assert (members["reason"], members["cause"]) == ("authority_ended", "token_revoked")
+    members = await told(tmp_path, outcome, 0.0)
+    assert (members["reason"], members["cause"], members["duration_ms"]) == ("authority_ended", "token_revoked", 0.0)
+
+
+async def test_an_outcome_that_comes_again_is_told_the_same_and_one_made_of_it_is_not(tmp_path: Path) -> None:
+    outcome = Outcome(200, "inventory", "https://10.0.0.5:8443", 3, 1234)
+    first, again = await told(tmp_path / "1", outcome, 0.25), await told(tmp_path / "2", outcome, 0.25)
+    assert first == again
+    gone = await told(tmp_path / "3", replace(outcome, reason=Reason.CLIENT_GONE), 0.25)
+    assert gone == {**first, "reason": "client_gone"}
+    assert replace(outcome) == outcome
 
 
 def test_a_refusal_names_its_rule(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """A request's decision is written before it goes on, its outcome at its end; both are counted."""
 
+import json
 import os
 import re
+from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +12,29 @@ import pytest
 
 from gateway.kernel.cells import Metrics
 from gateway.model.outcome import Outcome
-from gateway.model.reason import Reason
+from gateway.model.permit import Permit
+from gateway.model.principal import Principal
+from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
-from gateway.model.request import Preflight
+from gateway.model.request import Preflight, RepeatedHead
+from gateway.model.route import Route
+from gateway.model.shadow import Shadow
 from gateway.model.trace import Stage
 from gateway.stages.record import AuditLog, Inputs, Record
 from gateway.stages.record.flood import PER_SECOND
 from gateway.testing.clock import Clock
-from tests.stages.record.scene import ANONYMOUS, NOW, PRINCIPAL, allowed, lines, open_log, redaction, refused, stage
+from tests.stages.record.scene import (
+    ANONYMOUS,
+    NOW,
+    PRINCIPAL,
+    Asked,
+    allowed,
+    lines,
+    open_log,
+    redaction,
+    refused,
+    stage,
+)
 
 OK = Outcome(200, "inventory", "https://10.0.0.5:8443", 0, 12)
 
@@ -192,3 +210,83 @@ async def test_the_duration_is_that_from_the_head_to_the_end(tmp_path: Path) -> 
     await log.close()
     assert of_requests(tmp_path)[1]["duration_ms"] == 500.0
     assert metrics.request_duration.labels("inventory").sum == 0.5
+
+
+async def test_what_is_kept_of_a_head_that_comes_again_is_told_of_the_same_request_alone(tmp_path: Path) -> None:
+    log, record, _ = started(tmp_path, inputs=Inputs(redaction(), headers=["x-a"], claims=[("scope",)]))
+    asked = Asked()
+    asked.head = replace(asked.head, again=RepeatedHead())
+    again = asked.head.again
+    assert again is not None
+    again.read = (object(), True, "h", None, "h", "/", None, {})
+    user, workload = PRINCIPAL.user, PRINCIPAL.workload
+    assert user is not None
+    assert workload is not None
+    route = Route("inventory", 0, public=False, where=None, prefix="")
+
+    async def tell(principal: Principal = PRINCIPAL, rule: str = "readers", by: Record = record, **values: Any) -> str:
+        trace = allowed(by, asked=asked, **values)
+        assert trace.ctx is not None
+        trace.principal = principal
+        trace.permit = Permit(trace.ctx, route, principal, rule, None, (), (), None)
+        await by.decision(trace)
+        line = of_requests(tmp_path)[-1]
+        return json.dumps({name: line[name] for name in list(line)[6:-2]})
+
+    client = PRINCIPAL.client_ip
+    first = await tell(client_ip=client)
+    kept = again.told
+    assert kept is not None
+    assert await tell(client_ip=client) == first
+    assert again.told is kept  # found, and not written anew
+    seen = {first}
+    others: list[dict[str, Any]] = [
+        {"principal": replace(PRINCIPAL, user=replace(user, subject="bob"))},
+        {"principal": replace(PRINCIPAL, user=replace(user, claims={"scope": "other"}))},
+        {"principal": replace(PRINCIPAL, user=None)},
+        {"principal": replace(PRINCIPAL, workload=None)},
+        {"principal": replace(PRINCIPAL, workload=replace(workload, id="spiffe://other/x"))},
+        {"principal": replace(PRINCIPAL, shadows=(Shadow("issuer", "trial", Effect.DENY, None),))},
+        {"rule": "writers"},
+        {"client_ip": ip_address("192.0.2.1")},
+    ]
+    for other in others:
+        again.told = kept
+        seen.add(await tell(**{"client_ip": client, **other}))
+    again.told = kept
+    again.read = (object(), True, "h", None, "h", "/", None, {})  # another `accept`, another reading
+    seen.add(await tell(client_ip=client, path="/other"))
+    again.told = kept
+    seen.add(await tell(by=stage(log, inputs=Inputs(redaction())), client_ip=client))
+    assert len(seen) == 3 + len(others)
+    await log.close()
+
+
+async def test_what_is_long_is_not_kept_with_a_head(tmp_path: Path) -> None:
+    log, record, _ = started(tmp_path)
+    asked = Asked()
+    asked.head = replace(asked.head, again=RepeatedHead())
+    await record.decision(allowed(record, asked=asked, path="/" + "a" * 2000))
+    assert asked.head.again is not None
+    assert asked.head.again.told is None
+    await log.close()
+
+
+async def test_an_outcome_that_is_first_in_its_turn_waits_for_nobody_and_a_decision_behind_it_is_waited_for(
+    tmp_path: Path,
+) -> None:
+    log, record, _ = started(tmp_path)
+    before, after = allowed(record), allowed(record)
+    await record.decision(before)
+    await record.decision(after)
+    before.stage = after.stage = Stage.FORWARD
+    record.outcome(before, OK)
+    waits = record.decision(allowed(record))
+    promise = waits.send(None)
+    record.outcome(after, OK)
+    assert len(of_requests(tmp_path)) == 2
+    await promise
+    with pytest.raises(StopIteration):
+        waits.send(None)
+    assert [line["type"] for line in of_requests(tmp_path)][2:] == ["outcome", "decision", "outcome"]
+    await log.close()

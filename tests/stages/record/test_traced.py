@@ -61,8 +61,9 @@ async def log(tmp_path: Path) -> AsyncGenerator[AuditLog]:
     await made.close()
 
 
-def forwarded(record: Record, outcome: Outcome = GOOD, **values: Any) -> Trace:
+async def forwarded(record: Record, outcome: Outcome = GOOD, **values: Any) -> Trace:
     trace = allowed(record, **values)
+    await record.decision(trace)
     trace.stage = Stage.FORWARD
     record.outcome(trace, outcome)
     return trace
@@ -70,7 +71,7 @@ def forwarded(record: Record, outcome: Outcome = GOOD, **values: Any) -> Trace:
 
 async def test_a_server_span_with_a_child_for_each_stage(log: AuditLog) -> None:
     sent = Sent(log)
-    forwarded(sent.record, trace=TraceContext(TRACE, PARENT, OURS, 1, "vendor=1"))
+    await forwarded(sent.record, trace=TraceContext(TRACE, PARENT, OURS, 1, "vendor=1"))
     server, *children = sent.spans
     assert (server.trace_id, server.parent_id, server.kind, server.state) == (TRACE, PARENT, SERVER, "vendor=1")
     assert server.name == "GET /api/v1/inventory/*"
@@ -84,7 +85,7 @@ async def test_a_server_span_with_a_child_for_each_stage(log: AuditLog) -> None:
 
 async def test_attributes_are_those_of_the_conventions_and_hold_no_query(log: AuditLog) -> None:
     sent = Sent(log)
-    trace = forwarded(sent.record)
+    trace = await forwarded(sent.record)
     server, *_, forward = sent.spans
     assert server.attributes == {
         "http.request.method": "GET",
@@ -117,16 +118,16 @@ async def test_attributes_are_those_of_the_conventions_and_hold_no_query(log: Au
 
 async def test_an_answer_of_the_gateway_itself_called_nobody(log: AuditLog) -> None:
     sent = Sent(log)
-    forwarded(sent.record, Outcome(200, None, None, 0, 2))
+    await forwarded(sent.record, Outcome(200, None, None, 0, 2))
     assert sent.spans[-1].kind == INTERNAL
 
 
 async def test_what_is_not_sampled_is_recorded_everywhere_but_in_spans(log: AuditLog, tmp_path: Path) -> None:
     sent = Sent(log)
-    forwarded(sent.record, trace=UNSAMPLED)
+    await forwarded(sent.record, trace=UNSAMPLED)
     assert sent.items == []
     await log.close()
-    assert [line["type"] for line in lines(tmp_path)][1:2] == ["outcome"]
+    assert [line["type"] for line in lines(tmp_path)][1:3] == ["decision", "outcome"]
 
 
 async def test_a_denial_is_an_event_with_a_pseudonym(log: AuditLog) -> None:
@@ -173,7 +174,7 @@ async def test_denials_are_recorded_always_where_that_is_asked_up_to_a_bound(log
         for _ in range(FORCED_A_SECOND + 5):
             trace = refused(sent.record, Reason.NO_RULE_ALLOWS, trace=UNSAMPLED)
             sent.record.outcome(trace, Outcome(403, None, None, 0, 0))
-        forwarded(sent.record, trace=UNSAMPLED)
+        await forwarded(sent.record, trace=UNSAMPLED)
         assert len(sent.items) == count
 
 
@@ -212,15 +213,15 @@ async def test_a_route_of_several_patterns_is_named(log: AuditLog) -> None:
     (_, one), several = sent.items[0], SpanMaker(("inventory",), (None,), str)
     assert next(iter(several(one))).name == "GET"
     assert next(iter(several(one))).attributes["server.port"] == 8443
-    forwarded(sent.record)
+    await forwarded(sent.record)
     server = next(iter(several(sent.items[1][1])))
     assert (server.name, "http.route" in server.attributes) == ("GET inventory", False)
 
 
 async def test_a_sampled_request_is_an_exemplar_of_its_duration(log: AuditLog) -> None:
     sent = Sent(log)
-    forwarded(sent.record, trace=UNSAMPLED)
+    await forwarded(sent.record, trace=UNSAMPLED)
     assert sent.metrics.exemplars() == []
-    forwarded(sent.record, trace=TraceContext(TRACE, PARENT, OURS, 1, ""))
+    await forwarded(sent.record, trace=TraceContext(TRACE, PARENT, OURS, 1, ""))
     ((labels, _, (trace, _, at)),) = sent.metrics.exemplars()
     assert (labels, trace, at) == (("inventory",), TRACE, NOW)
