@@ -26,8 +26,10 @@ class Forward:
     def __init__(self, ways: Sequence[Way], own: Mapping[str, Way] | None = None) -> None:
         """`ways`: a Proxy or LocalAnswer for each route, by its index; `own`: for the gateway's own addresses."""
         self.own = dict(own or {})
-        # their methods: see gateway.pipeline. The last is the one under -1: no route of the file
-        self._ways = (*(way.__call__ for way in ways), self._at_own_address)
+        # their methods: see gateway.pipeline; one for all routes that share a way, which thousands do
+        methods = {id(way): way.__call__ for way in ways}
+        # the last is the one under -1: no route of the file
+        self._ways = (*(methods[id(way)] for way in ways), self._at_own_address)
         self._preflight = LocalAnswer(204)
 
     def __call__(self, permit: Permit, exchange: Exchange, answer_headers: RawHeaders) -> Awaitable[Outcome]:
