@@ -2,7 +2,6 @@
 
 import json
 import sys
-import sysconfig
 from collections.abc import Callable
 from typing import Any
 
@@ -29,8 +28,7 @@ class Gateway:
     def version(self) -> str:
         from gateway import __version__
 
-        built = "with" if "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "") else "without"
-        return f"{__version__}, Python {sys.version.split()[0]} built {built} --enable-optimizations"
+        return f"{__version__}, Python {sys.version.split()[0]}"
 
     def command(self, variant: Variant, place: Place) -> list[str]:
         file = place.directory / "routes.yaml"
