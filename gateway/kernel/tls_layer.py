@@ -73,7 +73,8 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         self._tcp = cast("asyncio.Transport", transport)
         self._tcp.set_write_buffer_limits(_HIGH_WATER)
         self._timer = self._loop.call_later(self._timeout, self._late)
-        self._shake()
+        if not self.session.server_side:
+            self._shake()
 
     def data_received(self, data: bytes) -> None:
         size, deliver = len(data), self._deliver
@@ -84,6 +85,7 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         try:
             got = self._read(size)
         except ssl.SSLWantReadError:
+            self._flush()
             return
         except ssl.SSLError as failure:
             self._fail(failure)
@@ -253,7 +255,7 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
                     return False
                 pieces.append(got)
         except ssl.SSLWantReadError:
-            return True
+            self._flush()  # what was read may be OpenSSL's own to answer
         except ssl.SSLZeroReturnError:  # in place of b"" where we have said it too
             return False
         except ssl.SSLError as failure:

@@ -18,7 +18,18 @@ SHORT = 4096  # milliseconds whose buckets are known
 class RouteCounters:
     """Of one route."""
 
-    __slots__ = ("_buckets", "_decisions", "_duration", "_metrics", "_name", "_requests", "allowed")
+    __slots__ = (
+        "_buckets",
+        "_decisions",
+        "_duration",
+        "_latest",
+        "_method",
+        "_metrics",
+        "_name",
+        "_requests",
+        "_status",
+        "allowed",
+    )
 
     def __init__(self, metrics: Metrics, name: str) -> None:
         self._metrics = metrics
@@ -26,6 +37,8 @@ class RouteCounters:
         self._duration = metrics.request_duration.labels(name)
         self._buckets = _buckets(tuple(self._duration.bounds))
         self._requests: dict[str, dict[int, Counter]] = {}  # by method and status
+        # The latest of them is mostly the next too: of many routes, dictionaries of each lie in nobody's cache
+        self._method, self._status, self._latest = "", -1, Counter()
         self._decisions: dict[str, Counter] = {}  # by reason, "" for an allowed request
         self.allowed: Counter | None = None  # that of allowed requests, once there was one
 
@@ -47,10 +60,10 @@ class RouteCounters:
         `between`: the whole milliseconds of it, less than `SHORT`, where it lies between two of them; None: look.
         """
         status, reason, histogram = outcome.status, outcome.reason, self._duration
-        try:
-            self._requests[method][status].value += 1.0
-        except KeyError:
-            self._first(method, status).inc()
+        if status == self._status and method == self._method:
+            self._latest.value += 1.0
+        else:
+            self._other(method, status).value += 1.0
         bucket = None if between is None else self._buckets[between]
         # the histogram's `observe`, without the call
         histogram.counts[bisect_left(histogram.bounds, duration) if bucket is None else bucket] += 1
@@ -61,6 +74,15 @@ class RouteCounters:
     def traced(self, duration: float, trace_id: str, at: float) -> None:
         """Name the trace of a request that has `ended`; `at`: seconds since the epoch."""
         self._duration.exemplify(duration, trace_id, at)
+
+    def _other(self, method: str, status: int) -> Counter:
+        """The cell of another method or status than the latest, which it is from now on."""
+        try:
+            cell = self._requests[method][status]
+        except KeyError:
+            return self._first(method, status)
+        self._method, self._status, self._latest = method, status, cell
+        return cell
 
     def _first(self, method: str, status: int) -> Counter:
         if method not in KNOWN_METHODS:

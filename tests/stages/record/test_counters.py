@@ -39,6 +39,19 @@ def test_a_flood_of_methods_makes_no_cells() -> None:
     assert metrics.requests.rows() == [(("r", "other", "400"), 1000.0)]
 
 
+def test_each_of_several_methods_and_statuses_is_counted_as_itself() -> None:
+    metrics = Metrics()
+    counters = route_counters(metrics, ("r",))[0]
+    for method, status in (("GET", 200), ("GET", 200), ("", 0), ("POST", 200), ("GET", 200), ("GET", 404), ("GET", 200)):
+        counters.ended(method, Outcome(status, None, None, 0, 0), 0.1)
+    assert dict(metrics.requests.rows()) == {
+        ("r", "GET", "200"): 4.0,
+        ("r", "other", "0"): 1.0,
+        ("r", "POST", "200"): 1.0,
+        ("r", "GET", "404"): 1.0,
+    }
+
+
 def test_no_route_is_none() -> None:
     metrics = Metrics()
     route_counters(metrics, ("r",))[-1].decided("no_route", "no_route", ())
