@@ -14,7 +14,8 @@ import ssl
 from collections.abc import Callable
 from typing import Any, cast
 
-_PIECE = 16384  # bytes: what a record holds, and what a memory buffer, which never shrinks, is given at once
+_PIECE = 16384  # bytes that a record holds
+_GULP = 65536  # bytes given at once to the memory buffer of what comes, which never shrinks; its last record is cut
 _REST_OF_A_RECORD = _PIECE + 1  # nothing is left of a record that was read by so many
 _HIGH_WATER = 256 * 1024  # bytes that wait for the peer before the protocol above is told to pause
 _CLOSE_WITHIN = 2.0  # seconds that a peer has to answer our close_notify
@@ -222,8 +223,8 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
             self._shake()
             return
         view, pieces, more = memoryview(data), list[bytes](), True
-        for at in range(0, len(data), _PIECE):
-            self._fill(view[at : at + _PIECE])
+        for at in range(0, len(data), _GULP):
+            self._fill(view[at : at + _GULP])
             more = more and self._read_on(pieces)
         self._hand_up(pieces, more=more)
 
