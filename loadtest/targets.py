@@ -9,7 +9,7 @@ from loadtest.peers.gateway import ASGI
 from loadtest.results import Recorded, Run
 from loadtest.tables import MISSING
 
-INTERPRETER = 0.7  # of a request's CPU (perf, docs/performance.md)
+INTERPRETER = 0.5  # of a request's CPU (perf, docs/performance.md)
 
 
 @dataclass(frozen=True)
