@@ -27,8 +27,6 @@ from gateway.stages.record import record_config
 
 log = logging.getLogger(__name__)
 
-_REST = 0.1  # seconds without a change
-
 
 @dataclass(frozen=True, slots=True)
 class ReloadResult:
@@ -117,12 +115,8 @@ class Reloader:
         with contextlib.closing(self._runtime.watch.bell(path)) as bell:
             while True:
                 await bell.wait()
-                if not file.changed():
-                    continue
-                await asyncio.sleep(_REST)
-                while file.changed():  # noqa: ASYNC110 - nothing tells that a writer is done
-                    await asyncio.sleep(_REST)
-                await self()
+                if await file.settled():
+                    await self()
 
     async def _take(self) -> tuple[list[str], Config | None]:
         runtime, config = self._runtime, None

@@ -35,6 +35,7 @@ class Rotation:
         self._listeners = listeners
         self._lock = lock
         self._watched: dict[tuple[str, str], Watched] = {}
+        self._files = Watched()  # all of them
         self._bell: Bell | None = None
         self._trust = -1  # the generation of bundles that is at work; -1: not known yet
         self._svid = -1  # the generation of what the Workload API gave
@@ -57,7 +58,10 @@ class Rotation:
         with contextlib.suppress(OSError, ValueError):  # it could be read when it was put to work
             self._identity_ends = _identity_ends(config)
         self._tell()
-        bell, self._bell = self._bell, self._runtime.watch.bell(*(path for paths in files.values() for path in paths))
+        every = [path for paths in files.values() for path in paths]
+        self._files = Watched(*every)
+        self._files.changed()
+        bell, self._bell = self._bell, self._runtime.watch.bell(*every)
         if bell is not None:
             bell.ring()  # who waits on it waits on the new one next
             bell.close()
@@ -74,6 +78,7 @@ class Rotation:
             while True:
                 bell = self._bell
                 await (bell.wait() if bell is not None else asyncio.sleep(self._runtime.watch.poll))
+                await self._files.settled()  # a certificate and its key are two writes
                 async with self._lock:
                     await self.catch_up()
         finally:

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.config.load import load
 from gateway.control.build.listeners import build_contexts, listener_limits
+from gateway.control.feeds.feed import REST
 from gateway.control.reload import Reloader
 from gateway.control.rotation import files_of
 from gateway.control.runtime import Runtime
@@ -20,6 +21,7 @@ from gateway.model.refused import Refused
 from gateway.server.listener import Listener
 from gateway.server.tls import Contexts
 from gateway.testing.ca import Authority, Issued
+from gateway.testing.keys import write_private
 from gateway.testing.wait import until
 from tests.facts import connection, head, trace
 from tests.serving import Gateway
@@ -132,6 +134,21 @@ async def test_a_listeners_bad_certificate_keeps_the_last_good_one_and_says_so(
         ROOT.issue(dns=["a.example"]).write(tmp_path, "edge")
         await until(lambda: not site.troubles())
         assert site.contexts is not before
+
+
+@pytest.mark.parametrize(("role", "name", "stem"), [("listener", "edge", "edge"), ("identity", "identity", "own")])
+async def test_a_pair_that_is_written_one_after_the_other_is_read_as_a_pair(
+    tmp_path: Path, role: str, name: str, stem: str
+) -> None:
+    async with at_work(tmp_path) as (site, _):
+        before = site.reloads(role, name, "success")
+        fresh = ROOT.issue(dns=["a.example"], uri=OWN)
+        (tmp_path / f"{stem}.pem").write_bytes(fresh.pem())
+        asyncio.get_running_loop().call_later(REST / 2, write_private, tmp_path / f"{stem}.key", fresh.key_pem())
+        site.runtime.watch.ring()  # who is told of the first write looks before the second
+        await until(lambda: site.reloads(role, name, "success") > before)
+        assert site.reloads(role, name, "failure") == 0
+        assert not site.troubles()
 
 
 @pytest.mark.parametrize("spoil", SPOIL)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ssl
+import tempfile
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -43,6 +44,19 @@ state_dir: state
 {more}"""
 
 
+def mount(folder: Path, issued: Issued, name: str) -> None:
+    """NAME.pem and NAME.key through a link to a folder, which is renamed into its place."""
+    data = folder / f"..{name}"
+    fresh = Path(tempfile.mkdtemp(prefix=f"{data.name}-", dir=folder))
+    issued.write(fresh, name)
+    (link := fresh / "link").symlink_to(fresh.name)
+    link.replace(data)
+    for path in (folder / f"{name}.pem", folder / f"{name}.key"):
+        if not path.is_symlink():
+            path.unlink()
+            path.symlink_to(f"{data.name}/{path.name}")
+
+
 @dataclass
 class Scene:
     """A gateway between a provider, a backend and clients of its trust domain."""
@@ -61,7 +75,8 @@ class Scene:
         return f"Authorization: Bearer {self.provider.issuer.token(**claims)}"  # type: ignore[arg-type]
 
     def write(self, issued: Issued, name: str) -> Issued:
-        issued.write(self.certs.path, name)
+        """The certificate and the key in one step, as Kubernetes writes a mounted secret."""
+        mount(self.certs.path, issued, name)
         return issued
 
     async def admin(self, path: str) -> str:
@@ -113,6 +128,8 @@ async def scene(
     """`keys`: more of the issuer's entry; `more`: of the file; `head`: in the place of its beginning."""
     certs = prepared(folder)
     root = certs.authority("cluster-ca")
+    mount(certs.path, root.issue(dns=["localhost"], ips=["127.0.0.1"]), "edge")
+    mount(certs.path, root.issue(uri=OWN), "gateway")
     backend = Upstream(tls=server_context(root.issue(uri=STOCK), [root]))
     async with provider() as held, backend:
         text = ROUTES.format(issuer=held.url, stock=backend.url, keys=keys, more=more)

@@ -1,7 +1,11 @@
 """What every feed is, and the error of one that cannot even begin."""
 
+import asyncio
 from pathlib import Path
 from typing import Protocol
+
+REST = 0.1  # seconds without a change after which who writes is taken to be done
+_LOOKS = 20  # as often at most is waited for a rest: what never rests is read as it is
 
 
 class FeedError(Exception):
@@ -33,6 +37,19 @@ class Watched:
         if now == self._seen:
             return False
         self._seen = now
+        return True
+
+    async def settled(self) -> bool:
+        """Like `changed`, but once no other change followed for REST seconds, or after two seconds of changes.
+
+        For what is only good as a whole: a pair of files that is written one after the other, a file in pieces.
+        """
+        if not self.changed():
+            return False
+        for _ in range(_LOOKS):
+            await asyncio.sleep(REST)
+            if not self.changed():
+                break
         return True
 
 

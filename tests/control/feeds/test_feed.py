@@ -1,9 +1,10 @@
 """Noticing that a file changed."""
 
+import asyncio
 import os
 from pathlib import Path
 
-from gateway.control.feeds.feed import Watched
+from gateway.control.feeds.feed import REST, Watched
 
 
 def test_a_change_is_told_once(tmp_path: Path) -> None:
@@ -45,3 +46,35 @@ def test_a_symlink_that_points_elsewhere_is_a_change(tmp_path: Path) -> None:
     (tmp_path / "next").symlink_to("two")
     (tmp_path / "next").replace(data)
     assert watched.changed()
+
+
+async def test_what_changes_on_is_settled_once_it_rests(tmp_path: Path) -> None:
+    path, written = tmp_path / "edge.pem", list[str]()
+    watched, loop = Watched(path), asyncio.get_running_loop()
+    path.write_text("one")
+    assert await watched.settled()
+    assert not await watched.settled()
+
+    def write(text: str) -> None:
+        path.write_text(text)
+        written.append(text)
+
+    write("three")
+    for turn, text in enumerate(["fives", "sevens!", "elevens!!"]):
+        loop.call_later(REST * (turn + 0.5), write, text)
+    assert await watched.settled()
+    assert written == ["three", "fives", "sevens!", "elevens!!"]
+    assert not watched.changed()
+
+
+async def test_what_never_rests_is_read_in_the_end(tmp_path: Path) -> None:
+    path, turns = tmp_path / "edge.pem", list[int]()
+    watched, loop = Watched(path), asyncio.get_running_loop()
+
+    def write() -> None:
+        turns.append(0)
+        path.write_text("x" * len(turns))
+        loop.call_later(REST / 4, write)
+
+    write()
+    assert await asyncio.wait_for(watched.settled(), timeout=30)
