@@ -49,6 +49,7 @@ class Connection(asyncio.Protocol):
         "_unread",
         "_waiter",
         "answer",
+        "asked_at",
         "born",
         "busy",
         "closed",
@@ -76,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._response = self._idle = self._total = _NEVER
         self.answer = ResponseReader()
         self._end: Exception | None = None  # what the transport ended with
-        self.born = loop.time()
+        self.born = self.asked_at = loop.time()  # the latter: when `ask` was called last
         self.kept_until = _OVER  # loop time, set by the owner: from then on it carries no other request
         self.served = 0  # requests begun
         self.busy = False
@@ -134,7 +135,8 @@ class Connection(asyncio.Protocol):
         transport.write(head)
         self._idle = idle
         self._total = total
-        deadline = self.loop.time() + first
+        self.asked_at = now = self.loop.time()
+        deadline = now + first
         self._deadline = deadline = deadline if deadline < total else total  # noqa: FURB136 - as above
         if deadline < self._armed:
             self._arm(deadline)

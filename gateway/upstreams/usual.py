@@ -2,7 +2,8 @@
 
 A backend's answers mostly repeat each other's lines, and within a second whole heads: each is read once and then found
 again by its bytes, where a parser would call back for each.
-Rule: whatever is not plainly sound, or says anything of framing but one Content-Length, is left to the parser.
+Rule: whatever is not plainly sound, or says anything of framing but one Content-Length, is left to the parser; so is
+a backend's failure (5xx), which may be tried again.
 Invariant: the same bytes are the same answer, and what the parser would refuse is never one.
 """
 
@@ -19,7 +20,7 @@ _KEPT_LINES, _KEPT_HEADS = 2048, 512  # with the longest of heads 12 MiB in all,
 _STATUS = {
     b"HTTP/1.1 %d %s" % (status.value, status.phrase.encode()): status.value
     for status in http.HTTPStatus
-    if status >= 200 and status not in (204, 304)  # those have no body, whatever they declare
+    if 200 <= status < 500 and status not in (204, 304)  # those have no body, whatever they declare
 }
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"  # RFC 9110 section 5.6.2
 _NEVER_IN_A_VALUE = bytes(range(0x09)) + bytes(range(0x0A, 0x20)) + b"\x7f"  # RFC 9110 section 5.5: all CTL but HTAB

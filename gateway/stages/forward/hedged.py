@@ -11,23 +11,26 @@ from collections.abc import Callable
 from gateway.model.exchange import ClientGone, Exchange
 from gateway.model.permit import Permit
 from gateway.model.refused import Refused
+from gateway.stages.forward.attempt import Try
 from gateway.stages.forward.kept import KeptBody
-from gateway.stages.forward.resilient import Request, ResilientProxy, Try
+from gateway.stages.forward.proxy import Begun
+from gateway.stages.forward.resilient import Request, ResilientProxy
 from gateway.upstreams.endpoint import Endpoint
+from gateway.upstreams.reply import Reply
 
 
 class HedgingProxy(ResilientProxy):
     """Forwards the requests of one route; its upstream's retries have `hedge_after`."""
 
-    def request(self, permit: Permit, exchange: Exchange, head: bytes, total: float) -> Request:
-        return _Hedged(self, permit, exchange, head, total)
+    def request(self, permit: Permit, exchange: Exchange, begun: Begun) -> Request:
+        return _Hedged(self, permit, exchange, begun)
 
 
 class _Hedged(Request):
     """One request, with two tries at once at most."""
 
-    def __init__(self, proxy: HedgingProxy, permit: Permit, exchange: Exchange, head: bytes, total: float) -> None:
-        super().__init__(proxy, permit, exchange, head, total)
+    def __init__(self, proxy: HedgingProxy, permit: Permit, exchange: Exchange, begun: Begun) -> None:
+        super().__init__(proxy, permit, exchange, begun)
         self._watching: dict[_Side, Callable[[], None]] = {}
         self._rival: Try | None = None  # the second try, as long as it may win
         self._race: asyncio.Task[None] | None = None
@@ -37,10 +40,10 @@ class _Hedged(Request):
     def _try(self, endpoint: Endpoint) -> Try:
         return self._try_over(_Side(self._exchange, self._watching), endpoint)
 
-    async def _ask(self) -> None:
+    async def _ask(self, asked: Reply | None) -> None:
         first, retries = self.current, self._retries
         if retries is None or retries.hedge_after is None:
-            await super()._ask()
+            await super()._ask(asked)
             return
         timer = asyncio.get_running_loop().call_later(retries.hedge_after, self._hedge, first)
         self._asking, self._overtaken = True, False

@@ -6,12 +6,13 @@ Invariant: what was asked and is not the usual answer is never asked again here.
 """
 
 import asyncio
-from collections.abc import Generator, Mapping
+from collections.abc import Awaitable, Generator, Mapping
 from dataclasses import replace
 from types import coroutine
 
 from gateway.model.answer import OwnFields
 from gateway.model.exchange import DONE, ClientGone, Exchange
+from gateway.model.noun import noun
 from gateway.model.outcome import Outcome
 from gateway.model.permit import Permit
 from gateway.model.reason import Reason
@@ -23,6 +24,7 @@ from gateway.stages.forward.streams import Streams
 from gateway.stages.forward.trailers import RequestTrailers
 from gateway.stages.forward.transfer import Transfer
 from gateway.upstreams.cluster import Cluster
+from gateway.upstreams.connection import Connection
 from gateway.upstreams.endpoint import Endpoint
 from gateway.upstreams.reply import Reply
 from gateway.upstreams.usual import Usual
@@ -30,8 +32,22 @@ from gateway.upstreams.usual import Usual
 _NEVER = float("inf")
 
 
+@noun
+class Begun:
+    """A request that goes on as another than the usual one."""
+
+    endpoint: Endpoint
+    head: bytes  # and the body, where that was sent with it
+    total: float  # loop time: when the route's time is over
+    connection: Connection | None  # that it was asked on; None: it is yet to be had
+    asked: Reply | None  # what that one says: it is no usual answer
+    bytes_in: int  # of a body, all of which was sent
+
+
 class Proxy:
     """Forwards the requests of one route."""
+
+    _reports = False  # how requests end is told to the cluster
 
     def __init__(
         self,
@@ -55,6 +71,7 @@ class Proxy:
         self.trailers = trailers
         self._head = head
         self._timeout = timeout
+        self._first = cluster.first_timeout  # seconds
 
     @coroutine  # and not `async`: what it waits for is yielded from here, without a generator between
     def __call__(
@@ -65,16 +82,13 @@ class Proxy:
         total = _NEVER if self._timeout is None else asyncio.get_running_loop().time() + self._timeout
         cluster, received = self.cluster, exchange.head
         endpoint = cluster.only or cluster.pick(permit)
+        connection = endpoint.checkout() if self._may_ask(exchange) else None
         asked, body_in = None, 0
-        if not received.has_body:
-            connection = endpoint.checkout()
-        else:
-            connection = endpoint.checkout() if self._all_there(exchange) else None
-            if connection is not None:
-                sent_along = yield from exchange.read().__await__()
-                head, body_in = head + sent_along, len(sent_along)
         if connection is not None:
-            asked = connection.ask(received.method, cluster.first_timeout, cluster.idle_timeout, total, head)
+            if received.has_body:
+                body = yield from exchange.read().__await__()
+                head, body_in = head + body, len(body)
+            asked = connection.ask(received.method, self._first, cluster.idle_timeout, total, head)
             exchange.on_gone(connection.client_gone)
             try:
                 yield asked
@@ -106,14 +120,25 @@ class Proxy:
                     endpoint.count(Reason.CLIENT_GONE)
                     return replace(outcome, reason=Reason.CLIENT_GONE)
                 endpoint.ok.value += 1
+                if self._reports:
+                    cluster.report(endpoint, ok=True)
                 return outcome
-        transfer = Transfer(self, permit, exchange, endpoint, total, connection, body_in)
-        ended: Outcome = yield from transfer.carry(head, asked, answer_headers)
+        begun = Begun(endpoint, head, total, connection, asked, body_in)
+        ended: Outcome = yield from self._at_length(permit, exchange, begun, answer_headers).__await__()
         return ended
 
-    def _all_there(self, exchange: Exchange) -> bool:
-        """Whether the body can go out with the head: all of it has come, and it is no more than the route takes."""
-        length = exchange.head.content_length
+    def _at_length(self, permit: Permit, exchange: Exchange, begun: Begun, ours: RawHeaders) -> Awaitable[Outcome]:
+        """What is not usual, or has no connection yet."""
+        endpoint, connection = begun.endpoint, begun.connection
+        transfer = Transfer(self, permit, exchange, endpoint, begun.total, connection, begun.bytes_in)
+        return transfer.carry(begun.head, begun.asked, ours)
+
+    def _may_ask(self, exchange: Exchange) -> bool:
+        """Whether it can go out whole: its body has come, and is no more than the route takes, or there is none."""
+        received = exchange.head
+        if not received.has_body:
+            return True
+        length = received.content_length
         return length is not None and exchange.at_hand and length <= self.max_body[exchange.connection.listener]
 
     def _ended(self, usual: Usual, endpoint: Endpoint, bytes_in: int) -> Outcome:

@@ -6,7 +6,9 @@ Invariant: the client gets one answer: what may still be retried has sent it not
 """
 
 import asyncio
+from collections.abc import Generator, Mapping
 from dataclasses import replace
+from types import coroutine
 
 from gateway.model.exchange import ClientGone, Exchange
 from gateway.model.outcome import Outcome
@@ -14,11 +16,16 @@ from gateway.model.permit import Permit
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders
+from gateway.stages.forward.attempt import Try
 from gateway.stages.forward.backoff import backoff, retry_after
+from gateway.stages.forward.fields import AnswerFields
+from gateway.stages.forward.head import RequestHead
 from gateway.stages.forward.kept import KeptBody, small
-from gateway.stages.forward.proxy import Proxy
-from gateway.stages.forward.transfer import IDEMPOTENT, Transfer
-from gateway.upstreams.connection import Connection
+from gateway.stages.forward.proxy import Begun, Proxy
+from gateway.stages.forward.streams import Streams
+from gateway.stages.forward.trailers import RequestTrailers
+from gateway.stages.forward.transfer import IDEMPOTENT
+from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.endpoint import Endpoint
 from gateway.upstreams.lost import Lost
 from gateway.upstreams.reply import Reply
@@ -38,45 +45,79 @@ _NO_CONNECTION = frozenset({Reason.UPSTREAM_CONNECT, Reason.UPSTREAM_IDENTITY, R
 
 
 class ResilientProxy(Proxy):
-    """Forwards the requests of one route."""
+    """Forwards the requests of one route. The usual request goes as it does everywhere, and is told to the cluster."""
 
-    async def __call__(  # type: ignore[override] # it is awaited, no more
+    _reports = True
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        head: RequestHead,
+        fields: AnswerFields,
+        *,
+        timeout: float | None,
+        max_body: Mapping[str, int],
+        streams: Streams,
+        trailers: RequestTrailers | None = None,
+    ) -> None:
+        """See Proxy."""
+        super().__init__(cluster, head, fields, timeout=timeout, max_body=max_body, streams=streams, trailers=trailers)
+        retries = cluster.settings.retries
+        self._keeps = retries is not None
+        if retries is not None and retries.per_try is not None:
+            self._first = min(self._first, retries.per_try)
+        # An answer to try again on is judged before it is passed on, and no usual one has a status from 500 up
+        self._usually = retries is None or (retries.hedge_after is None and min(retries.statuses, default=500) >= 500)
+
+    @coroutine
+    def __call__(
         self, permit: Permit, exchange: Exchange, answer_headers: RawHeaders
-    ) -> Outcome:
+    ) -> Generator[Reply, None, Outcome]:
         """Raises Refused while no head was sent."""
-        head = self._head(permit, exchange)
-        total = _NEVER if self._timeout is None else asyncio.get_running_loop().time() + self._timeout
         load = self.cluster.load
         try:
             load.enter()
         except Refused as refused:
             refused.upstream = self.cluster.name
             raise
-        request = self.request(permit, exchange, head, total)
         try:
-            return await request.run(answer_headers)
+            outcome: Outcome = yield from super().__call__(permit, exchange, answer_headers)
         finally:
             load.leave()
-            if request.retrying:
-                load.retried()
+        return outcome
 
-    def request(self, permit: Permit, exchange: Exchange, head: bytes, total: float) -> "Request":
-        """One request. `total`: loop time."""
-        return Request(self, permit, exchange, head, total)
+    def _may_ask(self, exchange: Exchange) -> bool:
+        """A body that is to be sent again is kept as it is read."""
+        if not exchange.head.has_body:
+            return self._usually
+        return self._usually and not (self._keeps and exchange.head.method in IDEMPOTENT) and super()._may_ask(exchange)
+
+    async def _at_length(self, permit: Permit, exchange: Exchange, begun: Begun, ours: RawHeaders) -> Outcome:
+        request = self.request(permit, exchange, begun)
+        try:
+            return await request.run(ours)
+        finally:
+            if request.retrying:
+                self.cluster.load.retried()
+
+    def request(self, permit: Permit, exchange: Exchange, begun: Begun) -> "Request":
+        """One request."""
+        return Request(self, permit, exchange, begun)
 
 
 class Request:
     """One request, tried once or more."""
 
-    def __init__(self, proxy: Proxy, permit: Permit, exchange: Exchange, head: bytes, total: float) -> None:
+    def __init__(self, proxy: Proxy, permit: Permit, exchange: Exchange, begun: Begun) -> None:
         self.retrying = False  # it holds a place among the retries
         self._tries = 0
         self._proxy = proxy
         self._cluster = proxy.cluster
         self._retries = proxy.cluster.settings.retries
         self._permit = permit
-        self._head = head
-        self._total = total  # loop time
+        self._begun = begun
+        self._head = begun.head
+        self._total = begun.total  # loop time
         self._idempotent = exchange.head.method in IDEMPOTENT
         keeps = self._retries is not None and self._idempotent and exchange.head.has_body and small(exchange.head)
         self._kept = KeptBody(exchange) if keeps else None
@@ -88,8 +129,9 @@ class Request:
         """Try until there is an answer to pass on. Raises Refused while no head was sent."""
         while True:
             self.current = self._try(self._next())
+            asked = self._begun.asked if self._tries == 1 else None
             try:
-                await self._ask()
+                await self._ask(asked)
                 pause = self._unwanted(self.current)
                 if pause is None:
                     await self.current.answer(ours)
@@ -118,33 +160,34 @@ class Request:
                 return self._told(Outcome(0, self._cluster.name, url, read, 0, Reason.CLIENT_GONE))
             self._cluster.repeated("retry")
 
-    async def _ask(self) -> None:
+    async def _ask(self, asked: Reply | None) -> None:
         """Wait for the head of an answer to `current`, or to what took its place. Raises Refused, ClientGone."""
-        await self.current.ask(self._head)
+        await self.current.ask(self._head, asked)
 
-    def _try(self, endpoint: Endpoint) -> "Try":
+    def _try(self, endpoint: Endpoint) -> Try:
         return self._try_over(self._exchange, endpoint)
 
-    def _try_over(self, exchange: Exchange, endpoint: Endpoint) -> "Try":
+    def _try_over(self, exchange: Exchange, endpoint: Endpoint) -> Try:
+        begun = self._begun if self._tries == 1 else None
+        connection, bytes_in = (begun.connection, begun.bytes_in) if begun is not None else (None, 0)
         per_try = self._retries.per_try if self._retries is not None else None
-        until = _NEVER if per_try is None else asyncio.get_running_loop().time() + per_try
-        return Try(self._proxy, self._permit, exchange, endpoint, self._total, until)
+        since = asyncio.get_running_loop().time() if connection is None else connection.asked_at
+        until = _NEVER if per_try is None else since + per_try
+        return Try(self._proxy, self._permit, exchange, endpoint, self._total, until, connection, bytes_in)
 
     def _told(self, outcome: Outcome) -> Outcome:
         return outcome if self._tries == 1 else replace(outcome, attempts=self._tries)
 
     def _next(self) -> Endpoint:
         """Another endpoint than those tried, where there is one."""
-        endpoint = (
-            self._cluster.pick_other(self._permit, self._tried) if self._tried else self._cluster.pick(self._permit)
-        )
+        endpoint = self._cluster.pick_other(self._permit, self._tried) if self._tried else self._begun.endpoint
         self._tries += 1
         self._tried.append(endpoint)
         if self._kept is not None:
             self._kept.rewind()
         return endpoint
 
-    def _unwanted(self, attempt: "Try") -> float | None:
+    def _unwanted(self, attempt: Try) -> float | None:
         """How long to wait before the answer is asked for again; None when it goes to the client."""
         retries = self._retries
         if retries is None or attempt.status not in retries.statuses or not self._repeatable(attempt):
@@ -152,7 +195,7 @@ class Request:
         asked = retry_after(attempt.fields, self._permit.ctx.time)
         return None if asked > _PATIENCE else self._pause(asked)
 
-    def _failed(self, attempt: "Try", refused: Refused) -> bool:
+    def _failed(self, attempt: Try, refused: Refused) -> bool:
         """Whether a try without an answer may be followed by another."""
         retries, reason = self._retries, refused.reason
         if retries is None:
@@ -169,7 +212,7 @@ class Request:
             return retries.reset or (retries.refused_stream and refused.untouched and attempt.reused)
         return False
 
-    def _repeatable(self, attempt: "Try") -> bool:
+    def _repeatable(self, attempt: Try) -> bool:
         return self._idempotent and (not self._exchange.head.has_body or (self._kept is not None and attempt.uploaded))
 
     def _pause(self, at_least: float = 0.0) -> float | None:
@@ -199,85 +242,12 @@ class Request:
             timer.cancel()
             self._exchange.on_gone(None)
 
-    def _report(self, attempt: "Try", failed: Reason | None) -> None:
+    def _report(self, attempt: Try, failed: Reason | None) -> None:
         """Tell the outlier detection; what was the client's fault says nothing of the endpoint."""
         if failed is None:
             self._cluster.report(attempt.endpoint, ok=attempt.status < 500)
         elif failed in _BACKENDS_FAULT:
             self._cluster.report(attempt.endpoint, ok=False)
-
-
-class Try(Transfer):
-    """One try, with a time of its own to the head of the answer."""
-
-    __slots__ = ("_until", "fields", "late", "reused", "sent", "status")
-
-    def __init__(
-        self, proxy: Proxy, permit: Permit, exchange: Exchange, endpoint: Endpoint, total: float, until: float
-    ) -> None:
-        """`until`: loop time."""
-        super().__init__(proxy, permit, exchange, endpoint, total)
-        self._until = until
-        self.status = 0  # of the answer
-        self.fields: RawHeaders = []  # of the answer
-        self.sent = False  # something of the request may have left the gateway
-        self.reused = False  # on a connection that had carried another request
-        self.late = False  # the try's own time ran out
-
-    @property
-    def uploaded(self) -> bool:
-        """The whole body was read and handed over."""
-        return self._upload is None or self._upload.done
-
-    @property
-    def bytes_in(self) -> int:
-        """Of the request's body."""
-        return self._upload.bytes_in if self._upload is not None else 0
-
-    async def ask(self, head: bytes, asked: "Reply | asyncio.Future[None] | None" = None) -> None:
-        timer = None
-        if self._until != _NEVER:
-            timer = asyncio.get_running_loop().call_at(self._until, self._give_up)
-        try:
-            await super().ask(head, asked)
-        finally:
-            if timer is not None:
-                timer.cancel()
-        if self._connection is not None:
-            answer = self._connection.answer
-            self.status, self.fields = answer.status, answer.headers
-
-    async def _connect(self, *, fresh: bool) -> Connection:
-        cluster = self._proxy.cluster
-        cluster.load.wait(cluster.connections("waiting"))
-        total = self._total
-        self._total = min(total, self._until)
-        try:
-            return await super()._connect(fresh=fresh)
-        finally:
-            self._total = total
-
-    def _send(self, connection: Connection, head: bytes) -> None:
-        self.sent = True
-        self.reused = connection.served > 0
-        super()._send(connection, head)
-
-    @property
-    def exchange(self) -> Exchange:
-        """The client, as this try sees it."""
-        return self._exchange
-
-    def abandon(self) -> None:
-        """Nobody waits for it any more: its connection is closed, whatever came on it."""
-        if self._connection is not None:
-            self._connection.client_gone()
-        self.give_back()
-        self._exchange.on_gone(None)
-
-    def _give_up(self) -> None:
-        self.late = True
-        if self._connection is not None:
-            self._connection.fail(Refused(Reason.UPSTREAM_TIMEOUT, "the try took too long"))
 
 
 def _settle(over: "asyncio.Future[None]", failure: Exception | None) -> None:
