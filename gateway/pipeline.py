@@ -106,4 +106,5 @@ async def _refuse(exchange: Exchange, gw: Snapshot, trace: Trace, refused: Refus
     if exchange.started:
         exchange.abort()
         return Outcome(0, None, None, 0, 0, refused.reason)
-    return await gw.answer.refuse(exchange, trace, refused)
+    ended = gw.answer.refuse(exchange, trace, refused)
+    return ended if isinstance(ended, Outcome) else await ended

@@ -118,8 +118,8 @@ class AnswerStage(Protocol):
         """The fields that stand on every answer: X-Request-Id, RateLimit, CORS."""
         ...
 
-    def refuse(self, exchange: Exchange, trace: Trace, refused: Refused) -> Awaitable[Outcome]:
-        """Answer a refusal as a problem document (RFC 9457), HTML or gRPC status."""
+    def refuse(self, exchange: Exchange, trace: Trace, refused: Refused) -> Outcome | Awaitable[Outcome]:
+        """Answer a refusal as a problem document (RFC 9457), HTML or gRPC status. Raises ClientGone."""
         ...
 
 

@@ -102,15 +102,12 @@ class Reason(Enum):
     def __init__(self, code: str, status: int | None, title: str) -> None:
         self._value_ = code
         self.code = code  # its name in answers, records and metrics
-        self.status = status if status is not None else 0  # 0: no answer is sent, only recorded
+        self.status = status = status if status is not None else 0  # 0: no answer is sent, only recorded
         self.title = title
+        # the effect that a refusal for this reason has
+        self.effect = Effect.ERROR if status >= 500 else _EFFECT.get(status, Effect.REFUSE)
 
-    @property
-    def effect(self) -> Effect:
-        """The effect that a refusal for this reason has."""
-        if self.status >= 500:
-            return Effect.ERROR
-        return _EFFECT.get(self.status, Effect.REFUSE)
+    __hash__ = object.__hash__  # by identity, in C: Enum's hashes the name, by a call of Python for each look-up
 
     @property
     def wire(self) -> str:

@@ -4,25 +4,30 @@ Rule: a refusal before the body was read ends the connection, for what follows o
 Invariant: an answer to HEAD has no body; a refusal is never stored by a cache.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import TypeAlias
 
 from gateway.kernel.breaks import breaks
-from gateway.model.answer import OwnFields
-from gateway.model.exchange import Exchange
+from gateway.kernel.memo import Memo
+from gateway.model.answer import ComposedFields, OwnFields
+from gateway.model.exchange import DONE, Exchange
 from gateway.model.limit import LimitStatus
 from gateway.model.outcome import Outcome
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.model.request import RawHeaders, RequestHead
+from gateway.model.request import Form, RawHeaders
 from gateway.model.trace import Trace
 from gateway.stages.answer import documents
 from gateway.stages.answer.challenge import Challenges
 from gateway.stages.answer.cors import Cors
-from gateway.stages.answer.ratelimits import of_one, rate_limit_fields
+from gateway.stages.answer.ratelimits import of_none, of_one, rate_limit_fields
+from gateway.stages.answer.said import ID, Said, form_of
 
 _RETRYABLE = frozenset({429, 503})
 _RETRY_AFTER = 5  # seconds, where the refusal does not know better
 _CLOSING = frozenset({408, 413, 414, 417, 431})
+_LONGEST = 4096  # bytes of what is said to one kind of refusal, where it is kept
+_ROOM = 1 << 20  # bytes of them all: 400 kinds
 
 
 class Answer:
@@ -33,6 +38,7 @@ class Answer:
         some = any(each is not None for each in cors)
         self._cors = tuple(cors) if some else ()  # where no route has any, no request looks for it
         self._challenges = challenges
+        self._kinds: Memo[_Kind, Said] = Memo(_LONGEST, _ROOM)
 
     def headers(self, trace: Trace) -> RawHeaders:
         """The fields that stand on every answer: X-Request-Id, RateLimit, CORS."""
@@ -58,43 +64,60 @@ class Answer:
                 fields += cors.fields(sent, ctx.preflight)
         return fields
 
-    async def refuse(self, exchange: Exchange, trace: Trace, refused: Refused) -> Outcome:
-        """Answer a refusal. Raises ClientGone."""
+    def refuse(self, exchange: Exchange, trace: Trace, refused: Refused) -> Outcome | Awaitable[Outcome]:
+        """Answer a refusal: at once where nothing waits for the client. Raises ClientGone, now or when awaited."""
         reason = refused.reason
         if not reason.status:
             exchange.abort()
             return Outcome(0, refused.upstream, refused.endpoint, 0, 0, reason, attempts=refused.attempts)
-        head = exchange.head
-        fields = self._fields(trace, refused)
-        if head.has_body or head.fault is not None or reason.status in _CLOSING:
-            fields.append((b"connection", b"close"))
-        status, body = reason.status, b""
-        if _is_grpc(head):
-            status = 200
-            fields += [(b"content-type", documents.GRPC_TYPE), *documents.grpc_fields(refused)]
-        elif documents.prefers_html(_accept(head)):
-            body = documents.page(refused, trace.request_id)
-            fields += [(b"content-type", documents.HTML_TYPE), (b"content-security-policy", b"default-src 'none'")]
+        head, request_id = exchange.head, trace.request_id
+        limits = [*trace.limits, *refused.limits] if refused.limits else trace.limits
+        form = form_of(head)
+        said = self._kinds.get(_kind(trace, refused, form)) or self._say(trace, refused, form)
+        ends = head.has_body or head.fault is not None or reason.status in _CLOSING
+        if (
+            len(request_id) == ID
+            and request_id is trace.own_id
+            and len(limits) < 2
+            and not (self._cors or ends or head.method == "HEAD")
+        ):
+            own = of_one(request_id, limits[0]) if limits else of_none(request_id)
+            fields = ComposedFields(own)
+            fields += said.taken
+            fields.lines, fields.length = own.lines + said.lines, said.length
+            body = own[0][1].join(said.parts)  # hex, which stands for itself in each form
+            sent = exchange.send_head(said.status, fields, body, end=True)
         else:
-            body = documents.problem(refused, trace.request_id)
-            fields.append((b"content-type", documents.JSON_TYPE))
-        fields.append((b"content-length", b"%d" % len(body)))
-        if head.method == "HEAD":
-            body = b""
-        await exchange.send_head(status, fields, body, end=True)
-        return Outcome(status, refused.upstream, refused.endpoint, 0, len(body), reason, attempts=refused.attempts)
+            written = documents.named(said.parts, said.form, request_id)
+            others = self._others(trace, refused, limits, said)
+            others.append((b"content-length", b"%d" % len(written)))
+            if ends:
+                others.append((b"connection", b"close"))
+            body = b"" if head.method == "HEAD" else written
+            sent = exchange.send_head(said.status, others, body, end=True)
+        outcome = said.outcome
+        upstream, endpoint = refused.upstream, refused.endpoint
+        if len(body) != outcome.bytes_out or upstream is not None or endpoint is not None or refused.attempts != 1:
+            outcome = Outcome(said.status, upstream, endpoint, 0, len(body), reason, attempts=refused.attempts)
+        return outcome if sent is DONE else _sent(sent, outcome)
 
-    def _fields(self, trace: Trace, refused: Refused) -> RawHeaders:
-        reason = refused.reason
-        fields = self._common(trace, [*trace.limits, *refused.limits])
-        if reason is Reason.CORS_REFUSED:
+    def _others(self, trace: Trace, refused: Refused, limits: list[LimitStatus], said: Said) -> RawHeaders:
+        """The fields of a refusal that is more than what is usual of its kind."""
+        fields = self._common(trace, limits)
+        if refused.reason is Reason.CORS_REFUSED:
             fields = [field for field in fields if not field[0].startswith(b"access-control-")]
-        fields.append((b"cache-control", b"no-store"))
-        challenge = self._challenges.of(refused, dpop=_is_dpop(trace.head))
+        return fields + said.fields
+
+    def _say(self, trace: Trace, refused: Refused, form: Form) -> Said:
+        """What is said to a refusal that did not come lately; kept unless it is said once."""
+        reason, (kind, dpop) = refused.reason, form
+        fields: RawHeaders = [(b"cache-control", b"no-store")]
+        challenge = self._challenges.of(refused, dpop=dpop)
         if challenge is not None:
             fields.append((b"www-authenticate", challenge))
-        if refused.challenge is not None and refused.challenge.nonce is not None:
-            fields.append((b"dpop-nonce", refused.challenge.nonce.encode("ascii")))
+        nonce = refused.challenge.nonce if refused.challenge is not None else None
+        if nonce is not None:
+            fields.append((b"dpop-nonce", nonce.encode("ascii")))
         wait = refused.retry_after
         if wait is None and reason.status in _RETRYABLE:
             wait = _RETRY_AFTER
@@ -102,22 +125,26 @@ class Answer:
             fields.append((b"retry-after", b"%d" % wait))
         if reason is Reason.METHOD_NOT_ALLOWED and trace.route is not None:
             fields.append((b"allow", ", ".join(trace.route.allowed_methods).encode("ascii")))
-        return fields
+        said = Said(refused, kind, fields)
+        if nonce is None:
+            self._kinds.keep(_kind(trace, refused, form), said, said.size + len(said.lines))
+        return said
 
 
-def _accept(head: RequestHead) -> str:
-    return ",".join(value.decode("latin-1") for name, value in head.headers if name == b"accept")
+_Kind: TypeAlias = tuple[Reason, Form, int | None, str | None, tuple[object, ...] | None]
 
 
-def _is_dpop(head: RequestHead) -> bool:
-    """True when a token came under the DPoP scheme (RFC 9449 section 7.1)."""
-    return any(name == b"authorization" and value[:5].lower() == b"dpop " for name, value in head.headers)
+def _kind(trace: Trace, refused: Refused, form: Form) -> _Kind:
+    """All that `Said` hangs on."""
+    challenge, reason = refused.challenge, refused.reason
+    wanted: tuple[object, ...] | None = None
+    if challenge is not None:
+        wanted = challenge.scopes, challenge.acr, challenge.max_age, challenge.certificate, challenge.nonce
+    elif reason is Reason.METHOD_NOT_ALLOWED and trace.route is not None:
+        wanted = trace.route.allowed_methods
+    return reason, form, refused.retry_after, refused.remediation, wanted
 
 
-def _is_grpc(head: RequestHead) -> bool:
-    """By its content type: `application/grpc`, or that with `+` or `;` behind it; grpc-web is another protocol."""
-    for name, value in head.headers:
-        if name == b"content-type":
-            media = value.split(b";", 1)[0].strip().lower()
-            return media == documents.GRPC_TYPE or media.startswith(documents.GRPC_TYPE + b"+")
-    return False
+async def _sent(sent: Awaitable[None], outcome: Outcome) -> Outcome:
+    await sent
+    return outcome

@@ -1,7 +1,7 @@
 """Refusals as clients see them (contract section 5)."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from html.parser import HTMLParser
 
 import pytest
@@ -29,6 +29,10 @@ def route(index: int = 0, **more: tuple[str, ...]) -> Route:
     return Route("r", index, False, None, "", **more)  # type: ignore[arg-type]
 
 
+async def ended(answered: Outcome | Awaitable[Outcome]) -> Outcome:
+    return answered if isinstance(answered, Outcome) else await answered
+
+
 async def refuse(
     refused: Refused,
     request: RequestHead | None = None,
@@ -41,7 +45,7 @@ async def refuse(
     request = request or head()
     exchange = Recorder(request)
     seen = trace(request, context(request, preflight=preflight), route=where or route(), limits=limits)
-    outcome = await answer.refuse(exchange, seen, refused)
+    outcome = await ended(answer.refuse(exchange, seen, refused))
     assert outcome == Outcome(exchange.status, None, None, 0, len(exchange.body), refused.reason)
     return exchange
 
@@ -67,7 +71,8 @@ async def test_every_reason_has_its_document_and_names_nothing_of_the_house(reas
     refused = Refused(reason, "spiffe://secret rule-7 https://10.0.0.5:8443 kid-1", rule="rule-7")
     refused.upstream, refused.endpoint = "up-7", "https://10.0.0.5:8443"
     exchange = Recorder(head())
-    outcome = await ANSWER.refuse(exchange, trace(exchange.head, context(exchange.head), route=route()), refused)
+    seen = trace(exchange.head, context(exchange.head), route=route())
+    outcome = await ended(ANSWER.refuse(exchange, seen, refused))
     told = json.loads(exchange.body)
     assert (exchange.status, told["status"], told["reason"]) == (reason.status, reason.status, reason.wire)
     assert told["detail"]
@@ -243,7 +248,7 @@ async def test_H30_nothing_reaches_html_unescaped(text: str) -> None:
     exchange = Recorder(request)
     seen = trace(request, None)
     seen.request_id = text
-    await ANSWER.refuse(exchange, seen, Refused(Reason.NO_ROUTE, text, remediation=text))
+    await ended(ANSWER.refuse(exchange, seen, Refused(Reason.NO_ROUTE, text, remediation=text)))
     tags = Tags()
     tags.feed(exchange.body.decode())
     assert set(tags.seen) <= {"html", "head", "meta", "title", "body", "h1", "p", "code", "br", "a"}
@@ -271,7 +276,8 @@ async def test_H30_json_holds_no_path_and_is_plain_ascii() -> None:
 async def test_grpc_gets_its_status_and_no_body(reason: Reason, status: str, kind: str) -> None:
     request = head("POST", headers=[("content-type", kind), ("accept", "text/html")])
     exchange = Recorder(request)
-    outcome = await ANSWER.refuse(exchange, trace(request, context(request), route=route()), Refused(reason))
+    seen = trace(request, context(request), route=route())
+    outcome = await ended(ANSWER.refuse(exchange, seen, Refused(reason)))
     assert (exchange.status, exchange.body, exchange.ended, outcome.reason) == (200, b"", True, reason)
     assert (exchange.value("grpc-status"), exchange.value("content-type")) == (status, "application/grpc")
 
@@ -324,14 +330,14 @@ async def test_limits_of_the_trace_and_of_the_refusal() -> None:
 
 async def test_a_reason_that_is_never_answered_breaks_off() -> None:
     exchange = Recorder(head())
-    outcome = await ANSWER.refuse(exchange, trace(exchange.head), Refused(Reason.CLIENT_GONE))
+    outcome = await ended(ANSWER.refuse(exchange, trace(exchange.head), Refused(Reason.CLIENT_GONE)))
     assert (exchange.aborted, exchange.started, outcome.status) == (True, False, 0)
 
 
 async def test_a_head_that_was_never_understood_is_answered_too() -> None:
     request = RequestHead("", b"", "1.1", [], None, False, Reason.BAD_REQUEST)
     exchange = Recorder(request)
-    await ANSWER.refuse(exchange, trace(request), Refused(Reason.BAD_REQUEST))
+    await ended(ANSWER.refuse(exchange, trace(request), Refused(Reason.BAD_REQUEST)))
     assert (exchange.status, exchange.value("connection")) == (400, "close")
 
 
