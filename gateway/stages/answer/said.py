@@ -50,10 +50,7 @@ class Said:
 
 
 def form_of(head: RequestHead) -> Form:
-    """How the client of this head is answered; kept with its section."""
-    section = head.section
-    if section is not None and section.form is not None:
-        return section.form
+    """How the client of this head is answered; kept with its section, where one looks for it first."""
     fields = dict(head.headers)  # of repeated ones the last: what is there at all
     form = "json"
     if b"content-type" in fields and _is_grpc(head):
@@ -61,8 +58,8 @@ def form_of(head: RequestHead) -> Form:
     elif b"accept" in fields and documents.prefers_html(_accept(head)):
         form = "html"
     found = form, b"authorization" in fields and _is_dpop(head)
-    if section is not None:
-        section.form = found
+    if head.section is not None:
+        head.section.form = found
     return found
 
 

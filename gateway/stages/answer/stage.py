@@ -72,14 +72,12 @@ class Answer:
             return Outcome(0, refused.upstream, refused.endpoint, 0, 0, reason, attempts=refused.attempts)
         head, request_id = exchange.head, trace.request_id
         limits = [*trace.limits, *refused.limits] if refused.limits else trace.limits
-        form = form_of(head)
+        section = head.section
+        form = (section.form if section is not None else None) or form_of(head)
         said = self._kinds.get(_kind(trace, refused, form)) or self._say(trace, refused, form)
         ends = head.has_body or head.fault is not None or reason.status in _CLOSING
-        if (
-            len(request_id) == ID
-            and request_id is trace.own_id
-            and len(limits) < 2
-            and not (self._cors or ends or head.method == "HEAD")
+        if not (ends or self._cors or len(limits) > 1 or head.method == "HEAD" or len(request_id) != ID) and (
+            request_id is trace.own_id
         ):
             own = of_one(request_id, limits[0]) if limits else of_none(request_id)
             fields = ComposedFields(own)

@@ -180,10 +180,13 @@ class Record:
 
     def refusal(self, trace: Trace, refused: Refused) -> None:
         """See gateway.snapshot.RecordStage."""
-        reason, route, principal = refused.reason, trace.route, trace.proved
+        reason, route, principal = refused.reason, trace.route, trace.principal
         code, effect = reason.code, _EFFECTS[reason]
         index = -1 if route is None else route.index
-        shadows = trace.shadows
+        if principal is None and not trace.limit_shadows:  # what a flood is mostly refused with
+            principal, shadows = refused.principal, refused.shadows
+        else:
+            principal, shadows = trace.proved, trace.shadows
         self._counters[index].decided(effect, code, shadows)
         # who proved nothing may flood; a caller that proved who it is answers for each of its refusals
         bounded = principal is None or principal.anonymous or reason.effect is _LIMIT
@@ -193,7 +196,11 @@ class Record:
             members = self._members(trace, index, effect, code)
         else:
             members = self._repeated(trace.ctx, trace, refused, principal)
-        self._log.queue("decision", members, ids_text(trace))
+        turn, ids = self._log.turn, ids_text(trace)
+        if turn is None:
+            self._log.queue("decision", members, ids)
+        else:
+            turn.add(("decision", turn.at, ids, members, True))
 
     def _repeated(self, ctx: RequestContext, trace: Trace, refused: Refused, principal: Principal | None) -> str:
         """The members behind the ids of a refusal with nothing to tell besides; kept as those of a permit are."""
