@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Awaitable, Iterable
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
-from gateway.model.answer import OwnFields
+from gateway.model.answer import ComposedFields, OwnFields
 from gateway.model.limit import LimitStatus
 from gateway.model.outcome import Outcome
 from gateway.model.reason import Reason
 from gateway.model.refused import Challenge, Refused
-from gateway.model.request import Preflight, RequestHead
+from gateway.model.request import HeaderSection, Preflight, RequestHead
 from gateway.model.route import Route
 from gateway.stages.answer.challenge import Challenges
 from gateway.stages.answer.cors import Cors
@@ -385,3 +386,66 @@ def test_H18_what_would_end_a_line_is_not_written_ahead_of_the_answer() -> None:
         for limits in ([], [limit_status("a", 9, 60, 8, 30)]):
             seen.limits = limits
             assert type(answer.headers(seen)) is list
+
+
+OWN_ID = "0af7651916cd43dd8448eb211c80319c"
+KINDS = [
+    *(Refused(reason) for reason in Reason if reason.status),
+    Refused(Reason.RATE_LIMITED, retry_after=17, limits=(limit_status("per-client", 100, 60, 0, 12),)),
+    Refused(Reason.SCOPE_MISSING, challenge=Challenge(scopes=("a:read", "b"))),
+    Refused(Reason.STEP_UP_REQUIRED, challenge=Challenge(acr=("phr",), max_age=900)),
+    Refused(Reason.CREDENTIALS_MISSING, challenge=Challenge(certificate=True)),
+    Refused(Reason.DPOP_INVALID, challenge=Challenge(nonce="n1")),
+    Refused(Reason.DPOP_INVALID, challenge=Challenge(nonce="n2")),
+    Refused(Reason.POSTURE_FAILED, remediation='https://help.example/?a="<b>&c'),
+    Refused(Reason.POSTURE_FAILED, remediation="https://help.example/other"),
+]
+HEADS = [
+    [],
+    [("accept", BROWSER)],
+    [("content-type", "application/grpc")],
+    [("authorization", "DPoP x")],
+    [("accept", BROWSER), ("authorization", "dpop x")],
+]
+
+
+async def test_a_refusal_says_the_same_whether_its_kind_came_before_or_is_written_for_it_alone() -> None:
+    """What is usual is composed once for its kind; a proxy's request id, the same text, takes the long way."""
+    answer = Answer([None], Challenges(tokens=True, dpop_algorithms=("ES256",)))
+    for headers in HEADS:
+        request = replace(head(headers=headers), section=HeaderSection())
+        for refused in (*KINDS, *KINDS):  # the second time each is found
+            written = []
+            for request_id in (OWN_ID, "".join(list(OWN_ID))):
+                exchange, limits = Recorder(request), () if refused.limits else (limit_status("l", 9, 60, 8, 7),)
+                allowing = route(-1, allowed_methods=("GET", "PUT"))
+                seen = trace(request, context(request), route=allowing, limits=limits)
+                seen.request_id = request_id
+                if request_id is OWN_ID:
+                    seen.own_id = OWN_ID
+                outcome = await ended(answer.refuse(exchange, seen, refused))
+                assert outcome.bytes_out == len(exchange.body)
+                written.append((exchange.status, sorted(exchange.headers), exchange.body))
+                if type(exchange.headers) is ComposedFields:
+                    *lines, length = [b"%b: %b\r\n" % field for field in exchange.headers]
+                    assert (exchange.headers.lines, exchange.headers.length) == (b"".join(lines), length)
+                else:
+                    assert request_id is not OWN_ID or exchange.value("connection") == "close"
+            assert written[0] == written[1]
+
+
+async def test_405_names_the_methods_of_its_own_route() -> None:
+    for methods in (("GET",), ("PUT",), ("GET",)):
+        where = route(-1, allowed_methods=methods)
+        assert (await refuse(Refused(Reason.METHOD_NOT_ALLOWED), where=where)).value("allow") == methods[0]
+
+
+async def test_what_is_kept_of_refusals_is_bounded_whatever_they_say() -> None:
+    answer = Answer([None], Challenges(tokens=True))
+    for wait in range(3000):
+        await refuse(Refused(Reason.RATE_LIMITED, retry_after=wait), answer=answer)
+    assert 0 < len(answer._kinds) < 1000
+    long = Refused(Reason.POSTURE_FAILED, remediation="https://help.example/" + "a" * 10_000)
+    before = len(answer._kinds)
+    assert len((await refuse(long, answer=answer)).body) > 10_000
+    assert len(answer._kinds) == before
