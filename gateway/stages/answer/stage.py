@@ -16,6 +16,7 @@ from gateway.model.outcome import Outcome
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import Form, RawHeaders
+from gateway.model.route import Route
 from gateway.model.trace import Trace
 from gateway.stages.answer import documents
 from gateway.stages.answer.challenge import Challenges
@@ -27,7 +28,12 @@ _RETRYABLE = frozenset({429, 503})
 _RETRY_AFTER = 5  # seconds, where the refusal does not know better
 _CLOSING = frozenset({408, 413, 414, 417, 431})
 _LONGEST = 4096  # bytes of what is said to one kind of refusal, where it is kept
-_ROOM = 1 << 20  # bytes of them all: 400 kinds
+_BESIDE = 400  # characters' worth of its objects
+_ROOM = 1 << 20  # bytes of them all: some 450 kinds
+_NO_METHOD = Reason.METHOD_NOT_ALLOWED  # to look one up in its enum takes as long as a call
+
+_Kind: TypeAlias = tuple[Reason, Form, int | None, str | None, tuple[object, ...] | None]
+"""All that `Said` hangs on: reason, form, seconds to wait, remediation, and what else would do."""
 
 
 class Answer:
@@ -53,16 +59,16 @@ class Answer:
         fields: RawHeaders = [(b"x-request-id", trace.request_id.encode())]  # ASCII, also where it is a proxy's
         if limits:
             fields += rate_limit_fields(limits)
-        if not self._cors:
-            return fields
-        route, ctx = trace.route, trace.ctx
-        if route is not None and ctx is not None and route.index >= 0:
-            cors = self._cors[route.index]
-            if cors is not None:
-                origin = ctx.values.get("origin")
-                sent = origin[0].encode("latin-1") if origin is not None and len(origin) == 1 else None
-                fields += cors.fields(sent, ctx.preflight)
+        cors, ctx = self._cors_of(trace.route) if self._cors else None, trace.ctx
+        if cors is not None and ctx is not None:
+            origin = ctx.values.get("origin")
+            sent = origin[0].encode("latin-1") if origin is not None and len(origin) == 1 else None
+            fields += cors.fields(sent, ctx.preflight)
         return fields
+
+    def _cors_of(self, route: Route | None) -> Cors | None:
+        """Where some route has any."""
+        return self._cors[route.index] if route is not None and route.index >= 0 else None
 
     def refuse(self, exchange: Exchange, trace: Trace, refused: Refused) -> Outcome | Awaitable[Outcome]:
         """Answer a refusal: at once where nothing waits for the client. Raises ClientGone, now or when awaited."""
@@ -74,10 +80,15 @@ class Answer:
         limits = [*trace.limits, *refused.limits] if refused.limits else trace.limits
         section = head.section
         form = (section.form if section is not None else None) or form_of(head)
-        said = self._kinds.get(_kind(trace, refused, form)) or self._say(trace, refused, form)
+        usual = refused.challenge is None and reason is not _NO_METHOD
+        wanted = None if usual else _wanted(trace, refused)
+        kind = reason, form, refused.retry_after, refused.remediation, wanted
+        said = self._kinds.get(kind) or self._say(trace, refused, kind)
         ends = head.has_body or head.fault is not None or reason.status in _CLOSING
-        if not (ends or self._cors or len(limits) > 1 or head.method == "HEAD" or len(request_id) != ID) and (
-            request_id is trace.own_id
+        if (
+            not (ends or len(limits) > 1 or head.method == "HEAD" or (self._cors and self._cors_of(trace.route)))
+            and request_id is trace.own_id
+            and len(request_id) == ID
         ):
             own = of_one(request_id, limits[0]) if limits else of_none(request_id)
             fields = ComposedFields(own)
@@ -86,12 +97,13 @@ class Answer:
             body = own[0][1].join(said.parts)  # hex, which stands for itself in each form
             sent = exchange.send_head(said.status, fields, body, end=True)
         else:
-            written = documents.named(said.parts, said.form, request_id)
+            body = documents.named(said.parts, said.form, request_id)
             others = self._others(trace, refused, limits, said)
-            others.append((b"content-length", b"%d" % len(written)))
+            others.append((b"content-length", b"%d" % len(body)))
             if ends:
                 others.append((b"connection", b"close"))
-            body = b"" if head.method == "HEAD" else written
+            if head.method == "HEAD":
+                body = b""
             sent = exchange.send_head(said.status, others, body, end=True)
         outcome = said.outcome
         upstream, endpoint = refused.upstream, refused.endpoint
@@ -106,9 +118,9 @@ class Answer:
             fields = [field for field in fields if not field[0].startswith(b"access-control-")]
         return fields + said.fields
 
-    def _say(self, trace: Trace, refused: Refused, form: Form) -> Said:
-        """What is said to a refusal that did not come lately; kept unless it is said once."""
-        reason, (kind, dpop) = refused.reason, form
+    def _say(self, trace: Trace, refused: Refused, kind: _Kind) -> Said:
+        """What is said to a refusal of a kind that did not come lately; kept unless it is said once."""
+        reason, (form, dpop), *_ = kind
         fields: RawHeaders = [(b"cache-control", b"no-store")]
         challenge = self._challenges.of(refused, dpop=dpop)
         if challenge is not None:
@@ -121,26 +133,20 @@ class Answer:
             wait = _RETRY_AFTER
         if wait is not None:
             fields.append((b"retry-after", b"%d" % wait))
-        if reason is Reason.METHOD_NOT_ALLOWED and trace.route is not None:
+        if reason is _NO_METHOD and trace.route is not None:
             fields.append((b"allow", ", ".join(trace.route.allowed_methods).encode("ascii")))
-        said = Said(refused, kind, fields)
+        said = Said(refused, form, fields)
         if nonce is None:
-            self._kinds.keep(_kind(trace, refused, form), said, said.size + len(said.lines))
+            self._kinds.keep(kind, said, said.size + len(said.lines) + _BESIDE)
         return said
 
 
-_Kind: TypeAlias = tuple[Reason, Form, int | None, str | None, tuple[object, ...] | None]
-
-
-def _kind(trace: Trace, refused: Refused, form: Form) -> _Kind:
-    """All that `Said` hangs on."""
-    challenge, reason = refused.challenge, refused.reason
-    wanted: tuple[object, ...] | None = None
+def _wanted(trace: Trace, refused: Refused) -> tuple[object, ...] | None:
+    """What the client is told would do."""
+    challenge = refused.challenge
     if challenge is not None:
-        wanted = challenge.scopes, challenge.acr, challenge.max_age, challenge.certificate, challenge.nonce
-    elif reason is Reason.METHOD_NOT_ALLOWED and trace.route is not None:
-        wanted = trace.route.allowed_methods
-    return reason, form, refused.retry_after, refused.remediation, wanted
+        return challenge.scopes, challenge.acr, challenge.max_age, challenge.certificate, challenge.nonce
+    return trace.route.allowed_methods if trace.route is not None else None
 
 
 async def _sent(sent: Awaitable[None], outcome: Outcome) -> Outcome:

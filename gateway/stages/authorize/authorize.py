@@ -22,6 +22,7 @@ from gateway.stages.authorize.facts import Facts
 from gateway.stages.authorize.judge import Judged, judge
 from gateway.stages.authorize.rules import Action, Plain, Rule, plain
 
+_NO_RULE_ALLOWS = Reason.NO_RULE_ALLOWS  # to look one up in its enum takes as long as a call
 _NO_RULE = "no allow rule matches"
 _EFFECT = {Action.ALLOW: Effect.ALLOW, Action.DENY: Effect.DENY}
 
@@ -119,7 +120,7 @@ class Authorize:
                     if (each.methods is None or method in each.methods) and named.startswith(each.below):
                         return Permit(ctx, route, principal, each.name, each.where, (), (), user.expires)
                 if rules.plain:
-                    raise Refused(Reason.NO_RULE_ALLOWS, _NO_RULE, where=route.where)
+                    raise Refused(_NO_RULE_ALLOWS, _NO_RULE, where=route.where)
         facts = Facts(ctx, route, principal, posture)
         audited: tuple[str, ...] = ()
         shadows: tuple[Shadow, ...] = ()
@@ -157,7 +158,7 @@ class Authorize:
             if rule.matches(facts):
                 ends = expires if rule.ends is None or (expires is not None and expires < rule.ends) else rule.ends
                 return Permit(ctx, route, principal, rule.name, rule.where, audited, shadows, ends)
-        raise Refused(Reason.NO_RULE_ALLOWS, _NO_RULE, where=route.where, shadows=shadows, audited=audited)
+        raise Refused(_NO_RULE_ALLOWS, _NO_RULE, where=route.where, shadows=shadows, audited=audited)
 
     def preflight(self, ctx: RequestContext, route: Route) -> Permit:
         """A CORS preflight against the route's own `cors`. Raises Refused(CORS_REFUSED)."""

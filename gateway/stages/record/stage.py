@@ -18,6 +18,7 @@ from gateway.model.principal import Principal
 from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
+from gateway.model.shadow import Shadow
 from gateway.model.trace import Stage, Trace
 from gateway.stages.record.counters import SHORT, route_counters
 from gateway.stages.record.lines import (
@@ -183,19 +184,26 @@ class Record:
         reason, route, principal = refused.reason, trace.route, trace.principal
         code, effect = reason.code, _EFFECTS[reason]
         index = -1 if route is None else route.index
-        if principal is None and not trace.limit_shadows:  # what a flood is mostly refused with
-            principal, shadows = refused.principal, refused.shadows
-        else:
-            principal, shadows = trace.proved, trace.shadows
+        shadows: tuple[Shadow, ...] = ()
+        if (
+            refused.shadows
+            or trace.limit_shadows
+            or trace.posture is not None
+            or (principal is not None and principal.shadows)
+        ):
+            shadows = trace.shadows
+        if principal is None:
+            principal = refused.principal  # as `trace.proved` says it
         self._counters[index].decided(effect, code, shadows)
         # who proved nothing may flood; a caller that proved who it is answers for each of its refusals
         bounded = principal is None or principal.anonymous or reason.effect is _LIMIT
         if bounded and not self._log.admits("decision", code):
             return
-        if shadows or refused.audited or trace.device is not None or trace.ctx is None:
+        ctx = trace.ctx
+        if ctx is None or shadows or refused.audited or trace.posture is not None or refused.posture is not None:
             members = self._members(trace, index, effect, code)
         else:
-            members = self._repeated(trace.ctx, trace, refused, principal)
+            members = self._repeated(ctx, trace, refused, principal)
         turn, ids = self._log.turn, ids_text(trace)
         if turn is None:
             self._log.queue("decision", members, ids)

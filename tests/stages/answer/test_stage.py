@@ -411,7 +411,7 @@ HEADS = [
 
 async def test_a_refusal_says_the_same_whether_its_kind_came_before_or_is_written_for_it_alone() -> None:
     """What is usual is composed once for its kind; a proxy's request id, the same text, takes the long way."""
-    answer = Answer([None], Challenges(tokens=True, dpop_algorithms=("ES256",)))
+    answer = Answer([None, CORS], Challenges(tokens=True, dpop_algorithms=("ES256",)))
     for headers in HEADS:
         request = replace(head(headers=headers), section=HeaderSection())
         for refused in (*KINDS, *KINDS):  # the second time each is found
