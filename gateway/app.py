@@ -18,7 +18,7 @@ from gateway.kernel.framing import judge
 from gateway.kernel.patterns.blocks import unmapped
 from gateway.model.answer import OwnFields, WrittenFields, passed
 from gateway.model.connection import Connection, IPAddress
-from gateway.model.exchange import ClientGone
+from gateway.model.exchange import DONE, ClientGone
 from gateway.model.reason import Reason
 from gateway.model.request import RawHeaders, RequestHead, UpgradeHead
 from gateway.pipeline import handle
@@ -127,15 +127,31 @@ class AsgiExchange:
                 return piece
         return b""
 
-    async def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> None:
+    def send_head(self, status: int, headers: RawHeaders, body: bytes = b"", *, end: bool) -> Awaitable[None]:
         self.started = True
+        rest: Message = {"type": "http.response.body", "body": body, "more_body": not end}
         try:
-            await self._send({"type": "http.response.start", "status": status, "headers": headers})
-            await self._send({"type": "http.response.body", "body": body, "more_body": not end})
+            sent = self._send({"type": "http.response.start", "status": status, "headers": headers})
+            if sent is not DONE:
+                return self._sent(sent, rest)
+            sent = self._send(rest)  # our own server has both without waiting
+            return DONE if sent is DONE else self._sent(sent)
         except OSError as gone:
             raise ClientGone from gone
         except ValueError:
             self.started = False  # the server judged the head and wrote nothing of it
+            raise
+
+    async def _sent(self, sent: Awaitable[None], rest: Message | None = None) -> None:
+        """The same where the server makes us wait, for the head or for what is behind it."""
+        try:
+            await sent
+            if rest is not None:
+                await self._send(rest)
+        except OSError as gone:
+            raise ClientGone from gone
+        except ValueError:
+            self.started = False
             raise
 
     def send_written(self, status: int, front: WrittenFields, own: OwnFields, body: bytes) -> Awaitable[None]:

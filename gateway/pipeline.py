@@ -7,6 +7,7 @@ goes through C and costs as much as twenty steps.
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 
 from gateway.model.exchange import ClientGone, Exchange
 from gateway.model.outcome import Outcome
@@ -79,12 +80,14 @@ async def handle(exchange: Exchange, gw: Snapshot) -> None:
             trace.stage = FORWARD
             outcome = await gw.forward.__call__(permit, exchange, gw.answer.headers(trace))
         except Refused as refused:
-            outcome = await _refuse(exchange, gw, trace, refused)
+            ended = _refuse(exchange, gw, trace, refused)
+            outcome = ended if isinstance(ended, Outcome) else await ended
         except (ClientGone, asyncio.CancelledError):
             raise
         except Exception:
             log.exception("request %s failed at %s", trace.request_id, trace.stage)
-            outcome = await _refuse(exchange, gw, trace, Refused(Reason.INTERNAL))
+            ended = _refuse(exchange, gw, trace, Refused(Reason.INTERNAL))
+            outcome = ended if isinstance(ended, Outcome) else await ended
     except ClientGone:
         pass
     finally:
@@ -93,17 +96,17 @@ async def handle(exchange: Exchange, gw: Snapshot) -> None:
         gw.record.outcome(trace, outcome)
 
 
-async def _refuse(exchange: Exchange, gw: Snapshot, trace: Trace, refused: Refused) -> Outcome:
+def _refuse(exchange: Exchange, gw: Snapshot, trace: Trace, refused: Refused) -> Outcome | Awaitable[Outcome]:
     """Record and answer a refusal. One that comes after the permit (a dead backend) is an outcome, not a decision."""
     refused.settle()
     trace.refused = refused
     if trace.stage is not FORWARD:
         try:
-            await gw.record.decision(trace)
+            gw.record.refusal(trace, refused)
         except Refused as unrecorded:
             unrecorded.settle()
             trace.refused = refused = unrecorded
     if exchange.started:
         exchange.abort()
         return Outcome(0, None, None, 0, 0, refused.reason)
-    return await gw.answer.refuse(exchange, trace, refused)
+    return gw.answer.refuse(exchange, trace, refused)

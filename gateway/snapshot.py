@@ -100,10 +100,11 @@ class RecordStage(Protocol):
     def begin(self, exchange: Exchange) -> Trace: ...
 
     def decision(self, trace: Trace) -> Awaitable[None]:
-        """Returns when the line is with the operating system. Raises Refused(AUDIT_UNAVAILABLE).
+        """Returns when the line is with the operating system. Raises Refused(AUDIT_UNAVAILABLE)."""
+        ...
 
-        With `trace.refused` set the line is queued and does not hold up the answer.
-        """
+    def refusal(self, trace: Trace, refused: Refused) -> None:
+        """The decision where it is a refusal: its line is queued and does not hold up the answer. Raises Refused."""
         ...
 
     def outcome(self, trace: Trace, outcome: Outcome) -> None:
@@ -118,8 +119,8 @@ class AnswerStage(Protocol):
         """The fields that stand on every answer: X-Request-Id, RateLimit, CORS."""
         ...
 
-    def refuse(self, exchange: Exchange, trace: Trace, refused: Refused) -> Awaitable[Outcome]:
-        """Answer a refusal as a problem document (RFC 9457), HTML or gRPC status."""
+    def refuse(self, exchange: Exchange, trace: Trace, refused: Refused) -> Outcome | Awaitable[Outcome]:
+        """Answer a refusal as a problem document (RFC 9457), HTML or gRPC status. Raises ClientGone."""
         ...
 
 

@@ -6,7 +6,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from loadtest.job import BODY, CALLERS, MIXED, SIZES, USUAL, USUAL_WORK, How, Scenario, Setting, Token, Variant, Work
+from loadtest.job import BODY, CALLERS, DENIALS, MIXED, SIZES, USUAL, USUAL_WORK, How, Scenario, Setting, Variant, Work
 from loadtest.peers import PEERS
 from loadtest.peers.envoy import CACHED
 from loadtest.peers.gateway import ASGI, FEATURES
@@ -100,12 +100,7 @@ def _cached(setting: Setting, work: Work, label: str) -> Iterator[Entry]:
 
 
 def _denials() -> Iterator[Entry]:
-    kinds = {
-        "no token": Work(token=Token.NONE, status=401),
-        "a forged token": Work(token=Token.FORGED, status=401),
-        "no rule allows": Work(method="DELETE", status=403),
-    }
-    for label, work in kinds.items():
+    for label, work in DENIALS.items():
         yield from _full(work=work, label=label)
 
 

@@ -31,10 +31,24 @@ from gateway.server.settings import Limits
 from gateway.server.turns import Turns
 from gateway.testing.issuer import Issuer
 from gateway.upstreams.connection import Connection
-from loadtest.job import BODY, CALLERS, CONNECTIONS, ROUTES, WORK, Place, Scenario, Setting, Variant
+from loadtest.job import (
+    BODY,
+    CALLERS,
+    CONNECTIONS,
+    DENIALS,
+    ROUTES,
+    USUAL_WORK,
+    WORK,
+    Place,
+    Scenario,
+    Setting,
+    Token,
+    Variant,
+    Work,
+)
 from loadtest.load import Asked
 from loadtest.peers.gateway import Gateway
-from loadtest.world import LIFETIME, certificates_of, issuer_of, spread
+from loadtest.world import LIFETIME, certificates_of, forged, issuer_of, spread
 
 ANSWER = (  # as the benchmark's nginx writes it
     b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Mon, 02 Feb 2026 02:02:02 GMT\r\n"
@@ -144,16 +158,18 @@ class Plan:
     drivers: Sequence[str] = DRIVERS
     routes: Sequence[int] = (ROUTES,)
     heads: int = 0  # different requests; 0: one a route
+    work: Work = USUAL_WORK  # of this the token, the method and the status that is due
     wait: bool = False  # once all is warm, for a line on stdin
 
 
 class Site:
     """A gateway with so many routes, and those who ask it."""
 
-    def __init__(self, runtime: Runtime, mix: Sequence[bytes], routes: int) -> None:
+    def __init__(self, runtime: Runtime, mix: Sequence[bytes], routes: int, work: Work) -> None:
         self.runtime = runtime
         self.mix = mix
         self._routes = routes
+        self._work = work
         self._app = GatewayApp(runtime.current, listener="edge")
         self._lane = Lane(runtime.current, set())
         self.asked = 0
@@ -164,9 +180,12 @@ class Site:
         runtime = Runtime()
         await runtime.adopt(runtime.prepare(load(_written(directory, routes))))
         backends(asyncio.get_running_loop(), runtime, plan.connections)
-        tokens = [issuer.token(f"caller-{number}", lifetime=LIFETIME) for number in range(CALLERS)]
-        paths = spread(routes, CALLERS, plan.heads)
-        return cls(runtime, [Asked(path, tokens[at % CALLERS]).raw() for at, path in enumerate(paths)], routes)
+        tokens = [_sent(issuer.token(f"caller-{number}", lifetime=LIFETIME), plan.work) for number in range(CALLERS)]
+        mix = [
+            Asked(path, tokens[at % CALLERS], plan.work.method).raw()
+            for at, path in enumerate(spread(routes, CALLERS, plan.heads))
+        ]
+        return cls(runtime, mix, routes, plan.work)
 
     def clients(self, driver: str, connections: int) -> Clients:
         """Those who ask by this driver."""
@@ -179,12 +198,18 @@ class Site:
         return await clients.batch(size)
 
     async def close(self) -> None:
-        """Raises RuntimeError when a request was answered otherwise than with 200."""
-        cells = self.runtime.metrics.requests
-        answered = sum(cells.labels(f"s{number}", "GET", "200").value for number in range(self._routes))
+        """Raises RuntimeError when a request was answered otherwise than with the status that is due."""
+        cells, method, status = self.runtime.metrics.requests, self._work.method, str(self._work.status)
+        answered = sum(cells.labels(f"s{number}", method, status).value for number in range(self._routes))
         if answered != self.asked:
-            raise RuntimeError(f"{answered:g} of {self.asked} requests were answered with 200")
+            raise RuntimeError(f"{answered:g} of {self.asked} requests were answered with {status}")
         await self.runtime.close()
+
+
+def _sent(token: str, work: Work) -> str:
+    if work.token is Token.GOOD:
+        return token
+    return forged(token) if work.token is Token.FORGED else ""
 
 
 def _written(directory: Path, routes: int) -> Path:
@@ -231,11 +256,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--driver", choices=DRIVERS, help="only this one")
     parser.add_argument("--routes", default=str(ROUTES), help="how many; several with commas between them take turns")
     parser.add_argument("--heads", type=int, default=0, help="so many different requests (default: one a route)")
+    parser.add_argument("--refused", choices=DENIALS, help="requests of this kind (default: such as are forwarded)")
     parser.add_argument("--wait", action="store_true", help="say when all is warm, and go on at a line on stdin")
     given = parser.parse_args(arguments)
     drivers = DRIVERS if given.driver is None else (given.driver,)
     routes = tuple(map(int, given.routes.split(",")))
-    plan = Plan(given.rounds, given.size, given.connections, drivers, routes, given.heads, given.wait)
+    work = DENIALS[given.refused] if given.refused else USUAL_WORK
+    plan = Plan(given.rounds, given.size, given.connections, drivers, routes, given.heads, work, given.wait)
     WORK.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WORK, prefix="inside-") as directory:
         measured = uvloop.run(measure(Path(directory), plan))

@@ -71,6 +71,11 @@ class Work:
 
 
 USUAL_WORK = Work()
+DENIALS = {  # what is refused, by its kind
+    "no token": Work(token=Token.NONE, status=401),
+    "a forged token": Work(token=Token.FORGED, status=401),
+    "no rule allows": Work(method="DELETE", status=403),
+}
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class World:
         full, routes = variant.scenario is Scenario.FULL, variant.setting.routes
         tokens = self.tokens(variant.setting.algorithm, work.tokens) if full and work.token is not Token.NONE else [""]
         if work.token is Token.FORGED:
-            tokens = [_forged(token) for token in tokens]
+            tokens = [forged(token) for token in tokens]
         what = ITEM if work.answer == BODY else f"bytes/{work.answer}"
         return [
             Asked(path, tokens[number % len(tokens)], work.method, work.sent)
@@ -93,7 +93,7 @@ class World:
         """Whether it refuses what the full job has to refuse: what it let through, None when nothing."""
         (token,) = self.tokens(variant.setting.algorithm, 1)
         path = f"{path_of(0)}{ITEM}"
-        bad = {"no token": Asked(path, ""), "a tampered token": Asked(path, _forged(token))}
+        bad = {"no token": Asked(path, ""), "a tampered token": Asked(path, forged(token))}
         for what, asked in bad.items():
             status, _ = ask(order, asked)
             if status < 400:
@@ -114,7 +114,8 @@ def spread(routes: int, callers: int, heads: int = 0, below: str = ITEM) -> list
     return [f"{path_of(number * stride % routes)}{f'items/{number}' if heads else below}" for number in range(size)]
 
 
-def _forged(token: str) -> str:
+def forged(token: str) -> str:
+    """The same token with another signature."""
     return token[:-8] + "A" * 8
 
 

@@ -146,9 +146,10 @@ class _Stages:
         self._gateway.traces.append(trace)
         return trace
 
-    async def decision(self, trace: Trace) -> None:
-        if trace.refused is not None:
-            self._gateway.refused.append(trace.refused)
+    async def decision(self, trace: Trace) -> None: ...
+
+    def refusal(self, trace: Trace, refused: Refused) -> None:
+        self._gateway.refused.append(refused)
 
     def outcome(self, trace: Trace, outcome: Outcome) -> None:
         self._gateway.outcomes.append(outcome)

@@ -134,7 +134,11 @@ class _Record:
         return Trace(exchange.connection, exchange.head, request_id="ours", time=1.0, began=1.0)
 
     async def decision(self, trace: Trace) -> None:
-        self.stages.note("record.decision" if trace.refused is None else "record.refusal")
+        self.stages.note("record.decision")
+
+    def refusal(self, trace: Trace, refused: Refused) -> None:
+        assert trace.refused is refused
+        self.stages.note("record.refusal")
 
     def outcome(self, trace: Trace, outcome: Outcome) -> None:
         self.stages.asked.append("record.outcome")

@@ -253,6 +253,9 @@ class Unserved:
     def decision(self, trace: Trace) -> Awaitable[None]:
         self._refuse()
 
+    def refusal(self, trace: Trace, refused: Refused) -> None:
+        self._refuse()
+
     def outcome(self, trace: Trace, outcome: Outcome) -> None:
         self._refuse()
 

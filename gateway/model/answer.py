@@ -43,6 +43,15 @@ class OwnFields(list[tuple[bytes, bytes]]):
     lines: bytes  # the same, written, each with its end
 
 
+class ComposedFields(list[tuple[bytes, bytes]]):
+    """All fields of an answer of the gateway's own but Date: each of them one line, of framing its length alone."""
+
+    __slots__ = ("length", "lines")
+
+    lines: bytes  # the same, written, each with its end; without the length
+    length: bytes  # the line of Content-Length, with its end
+
+
 class PassedFields(list[tuple[bytes, bytes]]):
     """The fields of an answer: those of `front`, and what the gateway adds behind them."""
 

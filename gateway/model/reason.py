@@ -27,6 +27,7 @@ _EFFECT = {
     405: Effect.NO_ROUTE,
     429: Effect.LIMIT,
 }
+_NOT_A_FAILED_CREDENTIAL = {"credentials_missing", "certificate_required", "step_up_required"}
 _WEBSOCKET = {401: 4401, 403: 4403, 503: 1013}
 
 
@@ -102,15 +103,14 @@ class Reason(Enum):
     def __init__(self, code: str, status: int | None, title: str) -> None:
         self._value_ = code
         self.code = code  # its name in answers, records and metrics
-        self.status = status if status is not None else 0  # 0: no answer is sent, only recorded
+        self.status = status = status if status is not None else 0  # 0: no answer is sent, only recorded
         self.title = title
+        # the effect that a refusal for this reason has
+        self.effect = Effect.ERROR if status >= 500 else _EFFECT.get(status, Effect.REFUSE)
+        # true when a credential was sent and did not hold: charged to the address
+        self.failed_credential = status == 401 and code not in _NOT_A_FAILED_CREDENTIAL
 
-    @property
-    def effect(self) -> Effect:
-        """The effect that a refusal for this reason has."""
-        if self.status >= 500:
-            return Effect.ERROR
-        return _EFFECT.get(self.status, Effect.REFUSE)
+    __hash__ = object.__hash__  # by identity, in C: Enum's hashes the name, by a call of Python for each look-up
 
     @property
     def wire(self) -> str:
@@ -127,11 +127,6 @@ class Reason(Enum):
         """The close code after a 101 (RFC 6455 section 7.4; 4000-4999 are ours)."""
         return _WEBSOCKET.get(self.status, 1011)
 
-    @property
-    def failed_credential(self) -> bool:
-        """True when a credential was sent and did not hold: charged to the address."""
-        return self.status == 401 and self not in _NOT_A_FAILED_CREDENTIAL
-
 
 _WIRE = {
     Reason.TOKEN_KEY_UNKNOWN: Reason.TOKEN_SIGNATURE,
@@ -140,4 +135,3 @@ _WIRE = {
     Reason.SPIFFE_ID_INVALID: Reason.CERTIFICATE_UNTRUSTED,
     Reason.EXCHANGE_REFUSED: Reason.NO_RULE_ALLOWS,
 }
-_NOT_A_FAILED_CREDENTIAL = {Reason.CREDENTIALS_MISSING, Reason.CERTIFICATE_REQUIRED, Reason.STEP_UP_REQUIRED}

@@ -23,6 +23,13 @@ class Challenge:
 class Refused(Exception):  # noqa: N818 - it is a verdict, not an error
     """A stage refuses the request. Foreign exceptions become this one where the library is called."""
 
+    # Set by who knows of it; of the class until then, for each that is set in each refusal takes its time
+    posture: Posture | None = None  # by posture, for the record: what was known of a device that is refused
+    principal: Principal | None = None  # by authenticate: who was proved, where more is wanted
+    upstream: str | None = None  # by forward, for the outcome's record: who failed
+    endpoint: str | None = None
+    attempts = 1
+
     def __init__(
         self,
         reason: Reason,
@@ -38,7 +45,7 @@ class Refused(Exception):  # noqa: N818 - it is a verdict, not an error
         audited: tuple[str, ...] = (),
     ) -> None:
         """`detail` is for the log and explain, never for the client; `retry_after` is in whole seconds."""
-        super().__init__(reason.code, detail)
+        self.args = reason.code, detail  # what calling Exception's own `__init__` does, at a third of the price
         self.reason = reason
         self.detail = detail
         self.rule = rule
@@ -49,13 +56,6 @@ class Refused(Exception):  # noqa: N818 - it is a verdict, not an error
         self.limits = limits  # what the caller has left, for the RateLimit fields of a 429
         self.shadows = shadows
         self.audited = audited  # AUDIT rules that matched before the refusal
-        self.posture: Posture | None = (
-            None  # set by posture, for the record: what was known of a device that is refused
-        )
-        self.principal: Principal | None = None  # set by authenticate: who was proved, where more is wanted
-        self.upstream: str | None = None  # set by forward, for the outcome's record: who failed
-        self.endpoint: str | None = None
-        self.attempts = 1
 
     def settle(self) -> None:
         """It was caught for good: let go of the frames that it came through.

@@ -12,6 +12,10 @@ RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 Values: TypeAlias = dict[str, tuple[str, ...]]
 
 
+Form: TypeAlias = tuple[str, bool]
+"""How a refusal is to be written: as "json", "html" or "grpc", and whether a token came under the DPoP scheme."""
+
+
 class HeaderSection:
     """What a header section says by its bytes alone, for all requests that repeat it byte for byte.
 
@@ -19,13 +23,14 @@ class HeaderSection:
     request, a connection or a verdict is ever kept here.
     """
 
-    __slots__ = ("authority", "passing", "plain", "token", "values")
+    __slots__ = ("authority", "form", "passing", "plain", "token", "values")
 
     def __init__(self) -> None:
         self.values: Values | None = None
         self.plain = False  # read with `values`: true where no field asks more of `accept` than Host does
         self.authority: tuple[str, str, int | None] | None = None  # of Host: as sent, host, port
         self.token: SentToken | None = None  # of Authorization
+        self.form: Form | None = None  # of Accept, Content-Type and Authorization
         self.passing: tuple[object, bytes] | None = None  # who judged, the lines that may pass
 
 

@@ -11,7 +11,7 @@ from os import urandom
 
 from gateway.kernel.breaks import breaks
 from gateway.kernel.framing import names_token
-from gateway.model.answer import OwnFields, PassedFields, WrittenFields
+from gateway.model.answer import ComposedFields, OwnFields, PassedFields, WrittenFields
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders, RequestHead
@@ -47,6 +47,15 @@ def usual(request: RequestHead, status: int, headers: PassedFields, data: bytes)
         return None
     lines = [*map(_line, more), b"\r\n"]
     return b"%b\r\n%b%b%b" % (_STATUS_LINES[status], front.lines, _guarded(b"\r\n".join(lines), len(lines)), data)
+
+
+def composed(request: RequestHead, status: int, headers: ComposedFields, data: bytes) -> bytes | None:
+    """A whole answer of the gateway's own that is not the last of its connection. None: `Answer` writes it."""
+    if request.method == "HEAD" or status in (204, 304):
+        return None
+    return b"".join(
+        (_STATUS_LINES[status], b"\r\n", headers.lines, date_line(), b"\r\n", headers.length, b"\r\n", data)
+    )
 
 
 class Answer:

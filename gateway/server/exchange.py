@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.kernel.framing import Framing, names_token
-from gateway.model.answer import OwnFields, PassedFields, WrittenFields, passed
+from gateway.model.answer import ComposedFields, OwnFields, PassedFields, WrittenFields, passed
 from gateway.model.connection import Connection
 from gateway.model.exchange import DONE, ClientGone
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders, RequestHead
-from gateway.server.answer import Answer, early_hints, switching, usual, whole
+from gateway.server.answer import Answer, composed, early_hints, switching, usual, whole
 from gateway.server.body import Tunnelled
 
 if TYPE_CHECKING:
@@ -136,8 +136,13 @@ class HttpExchange:
         if end:
             if self.reading and not protocol.may_drain(self):
                 self.persistent = False
-            if type(headers) is PassedFields and self.persistent:
-                out = usual(self.head, status, headers, body)
+            if self.persistent:
+                if type(headers) is PassedFields:
+                    out = usual(self.head, status, headers, body)
+                elif type(headers) is ComposedFields:
+                    out = composed(self.head, status, headers, body)
+                else:
+                    out = None
                 if out is not None:
                     self.started = self.complete = True
                     protocol.transport.write(out)

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from gateway.model.answer import OwnFields, PassedFields, WrittenFields, passed
+from gateway.model.answer import ComposedFields, OwnFields, PassedFields, WrittenFields, passed
 from gateway.model.reason import Reason
 from gateway.model.request import RequestHead
-from gateway.server.answer import Answer, bare, usual, whole
+from gateway.server.answer import Answer, bare, composed, usual, whole
 
 GET = RequestHead("GET", b"/", "1.1", [(b"host", b"a")], None, False)
 
@@ -120,3 +120,18 @@ def test_a_whole_answer_has_the_body_that_its_head_declares(
 def test_H18_a_line_end_in_what_we_add_never_reaches_the_client(value: bytes) -> None:
     with pytest.raises(ValueError, match="line end"):
         usual(GET, 200, _passed((b"x-request-id", value)), b"ok")
+
+
+def test_what_is_composed_goes_out_as_any_other_answer_of_these_fields() -> None:
+    fields = ComposedFields([(b"x-request-id", b"1"), (b"cache-control", b"no-store"), (b"content-length", b"2")])
+    fields.lines, fields.length = b"x-request-id: 1\r\ncache-control: no-store\r\n", b"content-length: 2\r\n"
+    for status in (200, 401, 503):
+        dates: set[bytes] = set()
+        while len(dates) != 1:  # a second may begin between the two
+            written = (
+                composed(GET, status, fields, b"ab"),
+                Answer(persistent=True).begin(GET, status, list(fields), b"ab", end=True),
+            )
+            dates = {line for one in written if one for line in one.split(b"\r\n") if line.startswith(b"date: ")}
+        assert written[0] == written[1]
+    assert composed(RequestHead("HEAD", b"/", "1.1", [(b"host", b"a")], None, False), 401, fields, b"ab") is None

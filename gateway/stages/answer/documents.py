@@ -6,6 +6,7 @@ Invariant: the only parts that vary with a request are its id and the route's ow
 
 import json
 from html import escape
+from typing import TypeAlias
 from urllib.parse import quote
 
 from gateway.model.reason import Reason
@@ -35,26 +36,45 @@ JSON_TYPE = b"application/problem+json"
 HTML_TYPE = b"text/html; charset=utf-8"
 GRPC_TYPE = b"application/grpc"
 
+Parts: TypeAlias = tuple[bytes, ...]
+"""A document without its request id, which stands between each two of them."""
+
 
 def problem(refused: Refused, request_id: str) -> bytes:
     """The document as JSON."""
+    return named(problem_parts(refused), "json", request_id)
+
+
+def named(parts: Parts, form: str, request_id: str) -> bytes:
+    """A document of this form with its request id, whatever that holds."""
+    if form == "html":
+        return escape(request_id).encode().join(parts)
+    if form == "grpc":
+        return b""
+    before, between, behind = parts
+    instance, member = quote(request_id, safe=""), json.dumps(request_id)[1:-1]
+    return b"".join((before, instance.encode("ascii"), between, member.encode("ascii"), behind))
+
+
+def problem_parts(refused: Refused) -> Parts:
+    """JSON."""
     reason = _WIRE[refused.reason]
     members = {
         "type": f"urn:gateway:problem:{reason.code}",
         "title": reason.title,
         "status": reason.status,
         "detail": _detail(reason),
-        "instance": "urn:gateway:request:" + quote(request_id, safe=""),
-        "reason": reason.code,
-        "request_id": request_id,
     }
-    if refused.remediation is not None:
-        members["remediation"] = refused.remediation
-    return json.dumps(members).encode("ascii")
+    remedy = f', "remediation": {json.dumps(refused.remediation)}' if refused.remediation is not None else ""
+    return (
+        f'{json.dumps(members)[:-1]}, "instance": "urn:gateway:request:'.encode("ascii"),
+        f'", "reason": {json.dumps(reason.code)}, "request_id": "'.encode("ascii"),
+        f'"{remedy}}}'.encode("ascii"),
+    )
 
 
-def page(refused: Refused, request_id: str) -> bytes:
-    """The document as HTML, without anything active in it."""
+def page_parts(refused: Refused) -> Parts:
+    """HTML, without anything active in it."""
     reason = _WIRE[refused.reason]
     remedy = ""
     if refused.remediation is not None:
@@ -65,8 +85,9 @@ def page(refused: Refused, request_id: str) -> bytes:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>\n'
         f"<body><h1>{title}</h1>\n<p>{escape(_detail(reason))}</p>\n{remedy}"
-        f"<p>Reason: <code>{reason.code}</code><br>Request: <code>{escape(request_id)}</code></p></body></html>\n"
-    ).encode()
+        f"<p>Reason: <code>{reason.code}</code><br>Request: <code>".encode(),
+        b"</code></p></body></html>\n",
+    )
 
 
 def grpc_fields(refused: Refused) -> RawHeaders:

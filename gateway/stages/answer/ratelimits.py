@@ -38,6 +38,14 @@ def of_one(request_id: str, limit: LimitStatus) -> OwnFields:
     return fields
 
 
+def of_none(request_id: str) -> OwnFields:
+    """X-Request-Id alone, of which nothing may end a line."""
+    named = request_id.encode()
+    fields = OwnFields(((b"x-request-id", named),))
+    fields.lines = b"".join((b"x-request-id: ", named, b"\r\n"))
+    return fields
+
+
 def _written(policy: LimitPolicy) -> WrittenPolicy:
     """What hangs on the limit alone: nothing of it can end a line, for `_string` leaves no byte that could."""
     text = _policy(policy).encode()

@@ -4,25 +4,36 @@ Rule: a refusal before the body was read ends the connection, for what follows o
 Invariant: an answer to HEAD has no body; a refusal is never stored by a cache.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import TypeAlias
 
 from gateway.kernel.breaks import breaks
-from gateway.model.answer import OwnFields
-from gateway.model.exchange import Exchange
+from gateway.kernel.memo import Memo
+from gateway.model.answer import ComposedFields, OwnFields
+from gateway.model.exchange import DONE, Exchange
 from gateway.model.limit import LimitStatus
 from gateway.model.outcome import Outcome
 from gateway.model.reason import Reason
 from gateway.model.refused import Refused
-from gateway.model.request import RawHeaders, RequestHead
+from gateway.model.request import Form, RawHeaders
+from gateway.model.route import Route
 from gateway.model.trace import Trace
 from gateway.stages.answer import documents
 from gateway.stages.answer.challenge import Challenges
 from gateway.stages.answer.cors import Cors
-from gateway.stages.answer.ratelimits import of_one, rate_limit_fields
+from gateway.stages.answer.ratelimits import of_none, of_one, rate_limit_fields
+from gateway.stages.answer.said import ID, Said, form_of
 
 _RETRYABLE = frozenset({429, 503})
 _RETRY_AFTER = 5  # seconds, where the refusal does not know better
 _CLOSING = frozenset({408, 413, 414, 417, 431})
+_LONGEST = 4096  # bytes of what is said to one kind of refusal, where it is kept
+_BESIDE = 400  # characters' worth of its objects
+_ROOM = 1 << 20  # bytes of them all: some 450 kinds
+_NO_METHOD = Reason.METHOD_NOT_ALLOWED  # to look one up in its enum takes as long as a call
+
+_Kind: TypeAlias = tuple[Reason, Form, int | None, str | None, tuple[object, ...] | None]
+"""All that `Said` hangs on: reason, form, seconds to wait, remediation, and what else would do."""
 
 
 class Answer:
@@ -33,6 +44,7 @@ class Answer:
         some = any(each is not None for each in cors)
         self._cors = tuple(cors) if some else ()  # where no route has any, no request looks for it
         self._challenges = challenges
+        self._kinds: Memo[_Kind, Said] = Memo(_LONGEST, _ROOM)
 
     def headers(self, trace: Trace) -> RawHeaders:
         """The fields that stand on every answer: X-Request-Id, RateLimit, CORS."""
@@ -47,77 +59,96 @@ class Answer:
         fields: RawHeaders = [(b"x-request-id", trace.request_id.encode())]  # ASCII, also where it is a proxy's
         if limits:
             fields += rate_limit_fields(limits)
-        if not self._cors:
-            return fields
-        route, ctx = trace.route, trace.ctx
-        if route is not None and ctx is not None and route.index >= 0:
-            cors = self._cors[route.index]
-            if cors is not None:
-                origin = ctx.values.get("origin")
-                sent = origin[0].encode("latin-1") if origin is not None and len(origin) == 1 else None
-                fields += cors.fields(sent, ctx.preflight)
+        cors, ctx = self._cors_of(trace.route) if self._cors else None, trace.ctx
+        if cors is not None and ctx is not None:
+            origin = ctx.values.get("origin")
+            sent = origin[0].encode("latin-1") if origin is not None and len(origin) == 1 else None
+            fields += cors.fields(sent, ctx.preflight)
         return fields
 
-    async def refuse(self, exchange: Exchange, trace: Trace, refused: Refused) -> Outcome:
-        """Answer a refusal. Raises ClientGone."""
+    def _cors_of(self, route: Route | None) -> Cors | None:
+        """Where some route has any."""
+        return self._cors[route.index] if route is not None and route.index >= 0 else None
+
+    def refuse(self, exchange: Exchange, trace: Trace, refused: Refused) -> Outcome | Awaitable[Outcome]:
+        """Answer a refusal: at once where nothing waits for the client. Raises ClientGone, now or when awaited."""
         reason = refused.reason
         if not reason.status:
             exchange.abort()
             return Outcome(0, refused.upstream, refused.endpoint, 0, 0, reason, attempts=refused.attempts)
-        head = exchange.head
-        fields = self._fields(trace, refused)
-        if head.has_body or head.fault is not None or reason.status in _CLOSING:
-            fields.append((b"connection", b"close"))
-        status, body = reason.status, b""
-        if _is_grpc(head):
-            status = 200
-            fields += [(b"content-type", documents.GRPC_TYPE), *documents.grpc_fields(refused)]
-        elif documents.prefers_html(_accept(head)):
-            body = documents.page(refused, trace.request_id)
-            fields += [(b"content-type", documents.HTML_TYPE), (b"content-security-policy", b"default-src 'none'")]
+        head, request_id = exchange.head, trace.request_id
+        limits = [*trace.limits, *refused.limits] if refused.limits else trace.limits
+        section = head.section
+        form = (section.form if section is not None else None) or form_of(head)
+        usual = refused.challenge is None and reason is not _NO_METHOD
+        wanted = None if usual else _wanted(trace, refused)
+        kind = reason, form, refused.retry_after, refused.remediation, wanted
+        said = self._kinds.get(kind) or self._say(trace, refused, kind)
+        ends = head.has_body or head.fault is not None or reason.status in _CLOSING
+        if (
+            not (ends or len(limits) > 1 or head.method == "HEAD" or (self._cors and self._cors_of(trace.route)))
+            and request_id is trace.own_id
+            and len(request_id) == ID
+        ):
+            own = of_one(request_id, limits[0]) if limits else of_none(request_id)
+            fields = ComposedFields(own)
+            fields += said.taken
+            fields.lines, fields.length = own.lines + said.lines, said.length
+            body = own[0][1].join(said.parts)  # hex, which stands for itself in each form
+            sent = exchange.send_head(said.status, fields, body, end=True)
         else:
-            body = documents.problem(refused, trace.request_id)
-            fields.append((b"content-type", documents.JSON_TYPE))
-        fields.append((b"content-length", b"%d" % len(body)))
-        if head.method == "HEAD":
-            body = b""
-        await exchange.send_head(status, fields, body, end=True)
-        return Outcome(status, refused.upstream, refused.endpoint, 0, len(body), reason, attempts=refused.attempts)
+            body = documents.named(said.parts, said.form, request_id)
+            others = self._others(trace, refused, limits, said)
+            others.append((b"content-length", b"%d" % len(body)))
+            if ends:
+                others.append((b"connection", b"close"))
+            if head.method == "HEAD":
+                body = b""
+            sent = exchange.send_head(said.status, others, body, end=True)
+        outcome = said.outcome
+        upstream, endpoint = refused.upstream, refused.endpoint
+        if len(body) != outcome.bytes_out or upstream is not None or endpoint is not None or refused.attempts != 1:
+            outcome = Outcome(said.status, upstream, endpoint, 0, len(body), reason, attempts=refused.attempts)
+        return outcome if sent is DONE else _sent(sent, outcome)
 
-    def _fields(self, trace: Trace, refused: Refused) -> RawHeaders:
-        reason = refused.reason
-        fields = self._common(trace, [*trace.limits, *refused.limits])
-        if reason is Reason.CORS_REFUSED:
+    def _others(self, trace: Trace, refused: Refused, limits: list[LimitStatus], said: Said) -> RawHeaders:
+        """The fields of a refusal that is more than what is usual of its kind."""
+        fields = self._common(trace, limits)
+        if refused.reason is Reason.CORS_REFUSED:
             fields = [field for field in fields if not field[0].startswith(b"access-control-")]
-        fields.append((b"cache-control", b"no-store"))
-        challenge = self._challenges.of(refused, dpop=_is_dpop(trace.head))
+        return fields + said.fields
+
+    def _say(self, trace: Trace, refused: Refused, kind: _Kind) -> Said:
+        """What is said to a refusal of a kind that did not come lately; kept unless it is said once."""
+        reason, (form, dpop), *_ = kind
+        fields: RawHeaders = [(b"cache-control", b"no-store")]
+        challenge = self._challenges.of(refused, dpop=dpop)
         if challenge is not None:
             fields.append((b"www-authenticate", challenge))
-        if refused.challenge is not None and refused.challenge.nonce is not None:
-            fields.append((b"dpop-nonce", refused.challenge.nonce.encode("ascii")))
+        nonce = refused.challenge.nonce if refused.challenge is not None else None
+        if nonce is not None:
+            fields.append((b"dpop-nonce", nonce.encode("ascii")))
         wait = refused.retry_after
         if wait is None and reason.status in _RETRYABLE:
             wait = _RETRY_AFTER
         if wait is not None:
             fields.append((b"retry-after", b"%d" % wait))
-        if reason is Reason.METHOD_NOT_ALLOWED and trace.route is not None:
+        if reason is _NO_METHOD and trace.route is not None:
             fields.append((b"allow", ", ".join(trace.route.allowed_methods).encode("ascii")))
-        return fields
+        said = Said(refused, form, fields)
+        if nonce is None:
+            self._kinds.keep(kind, said, said.size + len(said.lines) + _BESIDE)
+        return said
 
 
-def _accept(head: RequestHead) -> str:
-    return ",".join(value.decode("latin-1") for name, value in head.headers if name == b"accept")
+def _wanted(trace: Trace, refused: Refused) -> tuple[object, ...] | None:
+    """What the client is told would do."""
+    challenge = refused.challenge
+    if challenge is not None:
+        return challenge.scopes, challenge.acr, challenge.max_age, challenge.certificate, challenge.nonce
+    return trace.route.allowed_methods if trace.route is not None else None
 
 
-def _is_dpop(head: RequestHead) -> bool:
-    """True when a token came under the DPoP scheme (RFC 9449 section 7.1)."""
-    return any(name == b"authorization" and value[:5].lower() == b"dpop " for name, value in head.headers)
-
-
-def _is_grpc(head: RequestHead) -> bool:
-    """By its content type: `application/grpc`, or that with `+` or `;` behind it; grpc-web is another protocol."""
-    for name, value in head.headers:
-        if name == b"content-type":
-            media = value.split(b";", 1)[0].strip().lower()
-            return media == documents.GRPC_TYPE or media.startswith(documents.GRPC_TYPE + b"+")
-    return False
+async def _sent(sent: Awaitable[None], outcome: Outcome) -> Outcome:
+    await sent
+    return outcome

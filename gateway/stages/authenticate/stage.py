@@ -95,7 +95,7 @@ class Authenticate:
         """
         section = ctx.head.section
         sent = section.token if section is not None else None
-        if sent is None:
+        if sent is None and "authorization" in ctx.values:
             sent = _sent(ctx)
         if sent is not None and not sent.dpop:
             held, now = self._held[route.index].get(sent.digest), ctx.time

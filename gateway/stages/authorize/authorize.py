@@ -22,6 +22,8 @@ from gateway.stages.authorize.facts import Facts
 from gateway.stages.authorize.judge import Judged, judge
 from gateway.stages.authorize.rules import Action, Plain, Rule, plain
 
+_NO_RULE_ALLOWS = Reason.NO_RULE_ALLOWS  # to look one up in its enum takes as long as a call
+_NO_RULE = "no allow rule matches"
 _EFFECT = {Action.ALLOW: Effect.ALLOW, Action.DENY: Effect.DENY}
 
 
@@ -38,6 +40,7 @@ class RouteRules:
     requires: Place | None  # where the scopes stand
     open: bool  # public, and no enforced `allow` of its own
     first: tuple[Plain, ...] = field(init=False)  # the allow rules before the first that is not plain
+    plain: bool = field(init=False)  # there is nothing else: whom none of `first` allows, none allows
 
     def __post_init__(self) -> None:
         first: list[Plain] = []
@@ -48,6 +51,7 @@ class RouteRules:
                     break
                 first.append(form)
         object.__setattr__(self, "first", tuple(first))
+        object.__setattr__(self, "plain", bool(first) and len(first) == len(self.allow) and not self.grants)
 
 
 def route_rules(
@@ -115,6 +119,8 @@ class Authorize:
                 for each in rules.first:  # what a user without a certificate is asked, without a call
                     if (each.methods is None or method in each.methods) and named.startswith(each.below):
                         return Permit(ctx, route, principal, each.name, each.where, (), (), user.expires)
+                if rules.plain:
+                    raise Refused(_NO_RULE_ALLOWS, _NO_RULE, where=route.where)
         facts = Facts(ctx, route, principal, posture)
         audited: tuple[str, ...] = ()
         shadows: tuple[Shadow, ...] = ()
@@ -152,9 +158,7 @@ class Authorize:
             if rule.matches(facts):
                 ends = expires if rule.ends is None or (expires is not None and expires < rule.ends) else rule.ends
                 return Permit(ctx, route, principal, rule.name, rule.where, audited, shadows, ends)
-        raise Refused(
-            Reason.NO_RULE_ALLOWS, "no allow rule matches", where=route.where, shadows=shadows, audited=audited
-        )
+        raise Refused(_NO_RULE_ALLOWS, _NO_RULE, where=route.where, shadows=shadows, audited=audited)
 
     def preflight(self, ctx: RequestContext, route: Route) -> Permit:
         """A CORS preflight against the route's own `cors`. Raises Refused(CORS_REFUSED)."""

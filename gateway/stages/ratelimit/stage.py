@@ -4,10 +4,11 @@ Where a limit is judged hangs on its key alone (contract section 4). A failed cr
 while that budget is empty, whatever presents a credential from there is refused before anything is verified.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from gateway.model.exchange import DONE
 from gateway.model.principal import Principal
 from gateway.model.refused import Refused
 from gateway.model.request import RequestContext
@@ -54,15 +55,20 @@ class RateLimit:
             gate = gates.address_with_credential
         return gate.enter(ctx, None, trace) if gate.charges else []
 
-    async def failed_credential(self, ctx: RequestContext, route: Route, trace: Trace) -> None:
-        with suppress(Refused):  # an empty budget cannot be charged; the refusal of the credential stands
-            spent = self._gates[ctx.connection.listener][route.index].failed.enter(ctx, None, trace)
-            if not isinstance(spent, list):
-                await spent
+    def failed_credential(self, ctx: RequestContext, route: Route, trace: Trace) -> Awaitable[None]:
+        gate = self._gates[ctx.connection.listener][route.index].failed
+        return _charged(gate, ctx, trace) if gate.charges else DONE
 
     def by_caller(self, ctx: RequestContext, route: Route, principal: Principal, trace: Trace) -> Spent:
         enter = self._caller[ctx.connection.listener][route.index]
         return [] if enter is None else enter(ctx, principal, trace)
+
+
+async def _charged(gate: Entrance, ctx: RequestContext, trace: Trace) -> None:
+    with suppress(Refused):  # an empty budget cannot be charged; the refusal of the credential stands
+        spent = gate.enter(ctx, None, trace)
+        if not isinstance(spent, list):
+            await spent
 
 
 def presents_credential(ctx: RequestContext) -> bool:

@@ -14,8 +14,11 @@ from gateway.kernel.cells import Metrics
 from gateway.model.exchange import Exchange
 from gateway.model.outcome import Outcome
 from gateway.model.permit import Permit
+from gateway.model.principal import Principal
 from gateway.model.reason import Effect, Reason
 from gateway.model.refused import Refused
+from gateway.model.request import RequestContext
+from gateway.model.shadow import Shadow
 from gateway.model.trace import Stage, Trace
 from gateway.stages.record.counters import SHORT, route_counters
 from gateway.stages.record.lines import (
@@ -33,8 +36,9 @@ from gateway.stages.record.promise import Promise
 from gateway.stages.record.settings import RecordSettings
 from gateway.stages.record.text import quote
 
-_FORWARD = Stage.FORWARD
+_FORWARD, _LIMIT = Stage.FORWARD, Effect.LIMIT
 _ALLOW = Effect.ALLOW.value  # read once: an enum's `value` is a Python call
+_EFFECTS = {reason: reason.effect.value for reason in Reason}
 _CUTS = [slice(at, at + 32) for at in range(0, 32 * 256, 32)]  # the ids that one call of the system's generator makes
 _LONGEST_KEPT = 768  # characters of a text that is kept with a head
 
@@ -66,6 +70,7 @@ class Record:
         self._monotonic = monotonic
         self._ids = request_ids()
         self._mark = object()  # of what is kept with a head: it may outlive this stage, and holds nothing
+        self._marks = {reason: object() for reason in Reason}  # the same, of refusals
         self._in_flight = metrics.requests_in_flight
         self._counters = route_counters(metrics, tuple(route.name for route in settings.routes))
         self._names = (*(quote(route.name) for route in settings.routes), "null")
@@ -85,7 +90,7 @@ class Record:
     def decision(self, trace: Trace) -> Generator[Promise, None, None]:
         """Raises Refused(AUDIT_UNAVAILABLE) when an allowed request could not be recorded and must be."""
         if trace.refused is not None:
-            self._refusal(trace, trace.refused)
+            self.refusal(trace, trace.refused)
             return
         ctx, permit, shadows = trace.ctx, trace.permit, trace.limit_shadows
         if (
@@ -174,17 +179,64 @@ class Record:
             again.told = self._mark, again.read, route, permit.rule, key, workload, ctx.client_ip, text
         return text
 
-    def _refusal(self, trace: Trace, refused: Refused) -> None:
-        reason = refused.reason
-        effect = reason.effect
-        index = trace.route.index if trace.route is not None else -1
-        self._counters[index].decided(effect.value, reason.code, trace.shadows)
-        principal = trace.proved
+    def refusal(self, trace: Trace, refused: Refused) -> None:
+        """See gateway.snapshot.RecordStage."""
+        reason, route, principal = refused.reason, trace.route, trace.principal
+        code, effect = reason.code, _EFFECTS[reason]
+        index = -1 if route is None else route.index
+        shadows: tuple[Shadow, ...] = ()
+        if (
+            refused.shadows
+            or trace.limit_shadows
+            or trace.posture is not None
+            or (principal is not None and principal.shadows)
+        ):
+            shadows = trace.shadows
+        if principal is None:
+            principal = refused.principal  # as `trace.proved` says it
+        self._counters[index].decided(effect, code, shadows)
         # who proved nothing may flood; a caller that proved who it is answers for each of its refusals
-        bounded = principal is None or principal.anonymous or effect is Effect.LIMIT
-        if bounded and not self._log.admits("decision", reason.code):
+        bounded = principal is None or principal.anonymous or reason.effect is _LIMIT
+        if bounded and not self._log.admits("decision", code):
             return
-        self._log.queue("decision", self._members(trace, index, effect.value, reason.code), ids_text(trace))
+        ctx = trace.ctx
+        if ctx is None or shadows or refused.audited or trace.posture is not None or refused.posture is not None:
+            members = self._members(trace, index, effect, code)
+        else:
+            members = self._repeated(ctx, trace, refused, principal)
+        turn, ids = self._log.turn, ids_text(trace)
+        if turn is None:
+            self._log.queue("decision", members, ids)
+        else:
+            turn.add(("decision", turn.at, ids, members, True))
+
+    def _repeated(self, ctx: RequestContext, trace: Trace, refused: Refused, principal: Principal | None) -> str:
+        """The members behind the ids of a refusal with nothing to tell besides; kept as those of a permit are."""
+        route, again, rule = trace.route, ctx.head.again, refused.rule
+        index = -1 if route is None else route.index
+        effect, code = _EFFECTS[refused.reason], refused.reason.code
+        if again is None or route is None:
+            return self._members(trace, index, effect, code)
+        user, workload = (None, None) if principal is None else (principal.user, principal.workload)
+        key = None if user is None else user.key
+        name = None if workload is None else workload.id
+        mark = self._marks[refused.reason]
+        if again.told is not None:
+            kept, read, to, by, who, what, client, text = again.told
+            if (
+                kept is mark
+                and read is again.read
+                and to is route
+                and by is rule
+                and who is key
+                and what is name
+                and client is ctx.client_ip
+            ):
+                return text
+        text = self._members(trace, index, effect, code)
+        if len(text) <= _LONGEST_KEPT:
+            again.told = mark, again.read, route, rule, key, name, ctx.client_ip, text
+        return text
 
     def _members(self, trace: Trace, index: int, effect: str, reason: str | None) -> str:
         principal = trace.principal if reason is None else trace.proved

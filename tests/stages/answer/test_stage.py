@@ -1,17 +1,18 @@
 """Refusals as clients see them (contract section 5)."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
-from gateway.model.answer import OwnFields
+from gateway.model.answer import ComposedFields, OwnFields
 from gateway.model.limit import LimitStatus
 from gateway.model.outcome import Outcome
 from gateway.model.reason import Reason
 from gateway.model.refused import Challenge, Refused
-from gateway.model.request import Preflight, RequestHead
+from gateway.model.request import HeaderSection, Preflight, RequestHead
 from gateway.model.route import Route
 from gateway.stages.answer.challenge import Challenges
 from gateway.stages.answer.cors import Cors
@@ -29,6 +30,10 @@ def route(index: int = 0, **more: tuple[str, ...]) -> Route:
     return Route("r", index, False, None, "", **more)  # type: ignore[arg-type]
 
 
+async def ended(answered: Outcome | Awaitable[Outcome]) -> Outcome:
+    return answered if isinstance(answered, Outcome) else await answered
+
+
 async def refuse(
     refused: Refused,
     request: RequestHead | None = None,
@@ -41,7 +46,7 @@ async def refuse(
     request = request or head()
     exchange = Recorder(request)
     seen = trace(request, context(request, preflight=preflight), route=where or route(), limits=limits)
-    outcome = await answer.refuse(exchange, seen, refused)
+    outcome = await ended(answer.refuse(exchange, seen, refused))
     assert outcome == Outcome(exchange.status, None, None, 0, len(exchange.body), refused.reason)
     return exchange
 
@@ -67,7 +72,8 @@ async def test_every_reason_has_its_document_and_names_nothing_of_the_house(reas
     refused = Refused(reason, "spiffe://secret rule-7 https://10.0.0.5:8443 kid-1", rule="rule-7")
     refused.upstream, refused.endpoint = "up-7", "https://10.0.0.5:8443"
     exchange = Recorder(head())
-    outcome = await ANSWER.refuse(exchange, trace(exchange.head, context(exchange.head), route=route()), refused)
+    seen = trace(exchange.head, context(exchange.head), route=route())
+    outcome = await ended(ANSWER.refuse(exchange, seen, refused))
     told = json.loads(exchange.body)
     assert (exchange.status, told["status"], told["reason"]) == (reason.status, reason.status, reason.wire)
     assert told["detail"]
@@ -243,7 +249,7 @@ async def test_H30_nothing_reaches_html_unescaped(text: str) -> None:
     exchange = Recorder(request)
     seen = trace(request, None)
     seen.request_id = text
-    await ANSWER.refuse(exchange, seen, Refused(Reason.NO_ROUTE, text, remediation=text))
+    await ended(ANSWER.refuse(exchange, seen, Refused(Reason.NO_ROUTE, text, remediation=text)))
     tags = Tags()
     tags.feed(exchange.body.decode())
     assert set(tags.seen) <= {"html", "head", "meta", "title", "body", "h1", "p", "code", "br", "a"}
@@ -271,7 +277,8 @@ async def test_H30_json_holds_no_path_and_is_plain_ascii() -> None:
 async def test_grpc_gets_its_status_and_no_body(reason: Reason, status: str, kind: str) -> None:
     request = head("POST", headers=[("content-type", kind), ("accept", "text/html")])
     exchange = Recorder(request)
-    outcome = await ANSWER.refuse(exchange, trace(request, context(request), route=route()), Refused(reason))
+    seen = trace(request, context(request), route=route())
+    outcome = await ended(ANSWER.refuse(exchange, seen, Refused(reason)))
     assert (exchange.status, exchange.body, exchange.ended, outcome.reason) == (200, b"", True, reason)
     assert (exchange.value("grpc-status"), exchange.value("content-type")) == (status, "application/grpc")
 
@@ -324,14 +331,14 @@ async def test_limits_of_the_trace_and_of_the_refusal() -> None:
 
 async def test_a_reason_that_is_never_answered_breaks_off() -> None:
     exchange = Recorder(head())
-    outcome = await ANSWER.refuse(exchange, trace(exchange.head), Refused(Reason.CLIENT_GONE))
+    outcome = await ended(ANSWER.refuse(exchange, trace(exchange.head), Refused(Reason.CLIENT_GONE)))
     assert (exchange.aborted, exchange.started, outcome.status) == (True, False, 0)
 
 
 async def test_a_head_that_was_never_understood_is_answered_too() -> None:
     request = RequestHead("", b"", "1.1", [], None, False, Reason.BAD_REQUEST)
     exchange = Recorder(request)
-    await ANSWER.refuse(exchange, trace(request), Refused(Reason.BAD_REQUEST))
+    await ended(ANSWER.refuse(exchange, trace(request), Refused(Reason.BAD_REQUEST)))
     assert (exchange.status, exchange.value("connection")) == (400, "close")
 
 
@@ -379,3 +386,66 @@ def test_H18_what_would_end_a_line_is_not_written_ahead_of_the_answer() -> None:
         for limits in ([], [limit_status("a", 9, 60, 8, 30)]):
             seen.limits = limits
             assert type(answer.headers(seen)) is list
+
+
+OWN_ID = "0af7651916cd43dd8448eb211c80319c"
+KINDS = [
+    *(Refused(reason) for reason in Reason if reason.status),
+    Refused(Reason.RATE_LIMITED, retry_after=17, limits=(limit_status("per-client", 100, 60, 0, 12),)),
+    Refused(Reason.SCOPE_MISSING, challenge=Challenge(scopes=("a:read", "b"))),
+    Refused(Reason.STEP_UP_REQUIRED, challenge=Challenge(acr=("phr",), max_age=900)),
+    Refused(Reason.CREDENTIALS_MISSING, challenge=Challenge(certificate=True)),
+    Refused(Reason.DPOP_INVALID, challenge=Challenge(nonce="n1")),
+    Refused(Reason.DPOP_INVALID, challenge=Challenge(nonce="n2")),
+    Refused(Reason.POSTURE_FAILED, remediation='https://help.example/?a="<b>&c'),
+    Refused(Reason.POSTURE_FAILED, remediation="https://help.example/other"),
+]
+HEADS = [
+    [],
+    [("accept", BROWSER)],
+    [("content-type", "application/grpc")],
+    [("authorization", "DPoP x")],
+    [("accept", BROWSER), ("authorization", "dpop x")],
+]
+
+
+async def test_a_refusal_says_the_same_whether_its_kind_came_before_or_is_written_for_it_alone() -> None:
+    """What is usual is composed once for its kind; a proxy's request id, the same text, takes the long way."""
+    answer = Answer([None, CORS], Challenges(tokens=True, dpop_algorithms=("ES256",)))
+    for headers in HEADS:
+        request = replace(head(headers=headers), section=HeaderSection())
+        for refused in (*KINDS, *KINDS):  # the second time each is found
+            written = []
+            for request_id in (OWN_ID, "".join(list(OWN_ID))):
+                exchange, limits = Recorder(request), () if refused.limits else (limit_status("l", 9, 60, 8, 7),)
+                allowing = route(-1, allowed_methods=("GET", "PUT"))
+                seen = trace(request, context(request), route=allowing, limits=limits)
+                seen.request_id = request_id
+                if request_id is OWN_ID:
+                    seen.own_id = OWN_ID
+                outcome = await ended(answer.refuse(exchange, seen, refused))
+                assert outcome.bytes_out == len(exchange.body)
+                written.append((exchange.status, sorted(exchange.headers), exchange.body))
+                if type(exchange.headers) is ComposedFields:
+                    *lines, length = [b"%b: %b\r\n" % field for field in exchange.headers]
+                    assert (exchange.headers.lines, exchange.headers.length) == (b"".join(lines), length)
+                else:
+                    assert request_id is not OWN_ID or exchange.value("connection") == "close"
+            assert written[0] == written[1]
+
+
+async def test_405_names_the_methods_of_its_own_route() -> None:
+    for methods in (("GET",), ("PUT",), ("GET",)):
+        where = route(-1, allowed_methods=methods)
+        assert (await refuse(Refused(Reason.METHOD_NOT_ALLOWED), where=where)).value("allow") == methods[0]
+
+
+async def test_what_is_kept_of_refusals_is_bounded_whatever_they_say() -> None:
+    answer = Answer([None], Challenges(tokens=True))
+    for wait in range(3000):
+        await refuse(Refused(Reason.RATE_LIMITED, retry_after=wait), answer=answer)
+    assert 0 < len(answer._kinds) < 1000
+    long = Refused(Reason.POSTURE_FAILED, remediation="https://help.example/" + "a" * 10_000)
+    before = len(answer._kinds)
+    assert len((await refuse(long, answer=answer)).body) > 10_000
+    assert len(answer._kinds) == before

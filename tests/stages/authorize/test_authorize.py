@@ -63,6 +63,7 @@ def answer(found: Permit | Refused) -> tuple[str, str | None]:
 
 
 ALLOW, DENY, AUDIT = Action.ALLOW, Action.DENY, Action.AUDIT
+WRITERS = compile_rule(RuleSettings("w", ALLOW, False, HERE, (), ({"methods": ("POST",)},)), {})
 
 
 @pytest.mark.parametrize(
@@ -339,6 +340,9 @@ def test_a_grant_allows_in_its_time_and_ends_by_itself(begins: float, ends: floa
         pytest.param([], [rule("d", DENY)], ("denied_by_rule", "d"), id="Z1-never-beats-a-deny"),
         pytest.param([], [rule("a", ALLOW)], ("allow", "a"), id="Z1-is-not-named-where-it-is-not-needed"),
         pytest.param([], [rule("a", ALLOW, when="x")], ("allow", "grant:g"), id="Z1-is-named-where-it-is"),
+        pytest.param(
+            [], [WRITERS], ("allow", "grant:g"), id="Z1-is-asked-where-rules-judged-in-one-step-allow-nothing"
+        ),
     ],
 )
 def test_a_grant_is_asked_last(policies: list[Rule], own: list[Rule], expected: tuple[str, str | None]) -> None:

@@ -29,6 +29,7 @@ from tests.stages.record.scene import (
     PRINCIPAL,
     Asked,
     allowed,
+    context,
     lines,
     open_log,
     redaction,
@@ -260,6 +261,75 @@ async def test_what_is_kept_of_a_head_that_comes_again_is_told_of_the_same_reque
     again.told = kept
     seen.add(await tell(by=stage(log, inputs=Inputs(redaction())), client_ip=client))
     assert len(seen) == 3 + len(others)
+    await log.close()
+
+
+async def test_what_is_kept_of_a_refused_head_is_told_of_the_same_refusal_alone(tmp_path: Path) -> None:
+    log, record, _ = started(tmp_path, inputs=Inputs(redaction(), headers=["x-a"], claims=[("scope",)]))
+    asked = Asked()
+    asked.head = replace(asked.head, again=RepeatedHead())
+    again = asked.head.again
+    assert again is not None
+    again.read = (object(), True, "h", None, "h", "/", None, {})
+    user, workload, client = PRINCIPAL.user, PRINCIPAL.workload, PRINCIPAL.client_ip
+    assert user is not None
+    assert workload is not None
+    route = Route("inventory", 0, public=False, where=None, prefix="")
+
+    async def tell(
+        reason: Reason = Reason.NO_RULE_ALLOWS,
+        principal: Principal | None = PRINCIPAL,
+        route: Route | None = route,
+        by: Record = record,
+        limited: Shadow | None = None,
+        client_ip: Any = client,
+        path: str = "/a",
+        **said: Any,
+    ) -> str:
+        trace = by.begin(asked)
+        trace.ctx, trace.route, trace.principal = context(trace, client_ip=client_ip, path=path), route, principal
+        trace.limit_shadows = (limited,) if limited is not None else ()
+        trace.refused = Refused(reason, **said)
+        by.refusal(trace, trace.refused)
+        by.outcome(trace, Outcome(403, None, None, 0, 9, reason))
+        await log.write("config", "", keep=True)
+        line = of_requests(tmp_path)[-1]
+        assert (line["request_id"], line["trace_id"]) == (trace.request_id, trace.ctx.trace.trace_id)
+        return json.dumps({name: line[name] for name in list(line)[6:-2]})
+
+    first = await tell()
+    kept = again.told
+    assert kept is not None
+    assert await tell() == first
+    assert again.told is kept  # found, and not written anew
+    others: list[dict[str, Any]] = [
+        {"reason": Reason.DENIED_BY_RULE},
+        {"rule": "writers"},
+        {"principal": replace(PRINCIPAL, user=replace(user, subject="bob"))},
+        {"principal": replace(PRINCIPAL, user=replace(user, claims={"scope": "other"}))},
+        {"principal": replace(PRINCIPAL, user=None)},
+        {"principal": replace(PRINCIPAL, workload=None)},
+        {"principal": None},
+        {"principal": replace(PRINCIPAL, workload=replace(workload, id="spiffe://other/x"))},
+        {"limited": Shadow("limit", "trial", Effect.LIMIT, None)},
+        {"shadows": (Shadow("rule", "trial", Effect.DENY, None),)},
+        {"audited": ("watched",)},
+        {"client_ip": ip_address("192.0.2.1")},
+        {"route": None},
+        {"by": stage(log, inputs=Inputs(redaction()))},
+    ]
+    seen = {first}
+    for other in others:
+        again.told = kept
+        seen.add(await tell(**other))
+    again.told = kept
+    again.read = (object(), True, "h", None, "h", "/", None, {})  # another `accept`, another reading
+    seen.add(await tell(path="/other"))
+    assert len(seen) == 2 + len(others)
+    allowing = allowed(record, asked=asked, client_ip=client)
+    again.told = kept
+    await record.decision(allowing)
+    assert of_requests(tmp_path)[-1]["effect"] == "allow"  # nor is a permit told as the refusal before it
     await log.close()
 
 
