@@ -77,7 +77,7 @@ class HttpProtocol(Outgoing):
         self.transport = transport
         listener, session = self.listener, transport.get_extra_info("ssl_object")
         self._connection = read_connection(listener.name, self.client, self.server, session)
-        listener.opened(self)
+        listener.opened(self, session)
         self._deaf = self.expired = listener.has_expired(self._connection.tls)
         if self.expired:  # a full handshake would end here too
             transport.abort()
