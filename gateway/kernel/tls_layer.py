@@ -31,6 +31,7 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         "_failure",
         "_fill",
         "_incoming",
+        "_inner",
         "_loop",
         "_outgoing",
         "_read",
@@ -57,7 +58,7 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         self._timeout = handshake_timeout
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.session = context.wrap_bio(self._incoming, self._outgoing, server_side, server_name)
-        inner: Any = self.session._sslobj  # type: ignore[attr-defined] # noqa: SLF001 - what SSLObject's methods call
+        self._inner = inner = cast("Any", self.session)._sslobj  # noqa: SLF001 - what SSLObject's methods call
         self._fill = self._incoming.write
         self._read: Callable[[int], bytes] = inner.read
         self._encrypt: Callable[[bytes | memoryview], int] = inner.write
@@ -146,13 +147,15 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         self._deliver = None
         answered = False
         try:
-            self.session._sslobj.shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - `unwrap` wants a socket's
+            self._inner.shutdown()  # `unwrap` wants a socket's
             answered = True
         except ssl.SSLError:  # theirs has not come: it wants to read, or finds data before it
             pass
         self._flush()
         if answered:
             self._tcp.close()
+            if not self._tcp.get_write_buffer_size():
+                return  # nothing is waited for
         else:
             self._tcp.resume_reading()
         self._timer = self._loop.call_later(_CLOSE_WITHIN, self._tcp.abort)
@@ -196,7 +199,7 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
     def _shake(self) -> None:
         """A step of the handshake. Who fails it is told nothing: the connection ends."""
         try:
-            self.session.do_handshake()
+            self._inner.do_handshake()
         except ssl.SSLWantReadError:
             self._flush()
             return
