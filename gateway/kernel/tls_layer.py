@@ -47,12 +47,15 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         self,
         upper: asyncio.Protocol,
         context: ssl.SSLContext,
-        handshake_timeout: float,
+        handshake_timeout: float | None,
         *,
         server_side: bool = False,
         server_name: str | None = None,
     ) -> None:
-        """On the running loop. `handshake_timeout` in seconds; `server_name`: whom a client expects."""
+        """On the running loop. `handshake_timeout` in seconds, None where the caller sees to it that `late` is called.
+
+        `server_name`: whom a client expects.
+        """
         self._loop = asyncio.get_running_loop()
         self._upper: asyncio.Protocol | None = upper
         self._timeout = handshake_timeout
@@ -73,8 +76,12 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._tcp = cast("asyncio.Transport", transport)
+        if self._closing:  # it was broken off before
+            self._tcp.abort()
+            return
         self._tcp.set_write_buffer_limits(_HIGH_WATER)
-        self._timer = self._loop.call_later(self._timeout, self._late)
+        if self._timeout is not None:
+            self._timer = self._loop.call_later(self._timeout, self.late)
         if not self.session.server_side:
             self._shake()
 
@@ -169,6 +176,12 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         if hasattr(self, "_tcp"):  # else it never was connected
             self._tcp.abort()
 
+    def late(self) -> None:
+        """The handshake has had its time."""
+        if not self.shaken.done():
+            self.shaken.set_exception(TimeoutError("the handshake took too long"))
+        self.abort()
+
     def is_closing(self) -> bool:
         return self._closing or self._tcp.is_closing()
 
@@ -190,11 +203,6 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         return False  # a close_notify ends both directions for most peers
 
     # Within
-
-    def _late(self) -> None:
-        if not self.shaken.done():
-            self.shaken.set_exception(TimeoutError("the handshake took too long"))
-        self.abort()
 
     def _shake(self) -> None:
         """A step of the handshake. Who fails it is told nothing: the connection ends."""
@@ -224,6 +232,10 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         if not self.shaken.done():
             self._fill(data)
             self._shake()
+            return
+        if len(data) <= _GULP:
+            self._fill(data)
+            self._hand_up([])
             return
         view, pieces, more = memoryview(data), list[bytes](), True
         for at in range(0, len(data), _GULP):

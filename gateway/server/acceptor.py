@@ -153,8 +153,8 @@ class Acceptor:
 
     def _shake(self, accepted: socket.socket, protocol: HttpProtocol, contexts: Contexts) -> None:
         """Begin the handshake; it ends at its deadline at the latest, and `_shaken` hears how."""
-        timeout = self.listener.limits.header_timeout
-        layer = TlsLayer(protocol, contexts.base, timeout, server_side=True)
+        layer = TlsLayer(protocol, contexts.base, None, server_side=True)
+        protocol.await_handshake(layer.late)
         self._at_work[layer.shaken] = None
         layer.shaken.add_done_callback(partial(self._shaken, layer, protocol))
         _hand_over(layer, self._loop.connect_accepted_socket(lambda: layer, accepted))
@@ -162,8 +162,7 @@ class Acceptor:
     def _shaken(self, layer: TlsLayer, protocol: HttpProtocol, shaken: asyncio.Future[None]) -> None:
         """The handshake has ended: the observer is told how."""
         del self._at_work[shaken]
-        listener, reason, detail = self.listener, "", ""
-        listener.arriving.discard(protocol)
+        listener, session, reason, detail = self.listener, layer.session, "", ""
         if shaken.cancelled():
             layer.abort()
             reason, detail = "overloaded", "gave way to newer handshakes"
@@ -171,14 +170,16 @@ class Acceptor:
             reason, detail = reason_of(failure)
         elif protocol.expired:
             reason, detail = "certificate_expired", "the session was resumed after its certificate had expired"
-        session, sni, claimed = layer.session, None, b""
+        sni, claimed = None, b""
         if isinstance(session, ServerSide):
             sni, claimed = session.sni, session.claimed
             session.claimed = b""  # it is part of `TlsFacts` now, or of no connection
-        if reason:
-            listener.observer.handshake(listener.name, protocol.client[0], reason, detail, sni, claimed)
-        else:
+        if not reason:
             listener.observer.handshake(listener.name, protocol.client[0], "", "")
+            return
+        listener.arriving.discard(protocol)
+        protocol.unmade()
+        listener.observer.handshake(listener.name, protocol.client[0], reason, detail, sni, claimed)
 
     async def _introduced(self, accepted: socket.socket, protocol: HttpProtocol, proxies: InBlocks) -> bool:
         """Whether it is known whose connection it is: a trusted proxy says so first. Else it is closed."""

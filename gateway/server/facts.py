@@ -46,8 +46,11 @@ def _sent_chain(inner: Any) -> tuple[bytes, ...]:
     leaf = inner.getpeercert(True)
     if leaf is None:
         return ()
-    sent = inner.get_unverified_chain() or ()
-    if len(sent) == 1:  # the leaf: CPython puts it before the rest, which is what OpenSSL has of a server's peer
-        return (leaf,)
-    ders = [certificate.public_bytes(ssl._ssl.ENCODING_DER) for certificate in sent[:_LONGEST_CHAIN]]  # type: ignore[attr-defined] # noqa: SLF001
-    return (leaf, *[der for der in ders if der != leaf])
+    sent = inner.get_unverified_chain() or ()  # CPython puts the leaf before what OpenSSL has of a server's peer
+    above = [_der(certificate) for certificate in sent[1:_LONGEST_CHAIN]]
+    return (leaf, *[der for der in above if der != leaf]) if above else (leaf,)
+
+
+def _der(certificate: Any) -> bytes:
+    der: bytes = certificate.public_bytes(ssl._ssl.ENCODING_DER)  # type: ignore[attr-defined] # noqa: SLF001 - no public way
+    return der

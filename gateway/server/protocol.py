@@ -9,6 +9,7 @@ parses an Upgrade's body as the next request and parses ahead, and nothing of it
 """
 
 import asyncio
+from collections.abc import Callable
 
 from gateway.kernel.framing import Framing
 from gateway.model.connection import Connection
@@ -70,6 +71,14 @@ class HttpProtocol(Outgoing):
         self._discarded = 0
         self._read_paused = False
         self._pace: Pace | None = None  # of a body that had to be waited for
+
+    def await_handshake(self, late: Callable[[], None]) -> None:
+        """Call `late` when it has taken too long: the one timer of the connection is for this too."""
+        self._deadline.arm(self.listener.limits.header_timeout, late)
+
+    def unmade(self) -> None:
+        """The handshake failed: `connection_made` is never called."""
+        self._deadline.close()
 
     # asyncio.Protocol
 
