@@ -12,7 +12,7 @@ a buffer of 256 KiB a connection.
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 _PIECE = 16384  # bytes that a record holds
 _GULP = 65536  # bytes given at once to the memory buffer of what comes, which never shrinks; its last record is cut
@@ -61,7 +61,8 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         self._timeout = handshake_timeout
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.session = context.wrap_bio(self._incoming, self._outgoing, server_side, server_name)
-        self._inner = inner = cast("Any", self.session)._sslobj  # noqa: SLF001 - what SSLObject's methods call
+        inner: Any = self.session._sslobj  # type: ignore[attr-defined] # noqa: SLF001 - what SSLObject's methods call
+        self._inner = inner
         self._fill = self._incoming.write
         self._read: Callable[[int], bytes] = inner.read
         self._encrypt: Callable[[bytes | memoryview], int] = inner.write
@@ -74,8 +75,8 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
 
     # The protocol of the transport below
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._tcp = cast("asyncio.Transport", transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # streams only
+        self._tcp = transport
         if self._closing:  # it was broken off before
             self._tcp.abort()
             return
