@@ -6,6 +6,7 @@ that has been there longest goes first. How long an answer is good is its own to
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 _T = TypeVar("_T")
@@ -21,8 +22,9 @@ class Remembered(dict[bytes, _T]):
     def keep(self, key: bytes, value: _T) -> None:
         """Put it last in line."""
         self.pop(key, None)
-        if len(self) >= self._capacity:
-            del self[next(iter(self))]
+        if len(self) >= self._capacity:  # some at once: finding the first of a dict steps over all that went before
+            for oldest in tuple(islice(self, 1 + self._capacity // 64)):
+                del self[oldest]
         self[key] = value
 
 

@@ -14,6 +14,7 @@ from gateway.model.json import JSON
 
 _MAX_DEPTH = 24
 _MAX_MEMBERS = 4096  # of all objects and arrays together
+_SPACE = " \t\n\r"  # RFC 8259 section 2
 _MAX_DIGITS = 20  # 64 bits; a longer number overflows somewhere behind us
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _PAD = (b"", b"", b"==", b"=")
@@ -52,12 +53,21 @@ def parse_json(data: bytes) -> JSON:
     """
     try:
         text = data.decode("utf-8")
-        value: JSON = _DECODER.decode(text)
+        value: JSON
+        if text[:1] == "{":  # as nearly all do: not looked at for white space before and behind
+            value, end = _DECODER.raw_decode(text)
+            if end != len(text) and text[end:].strip(_SPACE):
+                raise NotStrict("not JSON in UTF-8")
+        else:
+            value = _DECODER.decode(text)
     except NotStrict:
         raise
     except (ValueError, RecursionError):
         raise NotStrict("not JSON in UTF-8") from None
-    _measure(value, surrogates="\\u" in text)
+    opened = text.count("{") + text.count("[")
+    escapes = "\\u" in text
+    if escapes or opened >= _MAX_DEPTH or opened + text.count(",") > _MAX_MEMBERS:  # else it is within both limits
+        _measure(value, surrogates=escapes)
     return value
 
 

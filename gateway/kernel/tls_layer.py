@@ -135,10 +135,10 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         if self._closing or not data:
             return
         try:
-            if len(data) <= _PIECE:
-                self._encrypt(data)  # type: ignore[arg-type] # any buffer
-            else:
-                self._encrypt_pieces(memoryview(data))
+            if len(data) > _PIECE:
+                self._tcp.writelines(self._records(memoryview(data)))
+                return
+            self._encrypt(data)  # type: ignore[arg-type] # any buffer
         except ssl.SSLError as failure:
             self._fail(failure)
             return
@@ -280,11 +280,13 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
             return False
         return True
 
-    def _encrypt_pieces(self, data: memoryview) -> None:
+    def _records(self, data: memoryview) -> list[bytes]:
+        """Each taken out of the memory buffer, which never shrinks, as soon as it is there."""
+        records = []
         for at in range(0, len(data), _PIECE):
-            if at:
-                self._tcp.write(self._outgoing.read())
             self._encrypt(data[at : at + _PIECE])
+            records.append(self._outgoing.read())
+        return records
 
     def _flush(self) -> None:
         if self._outgoing.pending:

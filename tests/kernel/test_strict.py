@@ -64,6 +64,12 @@ def test_another_spelling_is_refused(data: bytes) -> None:
         pytest.param(b"[" * 100_000, id="far-too-deep"),
         pytest.param(b"[" + b"0," * 4096 + b"0]", id="too-many"),
         pytest.param(b"{}{}", id="two-values"),
+        pytest.param(b"{} x", id="something-behind"),
+        pytest.param(b"{}\x00", id="a-zero-behind"),
+        pytest.param("{}\u00a0".encode(), id="another-white-space-behind"),
+        pytest.param(b"\x0b{}", id="another-white-space-before"),
+        pytest.param(b'{"a":' * 24 + b"1" + b"}" * 24, id="objects-too-deep"),
+        pytest.param(b'{"a":[' + b"{}," * 4095 + b"{}]}", id="too-many-objects"),
         pytest.param(b"", id="nothing"),
         pytest.param(b"{'a':1}", id="single-quotes"),
         pytest.param(b'"\x01"', id="control-character"),
@@ -78,6 +84,9 @@ def test_what_can_be_read_in_two_ways_is_refused(text: bytes) -> None:
 def test_the_limits_themselves_pass() -> None:
     assert parse_json(b"[" * 23 + b"]" * 23) is not None
     assert len(list(parse_object(b'{"a":[' + b"0," * 4000 + b"0]}")["a"])) == 4001  # type: ignore[arg-type]
+    assert parse_json(b'{"a":' * 23 + b"1" + b"}" * 23) is not None
+    assert len(list(parse_object(b'{"a":[' + b"{}," * 4094 + b"{}]}")["a"])) == 4095  # type: ignore[arg-type]
+    assert parse_json(b' \t{"a": "[{,"}\r\n') == parse_json(b'{"a":"[{,"}\n ')
     assert parse_json(b"1" * 20) == int("1" * 20)
     assert parse_json(b'"\\ud83d\\ude00"') == "\U0001f600"
 
