@@ -154,7 +154,7 @@ class Acceptor:
     def _shake(self, accepted: socket.socket, protocol: HttpProtocol, contexts: Contexts) -> None:
         """Begin the handshake; it ends at its deadline at the latest, and `_shaken` hears how."""
         layer = TlsLayer(protocol, contexts.base, None, server_side=True)
-        protocol.await_handshake(layer.late)
+        protocol.deadline.arm(self.listener.limits.header_timeout, layer.late)
         self._at_work[layer.shaken] = None
         layer.shaken.add_done_callback(partial(self._shaken, layer, protocol))
         _hand_over(layer, self._loop.connect_accepted_socket(lambda: layer, accepted))
@@ -163,6 +163,7 @@ class Acceptor:
         """The handshake has ended: the observer is told how."""
         del self._at_work[shaken]
         listener, session, reason, detail = self.listener, layer.session, "", ""
+        listener.arriving.discard(protocol)
         if shaken.cancelled():
             layer.abort()
             reason, detail = "overloaded", "gave way to newer handshakes"
@@ -177,8 +178,7 @@ class Acceptor:
         if not reason:
             listener.observer.handshake(listener.name, protocol.client[0], "", "")
             return
-        listener.arriving.discard(protocol)
-        protocol.unmade()
+        protocol.deadline.close()
         listener.observer.handshake(listener.name, protocol.client[0], reason, detail, sni, claimed)
 
     async def _introduced(self, accepted: socket.socket, protocol: HttpProtocol, proxies: InBlocks) -> bool:
@@ -217,7 +217,7 @@ class Acceptor:
 
 
 def _hand_over(layer: TlsLayer, steps: Coroutine[Any, Any, object], _waited_for: object = None) -> None:
-    """Step what gives a socket to the loop, which waits for one call of the loop's own: a task costs more than it."""
+    """Step what gives a socket to the loop. It waits for one call back of the loop alone, for which a task is dear."""
     try:
         waits_for = steps.send(None)
     except StopIteration:

@@ -9,7 +9,6 @@ parses an Upgrade's body as the next request and parses ahead, and nothing of it
 """
 
 import asyncio
-from collections.abc import Callable
 
 from gateway.kernel.framing import Framing
 from gateway.model.connection import Connection
@@ -36,7 +35,6 @@ class HttpProtocol(Outgoing):
 
     __slots__ = (
         "_connection",
-        "_deadline",
         "_deaf",
         "_discarded",
         "_driver",
@@ -49,6 +47,7 @@ class HttpProtocol(Outgoing):
         "_reader",
         "_rest",
         "client",
+        "deadline",
         "expired",
         "server",
     )
@@ -60,7 +59,7 @@ class HttpProtocol(Outgoing):
         self.client = peer
         self.server = local
         self._connection: Connection  # from connection_made on
-        self._deadline = Deadline(self.loop)
+        self.deadline = Deadline(self.loop)  # of the handshake too, which the acceptor arms
         self._parser = HeadParser(listener.sections)
         self._heads = listener.sections.heads
         self._exchange: HttpExchange | None = None  # the request that is being answered
@@ -71,14 +70,6 @@ class HttpProtocol(Outgoing):
         self._discarded = 0
         self._read_paused = False
         self._pace: Pace | None = None  # of a body that had to be waited for
-
-    def await_handshake(self, late: Callable[[], None]) -> None:
-        """Call `late` when it has taken too long: the one timer of the connection is for this too."""
-        self._deadline.arm(self.listener.limits.header_timeout, late)
-
-    def unmade(self) -> None:
-        """The handshake failed: `connection_made` is never called."""
-        self._deadline.close()
 
     # asyncio.Protocol
 
@@ -91,11 +82,11 @@ class HttpProtocol(Outgoing):
         if self.expired:  # a full handshake would end here too
             transport.abort()
             return
-        self._deadline.arm(_LAST_CHANCE if listener.draining else listener.limits.header_timeout, self._late)
+        self.deadline.arm(_LAST_CHANCE if listener.draining else listener.limits.header_timeout, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.listener.closed(self)
-        self._deadline.close()
+        self.deadline.close()
         self.stop_watch()
         self._parser.close()
         self._deaf = True
@@ -179,7 +170,7 @@ class HttpProtocol(Outgoing):
         self._rest = data
         if data and not self._head_begun:
             self._head_begun = True
-            self._deadline.arm(self.listener.limits.header_timeout, self._late)
+            self.deadline.arm(self.listener.limits.header_timeout, self._late)
 
     def _begin(self, framing: Framing) -> HttpExchange:
         """The request is the one that is answered now; `start` it when all is known that came of it."""
@@ -214,7 +205,7 @@ class HttpProtocol(Outgoing):
                 self._close()
             return data[used:]
         if self._pace is not None:
-            self._deadline.disarm()
+            self.deadline.disarm()
             self._pace.came(used, self.loop.time())
         exchange.reading = not reader.done
         exchange.buffered += used
@@ -261,7 +252,7 @@ class HttpProtocol(Outgoing):
         limits = self.listener.limits
         pace = self._pace = self._pace or Pace(limits)
         pace.awaited(self.loop.time())
-        self._deadline.arm(min(limits.idle_timeout, pace.left), self._body_late)
+        self.deadline.arm(min(limits.idle_timeout, pace.left), self._body_late)
 
     def _body_late(self) -> None:
         self._body_failed(Reason.REQUEST_TIMEOUT)
@@ -281,7 +272,7 @@ class HttpProtocol(Outgoing):
             return
         self._discarded = 0
         if exchange.persistent and self.may_drain(exchange):
-            self._deadline.arm(_LINGER, self._close)
+            self.deadline.arm(_LINGER, self._close)
             self.resume()
         else:
             self._finish()
@@ -299,12 +290,12 @@ class HttpProtocol(Outgoing):
         if self._exchange is not None:
             self._exchange.persistent = False
         elif self._reader is None and not self._rest and not self._deaf:
-            self._deadline.arm(_LAST_CHANCE, self._late)
+            self.deadline.arm(_LAST_CHANCE, self._late)
 
     def _await_request(self) -> None:
         self._head_begun = False
         listener = self.listener
-        self._deadline.arm(_LAST_CHANCE if listener.draining else listener.limits.idle_timeout, self._late)
+        self.deadline.arm(_LAST_CHANCE if listener.draining else listener.limits.idle_timeout, self._late)
         if self._read_paused and len(self._rest) <= HIGH_WATER:
             self.resume()
         if self._rest:
@@ -320,7 +311,7 @@ class HttpProtocol(Outgoing):
         self.resume()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._deadline.arm(_LINGER, self._close)
+        self.deadline.arm(_LINGER, self._close)
 
     def _close(self) -> None:
         self._deaf = True
