@@ -100,6 +100,8 @@ class GatewayApp(Starlette):
 class AsgiExchange:
     """The pipeline's `Exchange` over ASGI messages."""
 
+    at_hand = False  # what came of a body is the server's to know
+
     __slots__ = ("_read_all", "_receive", "_send", "_wire", "abort", "connection", "head", "hint", "on_gone", "started")
 
     def __init__(self, wire: Wire, receive: Receive, send: Send) -> None:

@@ -66,6 +66,7 @@ def _connections(setting: Setting) -> Iterator[Entry]:
 
 def _bodies() -> Iterator[Entry]:
     peers = (*_EVERY, "Caddy")
+    yield from _forward(peers, work=Work(method="POST", sent=BODY), label="1 kB up")
     for size, connections in zip(SIZES, (32, 4), strict=True):
         unit = "64 KiB" if size < 1 << 20 else "10 MiB"
         yield from _forward(peers, work=Work(connections=connections, answer=size), label=f"{unit} down")
@@ -148,7 +149,7 @@ CASES: tuple[Case, ...] = (
     Case("mtls-clients", "full job, clients with certificates", tuple(_full(_MTLS))),
     Case("connections", "forwarding, a new TLS connection a request", tuple(_connections(Setting()))),
     Case("mtls-connections", "forwarding, a new connection with a client certificate", tuple(_connections(_MTLS))),
-    Case("bodies", "forwarding, 64 KiB and 10 MiB, down and up", tuple(_bodies())),
+    Case("bodies", "forwarding, 1 kB up, 64 KiB and 10 MiB down and up", tuple(_bodies())),
     Case("routes", "full job, 10 and 10,000 routes, 2,000 different requests to each", tuple(_routes())),
     Case("heads", "full job, 10 routes, 64 and 2,000 different requests", tuple(_heads())),
     Case(

@@ -191,6 +191,7 @@ async def send(
     headers: Iterable[tuple[str, str]] = (),
     *,
     body: bytes | None = None,
+    at_hand: bool = False,
     pieces: Iterable[bytes] | None = None,
     ours: Iterable[tuple[bytes, bytes]] = ((b"x-request-id", b"req-1"),),
     recorder: Recorder | None = None,
@@ -198,10 +199,13 @@ async def send(
     user: User | None = None,
     workload: Workload | None = None,
 ) -> tuple[Outcome, Recorder]:
-    """One request through the stage: what became of it, and what its client got. `pieces` are sent chunked."""
+    """One request through the stage: what became of it, and what its client got. `pieces` are sent chunked.
+
+    `at_hand`: the body came with the head.
+    """
     request = head(method, target, headers, length=len(body) if body is not None else None, chunked=pieces is not None)
     exchange = recorder or Recorder(request)
-    exchange.head = request
+    exchange.head, exchange.at_hand = request, at_hand
     if body is not None:
         exchange.give(*([body] if body else []), b"")
     if pieces is not None:

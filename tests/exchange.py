@@ -128,6 +128,7 @@ class Recorder:
     aborted: bool = False
     gone: bool = False
     slow: bool = False  # the client takes nothing until `take` or it is gone
+    at_hand: bool = False  # all of the body is in the first piece
     _on_gone: Callable[[], None] | None = None
     _unblocked: "asyncio.Future[None] | None" = None
 

@@ -44,6 +44,14 @@ class Exchange(Protocol):
         """True once a response head was handed to the client."""
         ...
 
+    @property
+    def at_hand(self) -> bool:
+        """True where the whole of a body came already, unread: `read` gives all of it, at once. Costs nothing to ask.
+
+        A driver may say False of any.
+        """
+        ...
+
     async def read(self) -> bytes:
         """The next piece of the request body, b"" at its end.
 

@@ -96,6 +96,11 @@ class HttpExchange:
 
     # The pipeline's Exchange
 
+    @property
+    def at_hand(self) -> bool:
+        """See gateway.model.exchange."""
+        return not (self.reading or self._read_all or self.gone or self.complete or self.fault is not None)
+
     async def read(self) -> bytes:
         """See gateway.model.exchange."""
         if self._read_all:

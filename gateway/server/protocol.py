@@ -22,7 +22,7 @@ from gateway.server.head import HeadParser, fault_of_part, salvage
 from gateway.server.listener import Listener
 from gateway.server.outgoing import Outgoing
 from gateway.server.pace import Pace
-from gateway.server.sections import LARGEST_HEAD
+from gateway.server.sections import LARGEST_HEAD, KnownHead
 
 _DRAINABLE = 65536  # bytes of an unwanted body that are read for the sake of the connection
 _LINGER_BYTES = 1 << 20  # bytes that are discarded after an answer that closes, so that the client can read it
@@ -148,12 +148,14 @@ class HttpProtocol(Outgoing):
             self._take_part(data[: limits.header_bytes], over=len(data) > limits.header_bytes)
             return b""
         raw = data[:end]
-        framing = self._parser.parse(raw, limits.headers)
-        if framing is None:
-            self._refuse_bare(Reason.BAD_REQUEST)
-            return b""
-        if framing.head.again is not None:
-            self.listener.sections.keep(raw, framing, limits)
+        framing: Framing | None = self._heads.get(raw) if len(raw) < len(data) else None  # else it was looked for
+        if type(framing) is not KnownHead or framing.limits is not limits:
+            framing = self._parser.parse(raw, limits.headers)
+            if framing is None:
+                self._refuse_bare(Reason.BAD_REQUEST)
+                return b""
+            if framing.head.again is not None:
+                self.listener.sections.keep(raw, framing, limits)
         exchange = self._begin(framing)
         data = data[end:]
         if data and self._reader is not None:

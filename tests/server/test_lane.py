@@ -233,3 +233,38 @@ def test_no_request_sets_a_context_variable_for_its_context_is_not_its_own(part:
     files = [place] if place.is_file() else [*place.rglob("*.py")]
     assert files
     assert not [file for file in files if "ContextVar" in file.read_text(encoding="utf-8")]
+
+
+async def test_a_body_is_at_hand_once_all_of_it_came_and_until_it_is_read() -> None:
+    told: list[bool] = []
+
+    async def asked(exchange: Exchange) -> None:
+        told.append(exchange.at_hand)
+        read = 0
+        while piece := await exchange.read():
+            read += len(piece)
+            told.append(exchange.at_hand)
+        told.append(exchange.at_hand)
+        await answered(exchange, str(read))
+
+    async with serving(handler=asked) as gateway, connected(gateway.ports["edge"]) as client:
+        start = b"POST / HTTP/1.1\r\nHost: a\r\n"
+        await client.send(start + b"Content-Length: 5\r\n\r\nhello")
+        assert (await client.answer()).body == b"5"
+        assert told == [True, False, False]
+        told.clear()
+        await client.send(get())
+        assert ((await client.answer()).body, told) == (b"0", [False, False])
+        told.clear()
+        await client.send(start + b"Content-Length: 5\r\n\r\nhel")
+        await until(lambda: told)
+        await client.send(b"lo")
+        assert (await client.answer()).body == b"5"
+        assert True not in told
+        told.clear()
+        for _ in range(4):  # found by its bytes from the third time on
+            await client.send(start + b"Content-Length: 2\r\n\r\nhi")
+            assert (await client.answer()).body == b"2"
+        assert told == [True, False, False] * 4
+        await client.send((start + b"Content-Length: 2\r\n\r\nhi") * 3)  # pipelined
+        assert [(await client.answer()).body for _ in range(3)] == [b"2"] * 3

@@ -112,7 +112,9 @@ class RequestHead:
         passing = kept[1] if kept is not None and kept[0] is self._fields else self._passing(ctx, head)
         _, peer, scheme, lines = caller
         front = f"{method} {target} HTTP/1.1\r\nhost: {self._host or authority}\r\n{lines}"
-        bare = self._plain and not head.has_body and head.content_length is None and method != "OPTIONS"
+        if head.content_length is not None:
+            front += f"content-length: {head.content_length}\r\n"
+        bare = self._plain and (head.content_length is not None or not head.has_body) and method != "OPTIONS"
         written = self, client, peer, scheme, front, passing, bare
         if head.again is not None:
             head.again.written = written
@@ -121,9 +123,7 @@ class RequestHead:
     def _more(self, permit: Permit, head: Received) -> list[bytes]:
         """Lines that hang on this request."""
         lines = []
-        if head.content_length is not None:
-            lines.append(b"content-length: %d\r\n" % head.content_length)
-        elif head.has_body:
+        if head.has_body and head.content_length is None:
             lines.append(b"transfer-encoding: chunked\r\n")
         if self._assertion is not None:
             lines.append(b"x-gateway-assertion: %b\r\n" % self._assertion(permit))

@@ -22,6 +22,8 @@ def small(head: RequestHead) -> bool:
 class KeptBody:
     """An `Exchange` around another."""
 
+    at_hand = False  # it is told of the end of a body by reading on
+
     __slots__ = ("_at", "_exchange", "_on_whole", "connection", "head", "pieces", "whole")
 
     def __init__(self, exchange: Exchange, on_whole: Callable[[], None] | None = None) -> None:

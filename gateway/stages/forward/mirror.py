@@ -63,6 +63,8 @@ class Mirror:
 class _Copy:
     """An `Exchange` without a client: it reads what was kept, and drops what it is answered."""
 
+    at_hand = False
+
     def __init__(self, exchange: Exchange, pieces: list[bytes]) -> None:
         self.connection = exchange.connection
         self.head = exchange.head

@@ -1,7 +1,7 @@
 """A route with an upstream: one request to a backend, its answer to the client.
 
-Rule: the usual request needs no task and waits once: an idle connection, no body, an answer that comes whole and is
-found by its bytes. Every other is a `Transfer`.
+Rule: the usual request needs no task and waits once: an idle connection, no body or one that came whole with the head,
+an answer that comes whole and is found by its bytes. Every other is a `Transfer`.
 Invariant: what was asked and is not the usual answer is never asked again here.
 """
 
@@ -65,8 +65,14 @@ class Proxy:
         total = _NEVER if self._timeout is None else asyncio.get_running_loop().time() + self._timeout
         cluster, received = self.cluster, exchange.head
         endpoint = cluster.only or cluster.pick(permit)
-        connection = None if received.has_body else endpoint.checkout()
-        asked = None
+        asked, body_in = None, 0
+        if not received.has_body:
+            connection = endpoint.checkout()
+        else:
+            connection = endpoint.checkout() if self._all_there(exchange) else None
+            if connection is not None:
+                sent_along = yield from exchange.read().__await__()
+                head, body_in = head + sent_along, len(sent_along)
         if connection is not None:
             asked = connection.ask(received.method, cluster.first_timeout, cluster.idle_timeout, total, head)
             exchange.on_gone(connection.client_gone)
@@ -84,7 +90,10 @@ class Proxy:
                 endpoint.put_back(connection, connection.loop.time())
                 status, section, body = usual
                 known = section.outcome
-                outcome = known[1] if known is not None and known[0] is endpoint.mark else self._ended(usual, endpoint)
+                if known is not None and known[0] is endpoint.mark and known[1].bytes_in == body_in:
+                    outcome = known[1]
+                else:
+                    outcome = self._ended(usual, endpoint, body_in)
                 try:
                     front = self.fields.written(section)
                     if front is not None and type(answer_headers) is OwnFields:
@@ -98,13 +107,18 @@ class Proxy:
                     return replace(outcome, reason=Reason.CLIENT_GONE)
                 endpoint.ok.value += 1
                 return outcome
-        transfer = Transfer(self, permit, exchange, endpoint, total, connection)
+        transfer = Transfer(self, permit, exchange, endpoint, total, connection, body_in)
         ended: Outcome = yield from transfer.carry(head, asked, answer_headers)
         return ended
 
-    def _ended(self, usual: Usual, endpoint: Endpoint) -> Outcome:
-        """How a request ends well with this answer; kept with its head, which says all but from where it is."""
+    def _all_there(self, exchange: Exchange) -> bool:
+        """Whether the body can go out with the head: all of it has come, and it is no more than the route takes."""
+        length = exchange.head.content_length
+        return length is not None and exchange.at_hand and length <= self.max_body[exchange.connection.listener]
+
+    def _ended(self, usual: Usual, endpoint: Endpoint, bytes_in: int) -> Outcome:
+        """How a request ends well with this answer; kept with its head, which says most of it."""
         status, section, body = usual
-        outcome = Outcome(status, self.cluster.name, endpoint.url, 0, len(body))
+        outcome = Outcome(status, self.cluster.name, endpoint.url, bytes_in, len(body))
         section.outcome = endpoint.mark, outcome
         return outcome

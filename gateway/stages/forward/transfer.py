@@ -35,6 +35,7 @@ class Transfer:
     """One request and its answer."""
 
     __slots__ = (
+        "_bytes_in",
         "_bytes_out",
         "_connection",
         "_exchange",
@@ -54,8 +55,9 @@ class Transfer:
         endpoint: Endpoint,
         total: float,
         connection: Connection | None = None,
+        bytes_in: int = 0,
     ) -> None:
-        """`connection`: one that was asked already."""
+        """`connection`: one that was asked already, and sent so many bytes of a body, all that there are."""
         self.endpoint = endpoint
         self._proxy = proxy
         self._permit = permit
@@ -64,6 +66,7 @@ class Transfer:
         self._upload: Upload | None = None
         self._connection = connection
         self._status = 0  # that the client was sent
+        self._bytes_in = bytes_in
         self._bytes_out = 0
 
     async def carry(self, head: bytes, asked: Reply | None, ours: RawHeaders) -> Outcome:
@@ -248,7 +251,7 @@ class Transfer:
     def outcome(self, reason: Reason | None) -> Outcome:
         """Count it, and say what became of it."""
         self.endpoint.count(reason)
-        bytes_in = self._upload.bytes_in if self._upload is not None else 0
+        bytes_in = self._upload.bytes_in if self._upload is not None else self._bytes_in
         return Outcome(self._status, self._proxy.cluster.name, self.endpoint.url, bytes_in, self._bytes_out, reason)
 
 

@@ -1,4 +1,7 @@
-"""A request without a body on a connection that is there already: what the usual one skips, the others still get."""
+"""A request on a connection that is there already, with no body or one that came with its head.
+
+What the usual one skips, the others still get.
+"""
 
 import asyncio
 
@@ -6,7 +9,7 @@ import pytest
 
 from gateway.model.outcome import Outcome
 from gateway.model.reason import Reason
-from gateway.testing.upstream import Call, Upstream, answer, head, in_turn, silent
+from gateway.testing.upstream import Call, Upstream, answer, head, in_turn, raw, silent
 from gateway.testing.wait import until
 from gateway.upstreams.settings import TimeoutSettings
 from tests.backends import Counts, cluster, forward, running, send
@@ -149,3 +152,55 @@ async def test_a_failure_leaves_no_ring_to_the_collector() -> None:
             await send(stage, "POST", "/dies")
 
         assert await left_by_refusals(turn) == (0, {Reason.UPSTREAM_PROTOCOL})
+
+
+async def mirror(call: Call) -> None:
+    body = await call.body()
+    await call.send(head(200, [(b"content-length", b"%d" % len(body))]) + body)
+
+
+async def test_a_body_that_came_with_its_head_goes_out_with_it_and_without_a_task() -> None:
+    async with Upstream(mirror) as backend, running(cluster(backend.url)) as made:
+        await send(forward(made))
+        before, tasks = len(backend.bytes_in[0]), len(asyncio.all_tasks())
+        exchange = Recorder(request_head())
+        asked = asyncio.ensure_future(send(forward(made), "POST", body=b"hello", at_hand=True, recorder=exchange))
+        await until(lambda: exchange.reads)
+        assert len(asyncio.all_tasks()) <= tasks + 1  # `asked` itself
+        outcome, got = await asked
+        assert (outcome, got.body, exchange.reads) == (Outcome(200, "inventory", backend.url, 5, 5), b"hello", 1)
+        call = backend.calls[1]
+        assert (call.value("content-length"), backend.connections) == ("5", 1)
+        assert len(backend.bytes_in[0]) - before == len(call.head) + 5
+        for body in (b"", b"hello", b"hi"):  # what is kept of an answer knows how much was sent
+            outcome, _ = await send(forward(made), "POST", body=body, at_hand=bool(body))
+            assert outcome.bytes_in == len(body)
+
+
+async def test_a_body_that_came_with_its_head_is_held_to_the_routes_bound() -> None:
+    async with Upstream(mirror) as backend, running(cluster(backend.url)) as made:
+        await send(forward(made))
+        stage = forward(made, max_body=5)
+        assert (await send(stage, "POST", body=b"12345", at_hand=True))[0].bytes_in == 5
+        refused = await refusal(send(stage, "POST", body=b"123456", at_hand=True))
+        assert (refused.reason, len(backend.calls)) == (Reason.BODY_TOO_LARGE, 2)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_H22_what_was_sent_with_its_body_is_not_sent_again(method: str) -> None:
+    async def die(call: Call) -> None:
+        await call.body()
+        call.abort()
+
+    async with Upstream(in_turn(answer(), die)) as backend, running(cluster(backend.url)) as made:
+        await send(forward(made))
+        refused = await refusal(send(forward(made), method, body=b"x", at_hand=True))
+        assert (refused.reason, len(backend.calls)) == (Reason.UPSTREAM_PROTOCOL, 2)
+
+
+async def test_an_unusual_answer_to_a_body_that_came_with_its_head_is_told_what_was_sent() -> None:
+    chunked = head(200, [(b"transfer-encoding", b"chunked")]) + b"2\r\nhi\r\n0\r\n\r\n"
+    async with Upstream(in_turn(answer(), raw(chunked))) as backend, running(cluster(backend.url)) as made:
+        await send(forward(made))
+        outcome, got = await send(forward(made), "POST", body=b"hello", at_hand=True)
+        assert (outcome.bytes_in, got.body, backend.connections) == (5, b"hi", 1)

@@ -45,6 +45,7 @@ class Asked:
         self.connection = CONNECTION
         self.head = RequestHead(method, target, "1.1", headers or [], None, has_body=False)
         self.started = False
+        self.at_hand = False
 
     async def read(self) -> bytes:
         raise AssertionError("record reads no body")
