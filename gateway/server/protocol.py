@@ -56,8 +56,7 @@ class HttpProtocol(Outgoing):
         """`peer` and `local` are known from accept(): a client that is gone again has no peer name any more."""
         super().__init__(listener)
         self._driver = driver
-        self.client = peer
-        self.server = local
+        self.client, self.server = peer, local
         self._connection: Connection  # from connection_made on
         self.deadline = Deadline(self.loop)  # of the handshake too, which the acceptor arms
         self._parser = HeadParser(listener.sections)
@@ -281,8 +280,7 @@ class HttpProtocol(Outgoing):
 
     def read_on(self, reader: BodyReader) -> None:
         """Read what follows the head of the request at work by this; what came already waits for it."""
-        self._reader = reader
-        self._pace = None
+        self._reader, self._pace = reader, None
         self.resume()
         data, self._rest = self._rest, b""
         self._consume(data)
