@@ -6,6 +6,7 @@ Invariant: never raises: the data path calls it.
 
 import logging
 from collections.abc import Callable
+from functools import cache
 
 from gateway.kernel.cells import Metrics
 from gateway.kernel.x509.subject import claimed_subject
@@ -19,30 +20,36 @@ class ConnectionObserver:
 
     def __init__(self, metrics: Metrics, audit: Callable[[], AuditLog]) -> None:
         """`audit`: the log at work now."""
-        self._metrics = metrics
+        self._refused = metrics.tls_handshakes
         self._audit = audit
+        # the cells of a listener: there are as many as listeners, and none is ever dropped
+        self._open = cache(metrics.downstream_connections.labels)
+        self._resumed = cache(metrics.tls_resumptions.labels)
+        self._shaken = cache(lambda listener: metrics.tls_handshakes.labels(listener, "ok", ""))
 
     def connections(self, listener: str, change: int) -> None:
         """A connection opened (+1) or closed (-1)."""
-        self._metrics.downstream_connections.labels(listener).inc(change)
+        self._open(listener).stored += change
 
     def resumed(self, listener: str) -> None:
         """A handshake was short."""
-        self._metrics.tls_resumptions.labels(listener).inc()
+        self._resumed(listener).value += 1
 
     def handshake(
         self, listener: str, peer: str, reason: str, detail: str, sni: str | None = None, claimed: bytes = b""
     ) -> None:
         """A handshake ended well (no reason) or was refused."""
-        self._metrics.tls_handshakes.labels(listener, "refused" if reason else "ok", reason).inc()
-        if reason:
-            log.debug("listener %s refused a handshake of %s: %s (%s)", listener, peer, reason, detail)
-            record_handshake(
-                self._audit(),
-                listener=listener,
-                client=peer,
-                reason=reason,
-                detail=detail,
-                sni=sni,
-                certificate=claimed_subject(claimed) if claimed else None,
-            )
+        if not reason:
+            self._shaken(listener).value += 1
+            return
+        self._refused.labels(listener, "refused", reason).inc()
+        log.debug("listener %s refused a handshake of %s: %s (%s)", listener, peer, reason, detail)
+        record_handshake(
+            self._audit(),
+            listener=listener,
+            client=peer,
+            reason=reason,
+            detail=detail,
+            sni=sni,
+            certificate=claimed_subject(claimed) if claimed else None,
+        )

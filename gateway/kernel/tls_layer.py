@@ -12,7 +12,7 @@ a buffer of 256 KiB a connection.
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 _PIECE = 16384  # bytes that a record holds
 _GULP = 65536  # bytes given at once to the memory buffer of what comes, which never shrinks; its last record is cut
@@ -31,6 +31,7 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         "_failure",
         "_fill",
         "_incoming",
+        "_inner",
         "_loop",
         "_outgoing",
         "_read",
@@ -46,18 +47,22 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         self,
         upper: asyncio.Protocol,
         context: ssl.SSLContext,
-        handshake_timeout: float,
+        handshake_timeout: float | None,
         *,
         server_side: bool = False,
         server_name: str | None = None,
     ) -> None:
-        """On the running loop. `handshake_timeout` in seconds; `server_name`: whom a client expects."""
+        """On the running loop. `handshake_timeout` in seconds, None where the caller sees to it that `late` is called.
+
+        `server_name`: whom a client expects.
+        """
         self._loop = asyncio.get_running_loop()
         self._upper: asyncio.Protocol | None = upper
         self._timeout = handshake_timeout
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.session = context.wrap_bio(self._incoming, self._outgoing, server_side, server_name)
         inner: Any = self.session._sslobj  # type: ignore[attr-defined] # noqa: SLF001 - what SSLObject's methods call
+        self._inner = inner
         self._fill = self._incoming.write
         self._read: Callable[[int], bytes] = inner.read
         self._encrypt: Callable[[bytes | memoryview], int] = inner.write
@@ -70,10 +75,14 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
 
     # The protocol of the transport below
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._tcp = cast("asyncio.Transport", transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # streams only
+        self._tcp = transport
+        if self._closing:  # it was broken off before
+            self._tcp.abort()
+            return
         self._tcp.set_write_buffer_limits(_HIGH_WATER)
-        self._timer = self._loop.call_later(self._timeout, self._late)
+        if self._timeout is not None:
+            self._timer = self._loop.call_later(self._timeout, self.late)
         if not self.session.server_side:
             self._shake()
 
@@ -146,13 +155,15 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         self._deliver = None
         answered = False
         try:
-            self.session._sslobj.shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - `unwrap` wants a socket's
+            self._inner.shutdown()  # `unwrap` wants a socket's
             answered = True
         except ssl.SSLError:  # theirs has not come: it wants to read, or finds data before it
             pass
         self._flush()
         if answered:
             self._tcp.close()
+            if not self._tcp.get_write_buffer_size():
+                return  # nothing is waited for
         else:
             self._tcp.resume_reading()
         self._timer = self._loop.call_later(_CLOSE_WITHIN, self._tcp.abort)
@@ -165,6 +176,12 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
             self.shaken.cancel()
         if hasattr(self, "_tcp"):  # else it never was connected
             self._tcp.abort()
+
+    def late(self) -> None:
+        """The handshake has had its time."""
+        if not self.shaken.done():
+            self.shaken.set_exception(TimeoutError("the handshake took too long"))
+        self.abort()
 
     def is_closing(self) -> bool:
         return self._closing or self._tcp.is_closing()
@@ -188,15 +205,10 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
 
     # Within
 
-    def _late(self) -> None:
-        if not self.shaken.done():
-            self.shaken.set_exception(TimeoutError("the handshake took too long"))
-        self.abort()
-
     def _shake(self) -> None:
         """A step of the handshake. Who fails it is told nothing: the connection ends."""
         try:
-            self.session.do_handshake()
+            self._inner.do_handshake()
         except ssl.SSLWantReadError:
             self._flush()
             return
@@ -221,6 +233,10 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         if not self.shaken.done():
             self._fill(data)
             self._shake()
+            return
+        if len(data) <= _GULP:
+            self._fill(data)
+            self._hand_up([])
             return
         view, pieces, more = memoryview(data), list[bytes](), True
         for at in range(0, len(data), _GULP):

@@ -7,6 +7,7 @@ A server of the loop's own (`create_server`) tells no peer of a failed handshake
 what waits in a socket that is closed.
 """
 
+import _socket
 import asyncio
 import contextlib
 import ctypes
@@ -15,7 +16,9 @@ import logging
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
 
 from gateway.app import plain_address
 from gateway.kernel.patterns.blocks import InBlocks
@@ -29,7 +32,7 @@ from gateway.server.tls import Contexts, ServerSide
 log = logging.getLogger(__name__)
 
 _BATCH = 64  # plain connections taken in one turn of the loop
-_TLS_BATCH = 2  # and those with a handshake, a millisecond each: who is connected already has its turn in between
+_TLS_BATCH = 1  # and those with a handshake, a millisecond each: who is connected already has its turn in between
 _BACKLOG = 4096  # connections that the kernel keeps for us
 _HANDSHAKES = 512  # at work at one time; beyond, the oldest gives way: real clients take milliseconds
 _FULL = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
@@ -46,6 +49,21 @@ Address = tuple[str, int]
 MakeProtocol = Callable[[Listener, Address, Address], HttpProtocol]
 
 
+class Numbered(socket.socket):
+    """A socket whose family, type and protocol are numbers: the standard class makes an enum of each at every look."""
+
+    __slots__ = ()
+
+    family = _socket.socket.family  # type: ignore[assignment]
+    type = _socket.socket.type  # type: ignore[assignment]
+    proto = _socket.socket.proto
+
+    def accept(self) -> "tuple[Numbered, Any]":
+        """As socket.socket.accept."""
+        number, peer = self._accept()  # type: ignore[attr-defined]
+        return Numbered(self.family, self.type, self.proto, number), peer
+
+
 class Acceptor:
     """One listening socket of a listener."""
 
@@ -55,7 +73,7 @@ class Acceptor:
         self._socket = bound
         self._make = make
         self._loop = asyncio.get_running_loop()
-        self._tasks: dict[asyncio.Task[None], None] = {}  # handshakes at work, the oldest first
+        self._at_work: dict[asyncio.Future[None], None] = {}  # handshakes and introductions, the oldest first
         self._open = False
 
     def start(self) -> None:
@@ -80,8 +98,8 @@ class Acceptor:
 
     async def wait_closed(self) -> None:
         """Wait for the handshakes that are at work."""
-        while self._tasks:
-            await asyncio.wait(tuple(self._tasks))
+        while self._at_work:
+            await asyncio.wait(tuple(self._at_work))
 
     def _ready(self) -> None:
         self._take(_BATCH if self.listener.contexts is None else _TLS_BATCH)
@@ -107,51 +125,61 @@ class Acceptor:
             self.listener.observer.handshake(self.listener.name, peer[0], "overloaded", "too many connections")
             return
         accepted.setblocking(False)
-        if len(self._tasks) >= _HANDSHAKES:
-            next(iter(self._tasks)).cancel()
+        if len(self._at_work) >= _HANDSHAKES:
+            next(iter(self._at_work)).cancel()
         local = accepted.getsockname()
         protocol = self._make(self.listener, peer, (local[0], local[1]))
+        protocol.socket = accepted
         self.listener.arriving.add(protocol)
+        if self.listener.proxies is None and self.listener.contexts is not None:
+            self._shake(accepted, protocol, self.listener.contexts)
+            return
         task = self._loop.create_task(self._connect(accepted, protocol))
-        self._tasks[task] = None
-        task.add_done_callback(self._tasks.pop)
+        self._at_work[task] = None
+        task.add_done_callback(self._at_work.pop)
 
     async def _connect(self, accepted: socket.socket, protocol: HttpProtocol) -> None:
         listener = self.listener
         if listener.proxies is not None and not await self._introduced(accepted, protocol, listener.proxies):
             return
+        if listener.contexts is not None:
+            self._shake(accepted, protocol, listener.contexts)
+            return
         try:
-            if listener.contexts is not None:
-                await self._shake(accepted, protocol, listener.contexts)
-            else:
-                with contextlib.suppress(OSError, asyncio.CancelledError):  # it ended; nobody has to hear of it
-                    await self._loop.connect_accepted_socket(lambda: protocol, accepted)
+            with contextlib.suppress(OSError, asyncio.CancelledError):  # it ended; nobody has to hear of it
+                await self._loop.connect_accepted_socket(lambda: protocol, accepted)
         finally:
             listener.arriving.discard(protocol)
 
-    async def _shake(self, accepted: socket.socket, protocol: HttpProtocol, contexts: Contexts) -> None:
-        """The handshake, to its end or its deadline; the observer is told how it ended."""
-        listener, reason, detail = self.listener, "", ""
-        layer = TlsLayer(protocol, contexts.base, listener.limits.header_timeout, server_side=True)
-        try:
-            await self._loop.connect_accepted_socket(lambda: layer, accepted)
-            await layer.shaken
-        except asyncio.CancelledError:
+    def _shake(self, accepted: socket.socket, protocol: HttpProtocol, contexts: Contexts) -> None:
+        """Begin the handshake; it ends at its deadline at the latest, and `_shaken` hears how."""
+        layer = TlsLayer(protocol, contexts.base, None, server_side=True)
+        protocol.deadline.arm(self.listener.limits.header_timeout, layer.late)
+        self._at_work[layer.shaken] = None
+        layer.shaken.add_done_callback(partial(self._shaken, layer, protocol))
+        _hand_over(layer, self._loop.connect_accepted_socket(lambda: layer, accepted))
+
+    def _shaken(self, layer: TlsLayer, protocol: HttpProtocol, shaken: asyncio.Future[None]) -> None:
+        """The handshake has ended: the observer is told how."""
+        del self._at_work[shaken]
+        listener, session, reason, detail = self.listener, layer.session, "", ""
+        listener.arriving.discard(protocol)
+        if shaken.cancelled():
             layer.abort()
             reason, detail = "overloaded", "gave way to newer handshakes"
-        except OSError as error:  # ssl.SSLError is one
-            reason, detail = reason_of(error)
-        else:
-            if protocol.expired:
-                reason, detail = "certificate_expired", "the session was resumed after its certificate had expired"
-        session, sni, claimed = layer.session, None, b""
+        elif (failure := shaken.exception()) is not None:
+            reason, detail = reason_of(failure)
+        elif protocol.expired:
+            reason, detail = "certificate_expired", "the session was resumed after its certificate had expired"
+        sni, claimed = None, b""
         if isinstance(session, ServerSide):
             sni, claimed = session.sni, session.claimed
             session.claimed = b""  # it is part of `TlsFacts` now, or of no connection
-        if reason:
-            listener.observer.handshake(listener.name, protocol.client[0], reason, detail, sni, claimed)
-        else:
+        if not reason:
             listener.observer.handshake(listener.name, protocol.client[0], "", "")
+            return
+        protocol.deadline.close()
+        listener.observer.handshake(listener.name, protocol.client[0], reason, detail, sni, claimed)
 
     async def _introduced(self, accepted: socket.socket, protocol: HttpProtocol, proxies: InBlocks) -> bool:
         """Whether it is known whose connection it is: a trusted proxy says so first. Else it is closed."""
@@ -188,13 +216,26 @@ class Acceptor:
                 self._loop.add_reader(self._socket.fileno(), self._ready)
 
 
+def _hand_over(layer: TlsLayer, steps: Coroutine[Any, Any, object], _waited_for: object = None) -> None:
+    """Step what gives a socket to the loop. It waits for one call back of the loop alone, for which a task is dear."""
+    try:
+        waits_for = steps.send(None)
+    except StopIteration:
+        return
+    except OSError as failure:
+        layer.connection_lost(failure)
+        return
+    waits_for._asyncio_future_blocking = False  # noqa: SLF001 - Future.__await__ asks it of who takes it
+    waits_for.add_done_callback(partial(_hand_over, layer, steps))
+
+
 def listen(host: str, port: int, *, reuse_port: bool = False, backlog: int = _BACKLOG) -> socket.socket:
     """A listening TCP socket. Raises OSError, naming the address in one line.
 
     With `reuse_port` several sockets share the address and the kernel spreads connections over them.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound = Numbered(family, socket.SOCK_STREAM)
     name = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

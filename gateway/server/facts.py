@@ -27,30 +27,30 @@ def tls_facts(session: ssl.SSLObject | None) -> TlsFacts | None:
     """The facts of a session; None where there is no TLS."""
     if session is None:
         return None
-    cipher = session.cipher()
+    # what SSLObject's own methods ask: each of them is a call more
+    inner: Any = session._sslobj  # type: ignore[attr-defined] # noqa: SLF001
+    cipher = inner.cipher()
+    ours = session if isinstance(session, ServerSide) else None
     return TlsFacts(
-        version=session.version() or "",
+        version=inner.version() or "",
         cipher=cipher[0] if cipher else "",
-        sni=session.sni if isinstance(session, ServerSide) else None,
-        alpn=session.selected_alpn_protocol(),
-        resumed=bool(session.session_reused),
-        served=session.served if isinstance(session, ServerSide) else 0,
-        chain=_sent_chain(session),
+        sni=ours.sni if ours else None,
+        alpn=inner.selected_alpn_protocol(),
+        resumed=bool(inner.session_reused),
+        served=ours.served if ours else 0,
+        chain=_sent_chain(inner),
     )
 
 
-def _sent_chain(session: ssl.SSLObject) -> tuple[bytes, ...]:
-    leaf = session.getpeercert(binary_form=True)
+def _sent_chain(inner: Any) -> tuple[bytes, ...]:
+    leaf = inner.getpeercert(True)
     if leaf is None:
         return ()
-    inner: Any = session if hasattr(session, "get_unverified_chain") else session._sslobj  # type: ignore[attr-defined] # noqa: SLF001 - public since Python 3.13
-    sent = [_der(certificate) for certificate in (inner.get_unverified_chain() or ())[:_LONGEST_CHAIN]]
-    return (leaf, *[der for der in sent if der != leaf])
+    sent = inner.get_unverified_chain() or ()  # CPython puts the leaf before what OpenSSL has of a server's peer
+    above = [_der(certificate) for certificate in sent[1:_LONGEST_CHAIN]]
+    return (leaf, *[der for der in above if der != leaf]) if above else (leaf,)
 
 
 def _der(certificate: Any) -> bytes:
-    """3.13's public method gives bytes, the private one an object."""
-    if isinstance(certificate, bytes):
-        return certificate
-    der: bytes = certificate.public_bytes(ssl._ssl.ENCODING_DER)  # type: ignore[attr-defined] # noqa: SLF001 - as above
+    der: bytes = certificate.public_bytes(ssl._ssl.ENCODING_DER)  # type: ignore[attr-defined] # noqa: SLF001 - no public way
     return der

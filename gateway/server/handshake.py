@@ -21,7 +21,7 @@ REASONS = (
 )
 
 
-def reason_of(error: OSError) -> tuple[str, str]:
+def reason_of(error: BaseException) -> tuple[str, str]:
     """The reason, and OpenSSL's own words for the record."""
     if isinstance(error, ssl.SSLCertVerificationError):
         name = "certificate_expired" if error.verify_code == _EXPIRED else "certificate_untrusted"

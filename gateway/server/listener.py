@@ -4,6 +4,7 @@ Rule: a reload replaces `limits`, `contexts` and `proxies` whole; connections th
 Invariant: `connections` holds exactly those that were made and not yet lost.
 """
 
+import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -79,13 +80,12 @@ class Listener:
         """True when it may take no more connections."""
         return len(self.connections) + len(self.arriving) >= self.limits.connections
 
-    def opened(self, connection: "HttpProtocol") -> None:
-        """A connection was made: its handshake, if any, is done."""
+    def opened(self, connection: "HttpProtocol", session: ssl.SSLObject | None) -> None:
+        """A connection was made: its handshake, if any, is done. `session`: None without TLS."""
         self.arriving.discard(connection)
         self.connections.add(connection)
-        session = connection.transport.get_extra_info("ssl_object")
-        if session is not None and self.contexts is not None:
-            self.contexts.shaken(session)
+        if session is not None and self._contexts is not None:
+            self._contexts.shaken(session)
         self.observer.connections(self.name, 1)
 
     def has_expired(self, tls: TlsFacts | None) -> bool:

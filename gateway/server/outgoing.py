@@ -6,6 +6,7 @@ time in which nothing is owed to it never counts.
 """
 
 import asyncio
+import socket
 
 from gateway.server.listener import Listener
 from gateway.server.pace import Pace, taken
@@ -42,13 +43,14 @@ class _Watch:
 class Outgoing(asyncio.Protocol):
     """The part of a protocol that its transport tells about writing."""
 
-    __slots__ = ("_closing", "_drain", "_watch", "listener", "loop", "transport", "write_paused")
+    __slots__ = ("_closing", "_drain", "_watch", "listener", "loop", "socket", "transport", "write_paused")
 
     def __init__(self, listener: Listener) -> None:
         """On the running loop."""
         self.listener = listener
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
+        self.socket: socket.socket | None = None  # of the transport, which keeps it and makes another one for who asks
         self.write_paused = False
         self._closing = False
         self._drain: asyncio.Future[None] | None = None
@@ -75,8 +77,9 @@ class Outgoing(asyncio.Protocol):
             self._closing = True
             held, unsent, _ = self._owed()
             if not held and not unsent:
-                self.transport.close()
-            self._begin_watch()
+                self.transport.close()  # it bounds itself what is left: a close_notify and the answer to it
+            else:
+                self._begin_watch()
 
     def stop_watch(self) -> None:
         """The connection is lost."""
@@ -86,7 +89,7 @@ class Outgoing(asyncio.Protocol):
 
     def _owed(self) -> tuple[int, int, int | None]:
         """Bytes in our buffer and in the kernel's that were not sent, and those that the client acknowledged."""
-        known = taken(self.transport.get_extra_info("socket"))
+        known = taken(self.socket)
         held = self.transport.get_write_buffer_size()
         return (held, 0, None) if known is None else (held, known[1], known[0])
 

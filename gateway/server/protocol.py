@@ -35,7 +35,6 @@ class HttpProtocol(Outgoing):
 
     __slots__ = (
         "_connection",
-        "_deadline",
         "_deaf",
         "_discarded",
         "_driver",
@@ -48,6 +47,7 @@ class HttpProtocol(Outgoing):
         "_reader",
         "_rest",
         "client",
+        "deadline",
         "expired",
         "server",
     )
@@ -56,10 +56,9 @@ class HttpProtocol(Outgoing):
         """`peer` and `local` are known from accept(): a client that is gone again has no peer name any more."""
         super().__init__(listener)
         self._driver = driver
-        self.client = peer
-        self.server = local
+        self.client, self.server = peer, local
         self._connection: Connection  # from connection_made on
-        self._deadline = Deadline(self.loop)
+        self.deadline = Deadline(self.loop)  # of the handshake too, which the acceptor arms
         self._parser = HeadParser(listener.sections)
         self._heads = listener.sections.heads
         self._exchange: HttpExchange | None = None  # the request that is being answered
@@ -77,16 +76,16 @@ class HttpProtocol(Outgoing):
         self.transport = transport
         listener, session = self.listener, transport.get_extra_info("ssl_object")
         self._connection = read_connection(listener.name, self.client, self.server, session)
-        listener.opened(self)
+        listener.opened(self, session)
         self._deaf = self.expired = listener.has_expired(self._connection.tls)
         if self.expired:  # a full handshake would end here too
             transport.abort()
             return
-        self._deadline.arm(_LAST_CHANCE if listener.draining else listener.limits.header_timeout, self._late)
+        self.deadline.arm(_LAST_CHANCE if listener.draining else listener.limits.header_timeout, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.listener.closed(self)
-        self._deadline.close()
+        self.deadline.close()
         self.stop_watch()
         self._parser.close()
         self._deaf = True
@@ -172,7 +171,7 @@ class HttpProtocol(Outgoing):
         self._rest = data
         if data and not self._head_begun:
             self._head_begun = True
-            self._deadline.arm(self.listener.limits.header_timeout, self._late)
+            self.deadline.arm(self.listener.limits.header_timeout, self._late)
 
     def _begin(self, framing: Framing) -> HttpExchange:
         """The request is the one that is answered now; `start` it when all is known that came of it."""
@@ -207,7 +206,7 @@ class HttpProtocol(Outgoing):
                 self._close()
             return data[used:]
         if self._pace is not None:
-            self._deadline.disarm()
+            self.deadline.disarm()
             self._pace.came(used, self.loop.time())
         exchange.reading = not reader.done
         exchange.buffered += used
@@ -254,7 +253,7 @@ class HttpProtocol(Outgoing):
         limits = self.listener.limits
         pace = self._pace = self._pace or Pace(limits)
         pace.awaited(self.loop.time())
-        self._deadline.arm(min(limits.idle_timeout, pace.left), self._body_late)
+        self.deadline.arm(min(limits.idle_timeout, pace.left), self._body_late)
 
     def _body_late(self) -> None:
         self._body_failed(Reason.REQUEST_TIMEOUT)
@@ -274,15 +273,14 @@ class HttpProtocol(Outgoing):
             return
         self._discarded = 0
         if exchange.persistent and self.may_drain(exchange):
-            self._deadline.arm(_LINGER, self._close)
+            self.deadline.arm(_LINGER, self._close)
             self.resume()
         else:
             self._finish()
 
     def read_on(self, reader: BodyReader) -> None:
         """Read what follows the head of the request at work by this; what came already waits for it."""
-        self._reader = reader
-        self._pace = None
+        self._reader, self._pace = reader, None
         self.resume()
         data, self._rest = self._rest, b""
         self._consume(data)
@@ -292,12 +290,12 @@ class HttpProtocol(Outgoing):
         if self._exchange is not None:
             self._exchange.persistent = False
         elif self._reader is None and not self._rest and not self._deaf:
-            self._deadline.arm(_LAST_CHANCE, self._late)
+            self.deadline.arm(_LAST_CHANCE, self._late)
 
     def _await_request(self) -> None:
         self._head_begun = False
         listener = self.listener
-        self._deadline.arm(_LAST_CHANCE if listener.draining else listener.limits.idle_timeout, self._late)
+        self.deadline.arm(_LAST_CHANCE if listener.draining else listener.limits.idle_timeout, self._late)
         if self._read_paused and len(self._rest) <= HIGH_WATER:
             self.resume()
         if self._rest:
@@ -313,7 +311,7 @@ class HttpProtocol(Outgoing):
         self.resume()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._deadline.arm(_LINGER, self._close)
+        self.deadline.arm(_LINGER, self._close)
 
     def _close(self) -> None:
         self._deaf = True

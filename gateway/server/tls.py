@@ -95,9 +95,10 @@ class Contexts:
         if name is None or not isinstance(session, ServerSide):
             return
         session.sni = name = name.lower()
-        session.served = index = self.entry(name)
-        if index:
-            session.context = self._contexts[index]
+        if len(self._contexts) > 1:
+            session.served = index = self.entry(name)
+            if index:
+                session.context = self._contexts[index]
 
 
 def _context(settings: TlsSettings, files: CertificateFiles) -> ssl.SSLContext:

@@ -119,7 +119,7 @@ class Peer:
 
 
 @contextlib.asynccontextmanager
-async def meeting(handshake_timeout: float = BOUND) -> AsyncGenerator[tuple[Upper, TlsLayer, Peer]]:
+async def meeting(handshake_timeout: float | None = BOUND) -> AsyncGenerator[tuple[Upper, TlsLayer, Peer]]:
     """Both ends of one connection, before the handshake. The layer is the server."""
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as door, socket.create_connection(door.getsockname()) as client:
@@ -281,6 +281,31 @@ async def test_who_gives_up_the_handshake_aborts_it() -> None:
     alone = TlsLayer(upper, SERVER, BOUND, server_side=True)
     alone.abort()  # it never was connected
     assert alone.shaken.cancelled()
+
+
+async def test_one_that_was_broken_off_before_it_was_connected_ends_its_connection() -> None:
+    loop, upper = asyncio.get_running_loop(), Upper()
+    with socket.create_server(("127.0.0.1", 0)) as door, socket.create_connection(door.getsockname()) as client:
+        accepted, _ = door.accept()
+        for end in (accepted, client):
+            end.setblocking(False)
+        layer = TlsLayer(upper, SERVER, None, server_side=True)
+        layer.abort()
+        await loop.connect_accepted_socket(lambda: layer, accepted)
+        assert await Peer(client).receive() == b""
+        assert (layer.shaken.cancelled(), upper.told) == (True, [])
+
+
+async def test_whoever_keeps_the_time_of_a_handshake_ends_it() -> None:
+    async with meeting(None) as (upper, layer, peer):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            peer.tls.do_handshake()
+        await peer.send(peer.outgoing.read()[:20])
+        layer.late()
+        with pytest.raises(TimeoutError, match="the handshake took too long"):
+            await layer.shaken
+        assert await peer.receive() == b""
+        assert upper.told == []
 
 
 async def test_a_close_is_said_and_waits_for_the_answer() -> None:

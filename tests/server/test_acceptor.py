@@ -52,6 +52,18 @@ def test_who_comes_to_a_deaf_socket_is_refused_at_its_end_and_never_reset(host: 
             assert late.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
 
 
+def test_what_is_accepted_is_a_socket_as_any_other_and_known_by_numbers() -> None:
+    with listen("127.0.0.1", 0) as bound, socket.create_connection(bound.getsockname()) as client:
+        taken, peer = bound.accept()
+        with taken:
+            assert peer == client.getsockname()
+            assert (type(taken.family), taken.family) == (int, socket.AF_INET)
+            assert (type(taken.type), taken.type) == (int, socket.SOCK_STREAM)
+            assert not taken.get_inheritable()
+            taken.sendall(b"x")
+            assert client.recv(1) == b"x"
+
+
 @contextlib.contextmanager
 def coming(to: socket.socket) -> Generator[socket.socket]:
     """A client whose SYN is on its way."""

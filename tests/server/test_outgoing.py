@@ -17,7 +17,7 @@ class Transport:
 
     def __init__(self, *waiting: int) -> None:
         self.waiting = list(waiting)  # bytes, at each look
-        self.aborted = False
+        self.aborted = self.closed = False
 
     def get_write_buffer_size(self) -> int:
         return self.waiting.pop(0) if len(self.waiting) > 1 else self.waiting[0]
@@ -27,6 +27,9 @@ class Transport:
 
     def abort(self) -> None:
         self.aborted = True
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def made(transport: Transport) -> Outgoing:
@@ -47,6 +50,18 @@ async def test_who_writes_waits_until_the_client_has_read() -> None:
     assert not waiting.done()
     outgoing.resume_writing()
     await waiting
+
+
+async def test_a_close_waits_for_a_client_that_is_owed_something_and_for_no_other() -> None:
+    at_once, later = Transport(0), Transport(5, 5, 0)
+    made(at_once).close_when_taken()
+    assert at_once.closed
+    assert len(at_once.waiting) == 1
+    outgoing = made(later)
+    outgoing.close_when_taken()
+    assert not later.closed
+    await until(lambda: later.closed, what="the close")
+    outgoing.stop_watch()
 
 
 @pytest.mark.parametrize(("looks", "cut"), [((5, 5), True), ((9, 7, 5, 3, 0), False)])
