@@ -208,7 +208,7 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
     def _shake(self) -> None:
         """A step of the handshake. Who fails it is told nothing: the connection ends."""
         try:
-            self._inner.do_handshake()
+            self.session.do_handshake()  # of the session's own class: the check of a backend's identity is part of it
         except ssl.SSLWantReadError:
             self._flush()
             return
