@@ -125,10 +125,19 @@ def _asserted(config: dict[str, Any], place: Place) -> None:
         route["forward"] = {"assertion": True}
 
 
+def _resilient(config: dict[str, Any], place: Place) -> None:
+    config["upstreams"]["backend"] |= {
+        "retries": {"attempts": 1, "on": ["connect_failure", "refused_stream", "503"], "per_try": "5s"},
+        "outlier_detection": {"consecutive_errors": 5},
+        "circuit_breaker": {"max_requests": 1024},
+    }
+
+
 FEATURES: dict[str, Callable[[dict[str, Any], Place], None]] = {
     REDIS: _redis,
     "no limits": _no_limits,
     "plain HTTP to the backend": _plain_out,
+    "retries, breaker, outlier detection": _resilient,
     "traces, 10 % sampled": _traced("10%"),
     "traces, all sampled": _traced("100%"),
     "audit buffered": _audited("buffered"),
