@@ -1,5 +1,6 @@
-"""The figures of a run, put where they are quoted: `python -m loadtest.page [RUN.json]`.
+"""The figures of a run, put where they are quoted: `python -m loadtest.page [RUN.json [EARLIER.json]]`.
 
+What the run did not measure is told of the earlier one, and said to be.
 Rewrites what stands between `<!-- bench NAME -->` and `<!-- end -->` in docs/performance.md and README.md, and draws
 the chart that both show. Everything else in these files is written by hand.
 """
@@ -8,6 +9,7 @@ import re
 import statistics
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from loadtest import capacity, chart, tables, targets
@@ -101,28 +103,48 @@ BLOCKS: dict[str, Callable[[Run], str]] = {
 }
 
 
-def filled(page: str, run: Run, results: str) -> str:
+def filled(page: str, run: Run, results: str, earlier: Run | None = None) -> str:
     """The page with its blocks made anew; `results`: the way to loadtest/results/.
 
     Raises KeyError for a block that nobody makes.
     """
 
     def made(found: re.Match[str]) -> str:
-        return found[1] + BLOCKS[found[2]](run).replace("{results}", results) + "\n" + found[3]
+        text = block(found[2], run, earlier).replace("{results}", results)
+        return f"{found[1]}{text}\n{found[3]}"
 
     return _BLOCK.sub(made, page)
+
+
+def block(name: str, run: Run, earlier: Run | None) -> str:
+    """One block, of the earlier run where the other has nothing for it. Raises KeyError."""
+    text = BLOCKS[name](run)
+    if earlier is None:
+        return text
+    if name == "scenarios":  # each is a row or more of its own
+        measured = {row.case for row in run.rows}
+        rows = tuple(row for row in earlier.rows if row.case not in measured)
+        earlier = replace(earlier, rows=rows)
+    elif text != MISSING:
+        return text
+    rest = BLOCKS[name](earlier)
+    if rest == MISSING:
+        return text
+    said = f"Of the run [{earlier.name}]({{results}}/{earlier.name}.json):\n\n{rest}"
+    return said if text == MISSING else f"{text}\n\n{said}"
 
 
 def main(arguments: list[str]) -> int:
     """0, or 2 when there is no run."""
     file = Path(arguments[0]) if arguments else last()
+    earlier = read(Path(arguments[1])) if len(arguments) > 1 else None
     if file is None:
         print("no run is recorded: make bench", file=sys.stderr)
         return 2
     chart.write(file)
     for page in PAGES:
         results = "loadtest/results" if page.parent == ROOT else "../loadtest/results"
-        page.write_text(filled(page.read_text(encoding="utf-8"), read(file), results), encoding="utf-8")
+        page.write_text(filled(page.read_text(encoding="utf-8"), read(file), results, earlier), encoding="utf-8")
     print(f"{', '.join(str(page.relative_to(ROOT)) for page in PAGES)} quote {file.name}")
     return 0
 

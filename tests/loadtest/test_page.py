@@ -23,6 +23,20 @@ def test_only_what_stands_between_the_marks_is_made_anew() -> None:
     assert filled(made, read(RECORDED), "../r") == made
 
 
+def test_what_was_not_measured_is_told_of_the_earlier_run() -> None:
+    run, earlier = read(RECORDED), read(RECORDED.with_stem("capacity"))
+    assert BLOCKS["capacity"](run) == MISSING
+    page = "".join(f"<!-- bench {name} -->\n<!-- end -->\n" for name in ("table", "scenarios", "capacity"))
+    table, scenarios, capacity, _ = filled(page, run, "../r", earlier).split("<!-- end -->\n")
+    of = "Of the run [capacity](../r/capacity.json):\n\n|"
+    assert table.endswith(BLOCKS["table"](run) + "\n")
+    assert "Of the run" not in table
+    assert of in scenarios
+    assert "Of the run [capacity](../r/capacity.json):\n\n" + BLOCKS["capacity"](earlier) in capacity
+    named = [line.split("|")[1] for line in scenarios.splitlines() if line.startswith("| ")]
+    assert len(named) - named.count(" scenario ") == len(set(named) - {" scenario "})  # no row twice
+
+
 def test_a_block_that_nobody_makes_is_an_error() -> None:
     with pytest.raises(KeyError):
         filled("<!-- bench mood -->\n<!-- end -->", read(RECORDED), "r")

@@ -213,7 +213,7 @@ async def test_R8_a_store_that_hangs_delays_no_request_longer_than_its_timeout(t
         began = loop.time()
         for _ in range(20):
             assert await passed(one, 1) == 0
-        assert loop.time() - began < 0.2  # nobody asks it any more
+        assert loop.time() - began < 0.9  # nobody asks it any more: that would take a second
 
 
 @pytest.mark.parametrize(
@@ -348,10 +348,10 @@ async def test_R8_a_store_that_answers_late_is_left_at_once_and_taken_back_when_
         ):
             one, loop = gate(keeper, limit("l", 1000)), asyncio.get_running_loop()
             assert await passed(one, 5) == 5
-            between.delay = 0.3
+            between.delay = 1.0
             began = loop.time()
             assert await passed(one, 5) == 5
-            assert loop.time() - began < 0.25  # not as long as it takes to answer
+            assert loop.time() - began < 0.9  # not as long as it takes to answer
             assert not store.up
             waits = []
             for _ in range(50):
