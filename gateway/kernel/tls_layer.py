@@ -136,7 +136,8 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
             return
         try:
             if len(data) > _PIECE:
-                self._tcp.writelines(self._records(memoryview(data)))
+                # and not `writelines`: that of asyncio, up to Python 3.13.0 at least, never tells the writer to pause
+                self._tcp.write(b"".join(self._records(memoryview(data))))
                 return
             self._encrypt(data)  # type: ignore[arg-type] # any buffer
         except ssl.SSLError as failure:
