@@ -11,10 +11,8 @@ from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders
 from gateway.stages.forward.proxy import Proxy
-from gateway.stages.forward.transfer import Transfer
+from gateway.stages.forward.transfer import Begun, Transfer
 from gateway.upstreams.connection import Connection
-from gateway.upstreams.endpoint import Endpoint
-from gateway.upstreams.reply import Reply
 
 _NEVER = float("inf")
 
@@ -24,19 +22,10 @@ class Try(Transfer):
 
     __slots__ = ("_until", "fields", "late", "reused", "sent", "status")
 
-    def __init__(
-        self,
-        proxy: Proxy,
-        permit: Permit,
-        exchange: Exchange,
-        endpoint: Endpoint,
-        total: float,
-        until: float,
-        connection: Connection | None = None,
-        bytes_in: int = 0,
-    ) -> None:
-        """`until`: loop time. `connection`, `bytes_in`: see Transfer."""
-        super().__init__(proxy, permit, exchange, endpoint, total, connection, bytes_in)
+    def __init__(self, proxy: Proxy, permit: Permit, exchange: Exchange, begun: Begun, until: float) -> None:
+        """`until`: loop time."""
+        super().__init__(proxy, permit, exchange, begun)
+        connection = begun.connection
         self._until = until
         self.status = 0  # of the answer
         self.fields: RawHeaders = []  # of the answer
@@ -49,17 +38,12 @@ class Try(Transfer):
         """The whole body was read and handed over."""
         return self._upload is None or self._upload.done
 
-    @property
-    def bytes_in(self) -> int:
-        """Of the request's body."""
-        return self._upload.bytes_in if self._upload is not None else self._bytes_in
-
-    async def ask(self, head: bytes, asked: "Reply | asyncio.Future[None] | None" = None) -> None:
+    async def ask(self) -> None:
         timer = None
         if self._until != _NEVER:
             timer = asyncio.get_running_loop().call_at(self._until, self._give_up)
         try:
-            await super().ask(head, asked)
+            await super().ask()
         except Refused as refused:
             # it was told to the connection, where that was asked ahead of the try
             out_of_time = refused.reason is Reason.UPSTREAM_TIMEOUT and asyncio.get_running_loop().time() >= self._until

@@ -13,10 +13,9 @@ from gateway.model.permit import Permit
 from gateway.model.refused import Refused
 from gateway.stages.forward.attempt import Try
 from gateway.stages.forward.kept import KeptBody
-from gateway.stages.forward.proxy import Begun
 from gateway.stages.forward.resilient import Request, ResilientProxy
+from gateway.stages.forward.transfer import Begun
 from gateway.upstreams.endpoint import Endpoint
-from gateway.upstreams.reply import Reply
 
 
 class HedgingProxy(ResilientProxy):
@@ -40,16 +39,16 @@ class _Hedged(Request):
     def _try(self, endpoint: Endpoint) -> Try:
         return self._try_over(_Side(self._exchange, self._watching), endpoint)
 
-    async def _ask(self, asked: Reply | None) -> None:
+    async def _ask(self) -> None:
         first, retries = self.current, self._retries
         if retries is None or retries.hedge_after is None:
-            await super()._ask(asked)
+            await super()._ask()
             return
         timer = asyncio.get_running_loop().call_later(retries.hedge_after, self._hedge, first)
         self._asking, self._overtaken = True, False
         failure: Refused | ClientGone | None = None
         try:
-            await first.ask(self._head)
+            await first.ask()
         except (Refused, ClientGone) as failed:
             failure = failed
         except BaseException:
@@ -98,7 +97,7 @@ class _Hedged(Request):
         except Refused:
             return
         self._cluster.repeated("hedge")
-        self._race = asyncio.get_running_loop().create_task(rival.ask(self._head))
+        self._race = asyncio.get_running_loop().create_task(rival.ask())
         self._race.add_done_callback(self._answered)
 
     def _answered(self, race: "asyncio.Task[None]") -> None:

@@ -12,7 +12,6 @@ from types import coroutine
 
 from gateway.model.answer import OwnFields
 from gateway.model.exchange import DONE, ClientGone, Exchange
-from gateway.model.noun import noun
 from gateway.model.outcome import Outcome
 from gateway.model.permit import Permit
 from gateway.model.reason import Reason
@@ -22,26 +21,13 @@ from gateway.stages.forward.fields import AnswerFields
 from gateway.stages.forward.head import RequestHead
 from gateway.stages.forward.streams import Streams
 from gateway.stages.forward.trailers import RequestTrailers
-from gateway.stages.forward.transfer import Transfer
+from gateway.stages.forward.transfer import Begun, Transfer
 from gateway.upstreams.cluster import Cluster
-from gateway.upstreams.connection import Connection
 from gateway.upstreams.endpoint import Endpoint
 from gateway.upstreams.reply import Reply
 from gateway.upstreams.usual import Usual
 
 _NEVER = float("inf")
-
-
-@noun
-class Begun:
-    """A request that goes on as another than the usual one."""
-
-    endpoint: Endpoint
-    head: bytes  # and the body, where that was sent with it
-    total: float  # loop time: when the route's time is over
-    connection: Connection | None  # that it was asked on; None: it is yet to be had
-    asked: Reply | None  # what that one says: it is no usual answer
-    bytes_in: int  # of a body, all of which was sent
 
 
 class Proxy:
@@ -71,7 +57,11 @@ class Proxy:
         self.trailers = trailers
         self._head = head
         self._timeout = timeout
-        self._first = cluster.first_timeout  # seconds
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What hangs on the upstream's settings alone."""
+        self._first = self.cluster.first_timeout  # seconds
 
     @coroutine  # and not `async`: what it waits for is yielded from here, without a generator between
     def __call__(
@@ -129,9 +119,7 @@ class Proxy:
 
     def _at_length(self, permit: Permit, exchange: Exchange, begun: Begun, ours: RawHeaders) -> Awaitable[Outcome]:
         """What is not usual, or has no connection yet."""
-        endpoint, connection = begun.endpoint, begun.connection
-        transfer = Transfer(self, permit, exchange, endpoint, begun.total, connection, begun.bytes_in)
-        return transfer.carry(begun.head, begun.asked, ours)
+        return Transfer(self, permit, exchange, begun).carry(ours)
 
     def _may_ask(self, exchange: Exchange) -> bool:
         """Whether it can go out whole: its body has come, and is no more than the route takes, or there is none."""

@@ -6,7 +6,7 @@ Invariant: the client gets one answer: what may still be retried has sent it not
 """
 
 import asyncio
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import replace
 from types import coroutine
 
@@ -18,14 +18,9 @@ from gateway.model.refused import Refused
 from gateway.model.request import RawHeaders
 from gateway.stages.forward.attempt import Try
 from gateway.stages.forward.backoff import backoff, retry_after
-from gateway.stages.forward.fields import AnswerFields
-from gateway.stages.forward.head import RequestHead
 from gateway.stages.forward.kept import KeptBody, small
-from gateway.stages.forward.proxy import Begun, Proxy
-from gateway.stages.forward.streams import Streams
-from gateway.stages.forward.trailers import RequestTrailers
-from gateway.stages.forward.transfer import IDEMPOTENT
-from gateway.upstreams.cluster import Cluster
+from gateway.stages.forward.proxy import Proxy
+from gateway.stages.forward.transfer import IDEMPOTENT, Begun
 from gateway.upstreams.endpoint import Endpoint
 from gateway.upstreams.lost import Lost
 from gateway.upstreams.reply import Reply
@@ -49,20 +44,9 @@ class ResilientProxy(Proxy):
 
     _reports = True
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        head: RequestHead,
-        fields: AnswerFields,
-        *,
-        timeout: float | None,
-        max_body: Mapping[str, int],
-        streams: Streams,
-        trailers: RequestTrailers | None = None,
-    ) -> None:
-        """See Proxy."""
-        super().__init__(cluster, head, fields, timeout=timeout, max_body=max_body, streams=streams, trailers=trailers)
-        retries = cluster.settings.retries
+    def _prepare(self) -> None:
+        super()._prepare()
+        retries = self.cluster.settings.retries
         self._keeps = retries is not None
         if retries is not None and retries.per_try is not None:
             self._first = min(self._first, retries.per_try)
@@ -116,7 +100,6 @@ class Request:
         self._retries = proxy.cluster.settings.retries
         self._permit = permit
         self._begun = begun
-        self._head = begun.head
         self._total = begun.total  # loop time
         self._idempotent = exchange.head.method in IDEMPOTENT
         keeps = self._retries is not None and self._idempotent and exchange.head.has_body and small(exchange.head)
@@ -129,9 +112,8 @@ class Request:
         """Try until there is an answer to pass on. Raises Refused while no head was sent."""
         while True:
             self.current = self._try(self._next())
-            asked = self._begun.asked if self._tries == 1 else None
             try:
-                await self._ask(asked)
+                await self._ask()
                 pause = self._unwanted(self.current)
                 if pause is None:
                     await self.current.answer(ours)
@@ -160,20 +142,19 @@ class Request:
                 return self._told(Outcome(0, self._cluster.name, url, read, 0, Reason.CLIENT_GONE))
             self._cluster.repeated("retry")
 
-    async def _ask(self, asked: Reply | None) -> None:
+    async def _ask(self) -> None:
         """Wait for the head of an answer to `current`, or to what took its place. Raises Refused, ClientGone."""
-        await self.current.ask(self._head, asked)
+        await self.current.ask()
 
     def _try(self, endpoint: Endpoint) -> Try:
         return self._try_over(self._exchange, endpoint)
 
     def _try_over(self, exchange: Exchange, endpoint: Endpoint) -> Try:
-        begun = self._begun if self._tries == 1 else None
-        connection, bytes_in = (begun.connection, begun.bytes_in) if begun is not None else (None, 0)
+        begun = self._begun if self._tries == 1 else Begun(endpoint, self._begun.head, self._total)
         per_try = self._retries.per_try if self._retries is not None else None
-        since = asyncio.get_running_loop().time() if connection is None else connection.asked_at
+        since = asyncio.get_running_loop().time() if begun.connection is None else begun.connection.asked_at
         until = _NEVER if per_try is None else since + per_try
-        return Try(self._proxy, self._permit, exchange, endpoint, self._total, until, connection, bytes_in)
+        return Try(self._proxy, self._permit, exchange, begun, until)
 
     def _told(self, outcome: Outcome) -> Outcome:
         return outcome if self._tries == 1 else replace(outcome, attempts=self._tries)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.model.exchange import ClientGone, Exchange, Trailing
+from gateway.model.noun import noun
 from gateway.model.outcome import Outcome
 from gateway.model.permit import Permit
 from gateway.model.reason import Reason
@@ -31,11 +32,23 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 _NEVER = float("inf")
 
 
+@noun
+class Begun:
+    """A request to an endpoint, as far as it has gone."""
+
+    endpoint: Endpoint
+    head: bytes  # and the body, where that was sent with it
+    total: float  # loop time: when the route's time is over
+    connection: Connection | None = None  # that it was asked on; None: it is yet to be had
+    asked: Reply | None = None  # what that one says: it is no usual answer
+    bytes_in: int = 0  # of a body, all of which was sent
+
+
 class Transfer:
     """One request and its answer."""
 
     __slots__ = (
-        "_bytes_in",
+        "_begun",
         "_bytes_out",
         "_connection",
         "_exchange",
@@ -47,32 +60,27 @@ class Transfer:
         "endpoint",
     )
 
-    def __init__(
-        self,
-        proxy: "Proxy",
-        permit: Permit,
-        exchange: Exchange,
-        endpoint: Endpoint,
-        total: float,
-        connection: Connection | None = None,
-        bytes_in: int = 0,
-    ) -> None:
-        """`connection`: one that was asked already, and sent so many bytes of a body, all that there are."""
-        self.endpoint = endpoint
+    def __init__(self, proxy: "Proxy", permit: Permit, exchange: Exchange, begun: Begun) -> None:
+        self.endpoint = begun.endpoint
+        self._begun = begun
         self._proxy = proxy
         self._permit = permit
         self._exchange = exchange
-        self._total = total  # loop time
+        self._total = begun.total  # loop time
         self._upload: Upload | None = None
-        self._connection = connection
+        self._connection = begun.connection
         self._status = 0  # that the client was sent
-        self._bytes_in = bytes_in
         self._bytes_out = 0
 
-    async def carry(self, head: bytes, asked: Reply | None, ours: RawHeaders) -> Outcome:
+    @property
+    def bytes_in(self) -> int:
+        """Of the request's body."""
+        return self._upload.bytes_in if self._upload is not None else self._begun.bytes_in
+
+    async def carry(self, ours: RawHeaders) -> Outcome:
         """From the request to the end of its answer. Raises Refused while no head was sent."""
         try:
-            await self.ask(head, asked)
+            await self.ask()
             await self.answer(ours)
         except ClientGone:
             return self.outcome(Reason.CLIENT_GONE)
@@ -85,12 +93,10 @@ class Transfer:
             self.give_back()
         return self.outcome(None)
 
-    async def ask(self, head: bytes, asked: "Reply | asyncio.Future[None] | None" = None) -> None:
-        """Send the request, wait for the head of the answer; once more where that is safe.
-
-        `asked`: what the connection that it was made with said, where that is no usual answer.
-        """
-        fresh = False
+    async def ask(self) -> None:
+        """Send the request, unless that is done; wait for the head of the answer; once more where that is safe."""
+        head, fresh = self._begun.head, False
+        asked: Reply | asyncio.Future[None] | None = self._begun.asked
         connection = self._connection
         while True:
             if asked is None or connection is None:
@@ -251,8 +257,8 @@ class Transfer:
     def outcome(self, reason: Reason | None) -> Outcome:
         """Count it, and say what became of it."""
         self.endpoint.count(reason)
-        bytes_in = self._upload.bytes_in if self._upload is not None else self._bytes_in
-        return Outcome(self._status, self._proxy.cluster.name, self.endpoint.url, bytes_in, self._bytes_out, reason)
+        name, url = self._proxy.cluster.name, self.endpoint.url
+        return Outcome(self._status, name, url, self.bytes_in, self._bytes_out, reason)
 
 
 def _out_of_time() -> Refused:

@@ -23,10 +23,9 @@ from gateway.stages.forward.head import RequestHead
 from gateway.stages.forward.proxy import Proxy
 from gateway.stages.forward.stage import Way
 from gateway.stages.forward.streams import AuthorityEnded, Streams
-from gateway.stages.forward.transfer import Transfer
+from gateway.stages.forward.transfer import Begun, Transfer
 from gateway.upstreams.cluster import Cluster
 from gateway.upstreams.connection import Connection
-from gateway.upstreams.endpoint import Endpoint
 
 _PATIENCE = 0.3  # seconds that a frame has to end before a tunnel is broken off in the middle of it
 _PROTOCOL = b"sec-websocket-protocol"
@@ -78,8 +77,8 @@ class TunnelProxy(Proxy):
             refused.upstream = cluster.name
             raise
         try:
-            tunnel = Tunnel(self, permit, exchange, cluster.pick(permit), self.marker)
-            return await tunnel.run(head, answer_headers)
+            begun = Begun(cluster.pick(permit), head, float("inf"))  # a route's `timeout` is never one of a tunnel
+            return await Tunnel(self, permit, exchange, begun, self.marker).run(answer_headers)
         finally:
             cluster.load.leave()
 
@@ -89,10 +88,8 @@ class Tunnel(Transfer):
 
     __slots__ = ("_blocked", "_bytes_in", "_client", "_down", "_ending", "_marker", "_timer", "_up")
 
-    def __init__(
-        self, proxy: Proxy, permit: Permit, client: Upgradable, endpoint: Endpoint, marker: bytes | None
-    ) -> None:
-        super().__init__(proxy, permit, client, endpoint, float("inf"))  # a route's `timeout` is never one of a tunnel
+    def __init__(self, proxy: Proxy, permit: Permit, client: Upgradable, begun: Begun, marker: bytes | None) -> None:
+        super().__init__(proxy, permit, client, begun)
         self._client = client
         self._marker = marker
         self._up, self._down = Frames(), Frames()
@@ -101,11 +98,11 @@ class Tunnel(Transfer):
         self._ending: Refused | None = None  # why we end it
         self._timer: asyncio.TimerHandle | None = None
 
-    async def run(self, head: bytes, ours: RawHeaders) -> Outcome:
+    async def run(self, ours: RawHeaders) -> Outcome:
         """From the handshake to the end. Raises Refused while no head was sent."""
         report = self._proxy.cluster.report
         try:
-            await self.ask(head)
+            await self.ask()
             connection = self._connection
             assert connection is not None  # noqa: S101 - for the type checker: it was asked
             report(self.endpoint, ok=connection.answer.status < 500)
