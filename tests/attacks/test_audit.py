@@ -18,7 +18,7 @@ from gateway.model.reason import Reason
 from gateway.model.refused import Refused
 from gateway.stages.record import Inputs, record_config
 from gateway.testing.clock import Clock
-from tests.stages.record.scene import NOW, Asked, allowed, open_log, redaction, refused, stage
+from tests.stages.record.scene import NOW, Asked, allowed, decided, open_log, redaction, refused, stage
 
 KEY = Ed25519PrivateKey.generate()
 OTHER_KEY = Ed25519PrivateKey.generate()
@@ -385,14 +385,14 @@ async def test_no_secret_and_no_second_line_comes_into_a_record(tmp_path: Path, 
     record = stage(log, metrics, inputs=Inputs(redaction(), headers=names))
     asked = Asked("GET", b"/a\n\x1b[2J?access_token=hunter2-query", [(b"authorization", b"Bearer hunter2-raw")])
     if reason is None:
-        await record.decision(allowed(record, asked=asked, values=values, query="access_token=hunter2-query"))
+        await decided(record, allowed(record, asked=asked, values=values, query="access_token=hunter2-query"))
     else:
         trace = refused(record, reason, values=values, query="access_token=hunter2-query")
         trace.head = asked.head
         if reason is Reason.BAD_REQUEST:
             trace.ctx = None  # not even read
         trace.refused = Refused(reason, "hunter2-detail")
-        await record.decision(trace)
+        await decided(record, trace)
     await log.close()
     content = (tmp_path / FIRST).read_bytes()
     assert b"hunter2" not in content

@@ -17,7 +17,7 @@ from gateway.stages.record import AuditLog, record_admin
 from gateway.testing.clock import Clock
 from gateway.testing.keys import new_key, private_pem, public_pem, write_private
 from gateway.testing.wait import until
-from tests.stages.record.scene import NOW, allowed, lines, open_log, refused, stage
+from tests.stages.record.scene import NOW, allowed, decided, lines, open_log, refused, stage
 
 KEY = Ed25519PrivateKey.generate()
 
@@ -35,12 +35,12 @@ async def audit(tmp_path: Path) -> Path:
         record = stage(first, clock=clock)
         trace = allowed(record, path=f"/api/{number}", request_id=f"{number:032x}")
         trace.request_id = f"{number:032x}"
-        await record.decision(trace)
+        await decided(record, trace)
         record.outcome(trace, Outcome(200 + number, "stock", "https://stock", 0, 2))
         first._flush()
         clock.advance(1)
         denied = stage(second, clock=clock)
-        await denied.decision(refused(denied, Reason.TOKEN_EXPIRED, path='/evil\x1b[31m"'))
+        await decided(denied, refused(denied, Reason.TOKEN_EXPIRED, path='/evil\x1b[31m"'))
         second._flush()
     clock.advance(1)
     await first.close()

@@ -15,6 +15,7 @@ from gateway.kernel.cells import Metrics
 from gateway.model.json import JSON
 from gateway.stages.record import record_config
 from tests.facts import NOW
+from tests.stages.record.scene import decided
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ async def write_log(config: Config, *asked: Ask, told: bool = True) -> Path:
         verdict = await decide_offline(offline, ask)
         trace = verdict.trace
         trace.request_id = f"r{number}"
-        await record.decision(trace)
+        await decided(record, trace)
     await log.close()
     return config.audit.directory
 

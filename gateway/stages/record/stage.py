@@ -89,9 +89,6 @@ class Record:
     @coroutine  # and not `async`: what it waits for is yielded from here, without a generator between
     def decision(self, trace: Trace) -> Generator[Promise, None, None]:
         """Raises Refused(AUDIT_UNAVAILABLE) when an allowed request could not be recorded and must be."""
-        if trace.refused is not None:
-            self.refusal(trace, trace.refused)
-            return
         ctx, permit, shadows = trace.ctx, trace.permit, trace.limit_shadows
         if (
             ctx is None

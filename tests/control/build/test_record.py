@@ -13,7 +13,7 @@ from gateway.kernel.cells import Metrics
 from gateway.stages.record import AuditError
 from gateway.testing.clock import Clock
 from gateway.testing.keys import new_key, private_pem, write_private
-from tests.stages.record.scene import NOW, allowed, lines
+from tests.stages.record.scene import NOW, allowed, decided, lines
 
 CONFIG = """
 version: 1
@@ -48,7 +48,7 @@ async def recorded(directory: Path, more: str = "") -> list[dict[str, object]]:
     log = open_audit_log(loaded.audit, keys, 0, metrics, clock=Clock(NOW))
     log.start()
     record = build_record(loaded, keys, log, metrics)
-    await record.decision(allowed(record, values={"x-tenant": ("acme",), "x-other": ("no",)}))
+    await decided(record, allowed(record, values={"x-tenant": ("acme",), "x-other": ("no",)}))
     await log.close()
     assert lines(directory / "audit")[1]["config"] == loaded.digest
     return lines(directory / "audit")

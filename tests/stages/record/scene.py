@@ -178,6 +178,14 @@ def refused(record: Record, reason: Reason, *, principal: Principal | None = Non
     return trace
 
 
+async def decided(record: Record, trace: Trace) -> None:
+    """What was decided of a request, told as the pipeline tells it. Raises Refused."""
+    if trace.refused is None:
+        await record.decision(trace)
+    else:
+        record.refusal(trace, trace.refused)
+
+
 def lines(directory: Path, stream: str = "here-w0") -> list[dict[str, Any]]:
     """Every record of a stream, in order."""
     return [

@@ -17,7 +17,7 @@ from gateway.model.shadow import Shadow
 from gateway.model.trace import Stage
 from gateway.stages.record.lines import allowed_members, decision_members, facts_text
 from gateway.testing.clock import Clock
-from tests.stages.record.scene import NOW, PRINCIPAL, Asked, allowed, lines, open_log, refused, stage
+from tests.stages.record.scene import NOW, PRINCIPAL, Asked, allowed, decided, lines, open_log, refused, stage
 
 
 def test_an_allowed_request(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ async def told(directory: Path, outcome: Outcome, duration: float) -> dict[str, 
     log.start()
     record = stage(log, clock=clock)
     trace = allowed(record)
-    await record.decision(trace)
+    await decided(record, trace)
     trace.stage = Stage.FORWARD
     clock.now += duration
     record.outcome(trace, outcome)
@@ -186,5 +186,5 @@ async def test_shadows_of_a_refused_request_are_counted_too(tmp_path: Path) -> N
     trace = refused(record, Reason.CREDENTIALS_MISSING)
     trial = Shadow("issuer", "trial", Effect.ALLOW, None)
     trace.refused = Refused(Reason.CREDENTIALS_MISSING, shadows=(trial,))
-    await record.decision(trace)
+    await decided(record, trace)
     assert metrics.shadow_decisions.rows() == [(("inventory", "issuer", "allow"), 1.0)]

@@ -30,6 +30,7 @@ from tests.stages.record.scene import (
     Asked,
     allowed,
     context,
+    decided,
     lines,
     open_log,
     redaction,
@@ -47,6 +48,14 @@ def started(directory: Path, **settings: Any) -> tuple[AuditLog, Record, Metrics
     return log, stage(log, metrics, **settings), metrics
 
 
+def repeated() -> tuple[Asked, RepeatedHead]:
+    """A request whose head came before and was read, and what is kept of it."""
+    asked, again = Asked(), RepeatedHead()
+    again.read = (object(), True, "h", None, "h", "/", None, {})
+    asked.head = replace(asked.head, again=again)
+    return asked, again
+
+
 def of_requests(directory: Path) -> list[dict[str, Any]]:
     return [record for record in lines(directory) if record["type"] in ("decision", "outcome")]
 
@@ -55,7 +64,7 @@ async def test_an_allowed_request_is_two_records_of_one_id(tmp_path: Path) -> No
     log, record, metrics = started(tmp_path)
     trace = allowed(record)
     assert metrics.requests_in_flight.value == 1
-    await record.decision(trace)
+    await decided(record, trace)
     (decision,) = of_requests(tmp_path)  # with the system before anything is forwarded
     trace.stage = Stage.FORWARD
     record.outcome(trace, OK)
@@ -82,9 +91,9 @@ async def test_request_ids_are_random_128_bits(tmp_path: Path) -> None:
 async def test_a_refusal_is_one_record_and_does_not_wait(tmp_path: Path) -> None:
     log, record, metrics = started(tmp_path)
     trace = refused(record, Reason.NO_RULE_ALLOWS, principal=PRINCIPAL)
-    waits = record.decision(trace)
-    with pytest.raises(StopIteration):
-        waits.send(None)  # it never suspended
+    assert trace.refused is not None
+    record.refusal(trace, trace.refused)
+    assert of_requests(tmp_path) == []  # the answer goes out before the line is written
     record.outcome(trace, Outcome(403, None, None, 0, 100, Reason.NO_RULE_ALLOWS))
     await log.close()
     (decision,) = of_requests(tmp_path)
@@ -96,7 +105,7 @@ async def test_a_refusal_is_one_record_and_does_not_wait(tmp_path: Path) -> None
 async def test_a_preflight_has_its_decision_alone(tmp_path: Path) -> None:
     log, record, _ = started(tmp_path)
     trace = allowed(record, preflight=Preflight("https://app.example.com", "GET", ()))
-    await record.decision(trace)
+    await decided(record, trace)
     trace.stage = Stage.FORWARD
     record.outcome(trace, Outcome(204, None, None, 0, 0))
     await log.close()
@@ -106,7 +115,7 @@ async def test_a_preflight_has_its_decision_alone(tmp_path: Path) -> None:
 async def test_a_backend_that_fails_is_an_outcome_of_an_allowed_request(tmp_path: Path) -> None:
     log, record, metrics = started(tmp_path)
     trace = allowed(record)
-    await record.decision(trace)
+    await decided(record, trace)
     trace.stage = Stage.FORWARD
     trace.refused = Refused(Reason.UPSTREAM_CONNECT)
     record.outcome(trace, Outcome(502, "inventory", None, 0, 90, Reason.UPSTREAM_CONNECT))
@@ -131,11 +140,11 @@ async def test_A9_no_line_no_backend(tmp_path: Path) -> None:
     os.close(log._file.descriptor)
     trace = allowed(record)
     with pytest.raises(Refused) as raised:
-        await record.decision(trace)
+        await decided(record, trace)
     assert raised.value.reason is Reason.AUDIT_UNAVAILABLE
     assert raised.value.retry_after == 1
     trace.refused = raised.value
-    await record.decision(trace)
+    await decided(record, trace)
     record.outcome(trace, Outcome(503, None, None, 0, 0, Reason.AUDIT_UNAVAILABLE))
     assert dict(metrics.decisions.rows()) == {("inventory", "error", "audit_unavailable"): 1.0}
     log._file._file = -1
@@ -149,7 +158,7 @@ async def test_A9_on_failure_allow_goes_on_and_writes_later(tmp_path: Path) -> N
     log, record, _ = started(tmp_path, refuse_unrecorded=False)
     os.close(log._file.descriptor)
     trace = allowed(record)
-    await record.decision(trace)
+    await decided(record, trace)
     trace.stage = Stage.FORWARD
     record.outcome(trace, OK)
     log._file._file = -1
@@ -173,7 +182,7 @@ async def test_A9_on_failure_allow_goes_on_and_writes_later(tmp_path: Path) -> N
 async def test_a_flood_of_refusals(tmp_path: Path, reason: Reason, principal: Any, written: int) -> None:
     log, record, metrics = started(tmp_path)
     for _ in range(PER_SECOND + 5):
-        await record.decision(refused(record, reason, principal=principal))
+        await decided(record, refused(record, reason, principal=principal))
     await log.close()
     assert len(of_requests(tmp_path)) == written
     held = [one["count"] for one in lines(tmp_path) if one["type"] == "suppressed"]
@@ -185,7 +194,7 @@ async def test_a_request_before_its_route_is_known_is_recorded_under_none(tmp_pa
     log, record, metrics = started(tmp_path)
     trace = refused(record, Reason.BAD_REQUEST)
     trace.route = trace.ctx = None
-    await record.decision(trace)
+    await decided(record, trace)
     await log.close()
     (decision,) = of_requests(tmp_path)
     assert (decision["route"], decision["inputs"]) == (None, None)
@@ -194,7 +203,7 @@ async def test_a_request_before_its_route_is_known_is_recorded_under_none(tmp_pa
 
 async def test_inputs_of_the_route_are_recorded(tmp_path: Path) -> None:
     log, record, _ = started(tmp_path, inputs=Inputs(redaction(), headers=["x-tenant"], claims=[("groups",)]))
-    await record.decision(allowed(record, values={"x-tenant": ("acme",), "x-other": ("no",)}))
+    await decided(record, allowed(record, values={"x-tenant": ("acme",), "x-other": ("no",)}))
     await log.close()
     assert of_requests(tmp_path)[0]["inputs"] == {"headers": {"x-tenant": "acme"}, "claims": {"groups": ["a", "b"]}}
 
@@ -206,7 +215,7 @@ async def test_the_duration_is_that_from_the_head_to_the_end(tmp_path: Path) -> 
     metrics = Metrics()
     record = stage(log, metrics, clock=clock)
     trace = allowed(record)
-    await record.decision(trace)
+    await decided(record, trace)
     clock.advance(0.5)
     record.outcome(trace, OK)
     await log.close()
@@ -216,11 +225,7 @@ async def test_the_duration_is_that_from_the_head_to_the_end(tmp_path: Path) -> 
 
 async def test_what_is_kept_of_a_head_that_comes_again_is_told_of_the_same_request_alone(tmp_path: Path) -> None:
     log, record, _ = started(tmp_path, inputs=Inputs(redaction(), headers=["x-a"], claims=[("scope",)]))
-    asked = Asked()
-    asked.head = replace(asked.head, again=RepeatedHead())
-    again = asked.head.again
-    assert again is not None
-    again.read = (object(), True, "h", None, "h", "/", None, {})
+    asked, again = repeated()
     user, workload = PRINCIPAL.user, PRINCIPAL.workload
     assert user is not None
     assert workload is not None
@@ -231,7 +236,7 @@ async def test_what_is_kept_of_a_head_that_comes_again_is_told_of_the_same_reque
         assert trace.ctx is not None
         trace.principal = principal
         trace.permit = Permit(trace.ctx, route, principal, rule, None, (), (), None)
-        await by.decision(trace)
+        await decided(by, trace)
         line = of_requests(tmp_path)[-1]
         return json.dumps({name: line[name] for name in list(line)[6:-2]})
 
@@ -266,11 +271,7 @@ async def test_what_is_kept_of_a_head_that_comes_again_is_told_of_the_same_reque
 
 async def test_what_is_kept_of_a_refused_head_is_told_of_the_same_refusal_alone(tmp_path: Path) -> None:
     log, record, _ = started(tmp_path, inputs=Inputs(redaction(), headers=["x-a"], claims=[("scope",)]))
-    asked = Asked()
-    asked.head = replace(asked.head, again=RepeatedHead())
-    again = asked.head.again
-    assert again is not None
-    again.read = (object(), True, "h", None, "h", "/", None, {})
+    asked, again = repeated()
     user, workload, client = PRINCIPAL.user, PRINCIPAL.workload, PRINCIPAL.client_ip
     assert user is not None
     assert workload is not None
@@ -328,7 +329,7 @@ async def test_what_is_kept_of_a_refused_head_is_told_of_the_same_refusal_alone(
     assert len(seen) == 2 + len(others)
     allowing = allowed(record, asked=asked, client_ip=client)
     again.told = kept
-    await record.decision(allowing)
+    await decided(record, allowing)
     assert of_requests(tmp_path)[-1]["effect"] == "allow"  # nor is a permit told as the refusal before it
     await log.close()
 
@@ -337,7 +338,7 @@ async def test_what_is_long_is_not_kept_with_a_head(tmp_path: Path) -> None:
     log, record, _ = started(tmp_path)
     asked = Asked()
     asked.head = replace(asked.head, again=RepeatedHead())
-    await record.decision(allowed(record, asked=asked, path="/" + "a" * 2000))
+    await decided(record, allowed(record, asked=asked, path="/" + "a" * 2000))
     assert asked.head.again is not None
     assert asked.head.again.told is None
     await log.close()
@@ -348,8 +349,8 @@ async def test_an_outcome_that_is_first_in_its_turn_waits_for_nobody_and_a_decis
 ) -> None:
     log, record, _ = started(tmp_path)
     before, after = allowed(record), allowed(record)
-    await record.decision(before)
-    await record.decision(after)
+    await decided(record, before)
+    await decided(record, after)
     before.stage = after.stage = Stage.FORWARD
     record.outcome(before, OK)
     waits = record.decision(allowed(record))
@@ -368,7 +369,7 @@ async def test_both_records_begin_with_the_same_ids(tmp_path: Path, shadows: tup
     log, record, _ = started(tmp_path)
     trace = allowed(record)
     trace.limit_shadows = shadows
-    await record.decision(trace)
+    await decided(record, trace)
     trace.stage = Stage.FORWARD
     record.outcome(trace, OK)
     await log.close()
@@ -382,7 +383,7 @@ async def test_what_was_refused_before_it_could_be_read_has_our_id_and_no_trace(
     log, record, _ = started(tmp_path)
     trace = record.begin(Asked())
     trace.refused = Refused(Reason.BAD_REQUEST)
-    await record.decision(trace)
+    await decided(record, trace)
     record.outcome(trace, Outcome(400, None, None, 0, 0, Reason.BAD_REQUEST))
     await log.close()
     (decision,) = of_requests(tmp_path)

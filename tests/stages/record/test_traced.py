@@ -26,7 +26,18 @@ from gateway.stages.record import (
 from gateway.stages.record.spans import SpanMaker
 from gateway.stages.record.traced import FORCED_A_SECOND
 from gateway.testing.clock import Clock
-from tests.stages.record.scene import NOW, PRINCIPAL, Asked, allowed, context, lines, open_log, redaction, refused
+from tests.stages.record.scene import (
+    NOW,
+    PRINCIPAL,
+    Asked,
+    allowed,
+    context,
+    decided,
+    lines,
+    open_log,
+    redaction,
+    refused,
+)
 
 MAKE = SpanMaker(("inventory",), ("/api/v1/inventory/*",), lambda who: f"hash of {len(who)}")
 GOOD = Outcome(200, "stock", "https://stock.internal:9443", 0, 2)
@@ -63,7 +74,7 @@ async def log(tmp_path: Path) -> AsyncGenerator[AuditLog]:
 
 async def forwarded(record: Record, outcome: Outcome = GOOD, **values: Any) -> Trace:
     trace = allowed(record, **values)
-    await record.decision(trace)
+    await decided(record, trace)
     trace.stage = Stage.FORWARD
     record.outcome(trace, outcome)
     return trace
