@@ -136,8 +136,9 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
             return
         try:
             if len(data) > _PIECE:
-                # and not `writelines`: that of asyncio, up to Python 3.13.0 at least, never tells the writer to pause
-                self._tcp.write(b"".join(self._records(memoryview(data))))
+                self._tcp.writelines(self._records(memoryview(data)))
+                # it looks whether the writer has to pause, which asyncio's `writelines` of Python 3.13.0 does not
+                self._tcp.set_write_buffer_limits(_HIGH_WATER)
                 return
             self._encrypt(data)  # type: ignore[arg-type] # any buffer
         except ssl.SSLError as failure:
